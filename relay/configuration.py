@@ -1,0 +1,93 @@
+"""Configuration from environment variables. Nothing else of ours reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from relay.domain.errors import ConfigurationError
+
+LOCAL_SECRETS: Mapping[str, str] = {
+    "pangolin-hmac": "local-hmac-secret",
+    "pangolin-basic": "mapp:local:password",
+    "pangolin-token": "local-pangolin-token",
+}
+"""The fixed secrets of a local run, by name. They are printed, and refused on any address but loopback."""
+
+LOCAL_CONSOLE_PASSWORD = "local-console-password"  # noqa: S105 - printed on purpose, refused outside of loopback
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """What the variables say, checked."""
+
+    backend: str = "embedded"
+    state_dir: Path = Path(".state")
+    host: str = "127.0.0.1"
+    receiver_port: int = 8080
+    console_port: int = 8081
+    pangolin_port: int = 8082
+    traffic: bool = True
+    public_url: str = ""
+    console_password: str = LOCAL_CONSOLE_PASSWORD
+    google_cloud_project: str = ""
+    on_cloud_run: bool = False
+    function: str = ""
+    user: str = ""
+    simulate_hmac_secret: str = ""
+    simulate_basic: str = ""
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether the processes bind a loopback address."""
+        return self.host in LOOPBACK
+
+    @property
+    def receiver_url(self) -> str:
+        """Where the DMP reaches the receiver."""
+        return (self.public_url or f"http://{_bracketed(self.host)}:{self.receiver_port}").rstrip("/")
+
+
+def read(environment: Mapping[str, str] | None = None) -> Configuration:
+    """The configuration from the process's environment (or the given one). Raises `ConfigurationError`."""
+    given = os.environ if environment is None else environment
+    backend = given.get("BACKEND", "embedded")
+    if backend not in ("embedded", "google"):
+        raise ConfigurationError(f"BACKEND is {backend!r}; it can be 'embedded' or 'google'.")
+    if given.get("K_SERVICE") and backend != "google":
+        raise ConfigurationError(
+            f"Refusing to start on Cloud Run with BACKEND={backend}: its database would vanish with the instance and accepted "
+            "changes with it. Set BACKEND=google."
+        )
+    return Configuration(
+        backend=backend,
+        state_dir=Path(given.get("STATE_DIR") or ".state"),
+        host=given.get("HOST") or "127.0.0.1",
+        receiver_port=_port(given, "RECEIVER_PORT", 8080),
+        console_port=_port(given, "CONSOLE_PORT", 8081),
+        pangolin_port=_port(given, "PANGOLIN_PORT", 8082),
+        traffic=given.get("TRAFFIC", "1") not in ("0", "no", "false"),
+        public_url=given.get("PUBLIC_URL", ""),
+        console_password=given.get("CONSOLE_PASSWORD") or LOCAL_CONSOLE_PASSWORD,
+        google_cloud_project=given.get("GOOGLE_CLOUD_PROJECT", ""),
+        on_cloud_run=bool(given.get("K_SERVICE")),
+        function=given.get("FUNCTION_TARGET", ""),
+        user=given.get("USER") or given.get("LOGNAME") or "unknown",
+        simulate_hmac_secret=given.get("SIMULATE_HMAC_SECRET", ""),
+        simulate_basic=given.get("SIMULATE_BASIC", ""),
+    )
+
+
+def _port(given: Mapping[str, str], name: str, default: int) -> int:
+    text = given.get(name) or str(default)
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise ConfigurationError(f"{name} is {text!r}; it must be a port number from 1 to 65535.")
+    return int(text)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

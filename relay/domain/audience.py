@@ -1,0 +1,213 @@
+"""An audience's record: its identity at the partner, its turn, its hold. The state changes are pure functions, so that every
+back end runs the same ones, each inside its own kind of transaction.
+
+The mechanism (turn, position, fence, hold) is described in docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import msgspec
+from msgspec.structs import replace
+
+from relay.domain.message import Message
+
+VERSION = 1
+
+CRASH_LIMIT = 3
+"""The begun-but-never-ended attempts at one message after which it joins the hold instead of being tried again."""
+
+REFUSAL_LIMIT = 3
+"""A message that is behind the recorded position is refused so many times; then the queue's order is the truth."""
+
+Status = Literal["unknown", "creating", "ready", "failed"]
+
+HoldReason = Literal[
+    "gathering",
+    "connector_off",
+    "partner_unavailable",
+    "come_back_later",
+    "credentials_refused",
+    "audience_not_ready",
+    "audience_gone",
+    "misconfigured",
+    "crashed",
+    "paused",
+]
+HOLD_REASONS: tuple[HoldReason, ...] = get_args(HoldReason)
+
+NEEDS_SOMEONE: frozenset[HoldReason] = frozenset(
+    {"credentials_refused", "audience_gone", "misconfigured", "crashed"}
+)
+"""Reasons that rarely pass without a person: `diy status` says what to do."""
+
+
+class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why an audience's batches wait, and what waits.
+
+    due_at    seconds since the epoch at which a resume is published; None: only when the reason is gone or someone says so
+    probes    how often the partner was tried in this hold without success
+    asked_at  when a resume was last published for it; 0 if none is on its way
+    batches, items, bytes, oldest_at  what waits: numbers, encoded size, and when the oldest request in it was received
+    """
+
+    reason: HoldReason
+    since: float
+    due_at: float | None = None
+    detail: str = ""
+    probes: int = 0
+    asked_at: float = 0
+    batches: int = 0
+    items: int = 0
+    bytes: int = 0
+    oldest_at: float = 0
+
+
+class Audience(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One audience of one connector.
+
+    id          the key everywhere: the DMP's ID, or the partner's where the connector's mode is `partner`
+    partner_id  the partner's ID; None until created
+    turn        number of the newest turn: the fence
+    position    position of the newest message that had its turn
+    attempt_of, attempts  the message whose turn began last, and how often: a message that kills its worker is found so
+    refused_of, refusals  the message refused last for its position, and how often
+    claim_by, claim_until who creates the audience at the partner right now, and until when that holds
+    answers_to  in mode `partner`, the record under the DMP's ID is only the memory of a creation: it says which ID was answered
+    next_place  the next free place in the hold
+    """
+
+    version: int
+    connector: str
+    id: str
+    name: str = ""
+    status: Status = "unknown"
+    partner_id: str | None = None
+    customer: int | str | None = None
+    error: str = ""
+    paused: bool = False
+    hold: Hold | None = None
+    turn: int = 0
+    position: int = 0
+    attempt_of: str = ""
+    attempts: int = 0
+    refused_of: str = ""
+    refusals: int = 0
+    claim_by: str = ""
+    claim_until: float = 0
+    answers_to: str = ""
+    next_place: int = 1
+    created_at: float = 0
+    updated_at: float = 0
+
+    @property
+    def reference(self) -> str:
+        """Our name for it at the partner, by which a repeated creation finds it."""
+        return f"{self.connector}/{self.id}"
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A batch in a hold. `message` holds only what is not settled yet (see `Mutation.done`). `bytes`: its encoded size."""
+
+    place: int
+    message_id: str
+    message: Message
+    bytes: int
+    added_at: float
+
+
+class HoldRequest(msgspec.Struct, frozen=True):
+    """The hold that a turn asks for: see `Hold`. `probe`: whether the partner was tried in vain, which lengthens the wait."""
+
+    reason: HoldReason
+    due_at: float | None
+    detail: str = ""
+    probe: bool = False
+
+
+Verdict = Literal["go", "behind", "crashed"]
+
+
+def begin_turn(audience: Audience, *, position: int, message_id: str, now: float) -> tuple[Audience, Verdict]:
+    """The one conditional write that begins a turn.
+
+    `behind`: a later message has already had its turn; the record only counts the refusal, no turn begins.
+    `crashed`: a turn begins, and it is the third for this message: it must join the hold untouched.
+    """
+    if position < audience.position:
+        refusals = audience.refusals + 1 if audience.refused_of == message_id else 1
+        if refusals <= REFUSAL_LIMIT:
+            return replace(audience, refused_of=message_id, refusals=refusals, updated_at=now), "behind"
+    attempts = audience.attempts + 1 if audience.attempt_of == message_id else 1
+    begun = replace(
+        audience,
+        turn=audience.turn + 1,
+        position=max(position, audience.position),
+        attempt_of=message_id,
+        attempts=attempts,
+        created_at=audience.created_at or now,
+        updated_at=now,
+    )
+    return begun, "crashed" if attempts >= CRASH_LIMIT else "go"
+
+
+def join(audience: Audience, message: Message, size: int, request: HoldRequest, *, now: float) -> tuple[Audience, int]:
+    """The batch joins the hold, which is set if there is none. Returns the record and the batch's place.
+
+    A standing hold keeps its reason and due time: the batch is behind what already waits there.
+    """
+    place = audience.next_place
+    hold = audience.hold or Hold(
+        reason=request.reason,
+        since=now,
+        due_at=request.due_at,
+        detail=request.detail,
+        probes=1 if request.probe else 0,
+        oldest_at=message.received_at,
+    )
+    hold = replace(
+        hold,
+        batches=hold.batches + 1,
+        items=hold.items + len(message.mutations),
+        bytes=hold.bytes + size,
+        oldest_at=min(hold.oldest_at or message.received_at, message.received_at),
+    )
+    return replace(audience, hold=hold, next_place=place + 1, updated_at=now), place
+
+
+def settle(
+    audience: Audience,
+    *,
+    batches: int,
+    items: int,
+    size: int,
+    oldest_at: float,
+    request: HoldRequest | None,
+    progress: bool,
+    now: float,
+) -> Audience:
+    """The end of a step of a resume turn. `batches`, `items`, `size`, `oldest_at` describe what waits now (the back end counts).
+
+    Nothing waits: the hold is lifted. Something waits: the hold stands, with the request's reason and due time if there is
+    one. `progress`: something was settled, which starts the probes anew.
+    """
+    if batches == 0:
+        return replace(audience, hold=None, updated_at=now)
+    hold = audience.hold or Hold(reason="gathering", since=now)
+    hold = replace(hold, batches=batches, items=items, bytes=size, oldest_at=oldest_at, asked_at=0)
+    if request is not None:
+        probes = (0 if progress else hold.probes) + (1 if request.probe else 0)
+        hold = replace(hold, reason=request.reason, due_at=request.due_at, detail=request.detail, probes=probes)
+    return replace(audience, hold=hold, updated_at=now)
+
+
+def claim(audience: Audience, *, owner: str, until: float, now: float) -> Audience | None:
+    """The right to create it at the partner, or None while somebody else has it or it needs no creation."""
+    if audience.partner_id is not None:
+        return None
+    if audience.claim_by and audience.claim_by != owner and audience.claim_until > now:
+        return None
+    return replace(
+        audience, status="creating", claim_by=owner, claim_until=until, created_at=audience.created_at or now, updated_at=now
+    )

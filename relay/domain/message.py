@@ -1,0 +1,105 @@
+"""Mutations, and the queue message that carries a batch of them.
+
+Versions: a stored or queued record says which version wrote it. A reader knows its own version and the one before, so that
+workers and receivers can be replaced one after the other.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from relay.domain.errors import RelayError
+
+VERSION = 1
+"""Version of the envelope. 1 is the first: there is no version before it yet; `decode` is where its upgrade goes."""
+
+MAX_MUTATIONS = 1_000
+"""Most mutations in one message."""
+
+MAX_BYTES = 512 * 1024
+"""Largest encoded message, in bytes."""
+
+Direction = Literal["joined", "left"]
+Kind = Literal["change", "created", "resume"]
+
+
+class Mutation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One user joined or left one audience.
+
+    index       place in the request, from 0
+    user        canonical identifier name → value (`id`, `email`, `email_sha256`, `account.<compartment>`, …)
+    fields      every other field that the source sent with it, by the source's names
+    customer    the source's customer, if it named one
+    unreadable  why it could not be read; then nothing else of it is kept
+    done        names of the actions already settled for it, so that a retry repeats only the rest
+    """
+
+    index: int
+    direction: Direction = "joined"
+    user: dict[str, str] = {}
+    fields: dict[str, Any] = {}
+    customer: int | str | None = None
+    unreadable: str | None = None
+    done: tuple[str, ...] = ()
+
+    @property
+    def user_key(self) -> str:
+        """`id`, else the first identifier present: who this is, for the net effect and for finding a user again."""
+        if "id" in self.user:
+            return self.user["id"]
+        return next(iter(self.user.values()), "")
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one queue message carries: mutations of one audience in order, or that it was created, or that its hold may resume.
+
+    received_at  seconds since the epoch at which the request came in
+    part         place among the messages made from one request for this audience
+    name         the audience's name (kind `created`)
+    fields       fields of the request's body that we do not know, carried through
+    """
+
+    version: int
+    kind: Kind
+    connector: str
+    audience: str
+    request_id: str
+    received_at: float
+    part: int = 0
+    mutations: tuple[Mutation, ...] = ()
+    name: str | None = None
+    customer: int | str | None = None
+    fields: dict[str, Any] = {}
+
+    @property
+    def key(self) -> str:
+        """The ordering key. A connector's name holds no slash, so the first one parts the two."""
+        return f"{self.connector}/{self.audience}"
+
+
+class UnknownVersion(RelayError):
+    """A record written by a newer program than this one."""
+
+
+class _Versioned(msgspec.Struct):
+    version: int
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Message)
+_version_decoder = msgspec.json.Decoder(_Versioned)
+
+
+def encode(message: Message) -> bytes:
+    """The message as it travels: JSON, UTF-8."""
+    return _encoder.encode(message)
+
+
+def decode(body: bytes) -> Message:
+    """The message read back. Raises `UnknownVersion` for one from the future, `msgspec.DecodeError` for no message at all."""
+    version = _version_decoder.decode(body).version
+    if version != VERSION:
+        raise UnknownVersion(f"This message was written as version {version}; this program reads version {VERSION}.")
+    return _decoder.decode(body)
