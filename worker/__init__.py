@@ -1,0 +1,1 @@
+"""Between the queue and the partners: turns, order, holds, batching, retries, reports."""

@@ -5,7 +5,7 @@ All methods may raise `StoreUnavailable`. "Now" comes from the clock that the ba
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -147,10 +147,17 @@ class Audiences(Protocol):
         ...
 
     def drop(
-        self, connector: str, audience_id: str, *, older_than: float | None, limit: int
-    ) -> list[Waiting]:
-        """Takes the first `limit` batches (that joined before `older_than`, if given) out of the hold and returns them. The
-        record's hold is counted anew, and lifted if nothing waits."""
+        self,
+        connector: str,
+        audience_id: str,
+        *,
+        older_than: float | None,
+        limit: int,
+        reject: Callable[[Sequence[Waiting]], Sequence[Rejection]],
+    ) -> int:
+        """Takes the first `limit` batches (that joined before `older_than`, if given) out of the hold and stores the rejections
+        that `reject` makes of them, in one transaction. The record's hold is counted anew, and lifted if nothing waits.
+        Returns how many batches left."""
         ...
 
     # creation

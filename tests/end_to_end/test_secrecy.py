@@ -1,0 +1,59 @@
+"""No identifier, secret or token in any output, at debug level, server and access logs included."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import urllib.parse
+from pathlib import Path
+
+import requests
+
+from tests.end_to_end.stack import BASIC, HMAC_SECRET, TOKEN, Stack, eventually
+
+USER = "canary user/ä+7f3a"
+EMAIL = "canary+7f3a@example.org"
+
+
+def disguises(canary: str) -> set[str]:
+    raw = canary.encode()
+    hashes = {hashlib.new(name, raw).hexdigest() for name in ("sha1", "sha256", "md5")}
+    encoded = {base64.b64encode(raw).decode().rstrip("="), base64.urlsafe_b64encode(raw).decode().rstrip("=")}
+    quoted = {urllib.parse.quote(canary), urllib.parse.quote(canary, safe=""), urllib.parse.quote_plus(canary)}
+    return {canary, raw.hex(), ascii(canary).strip("'"), *hashes, *encoded, *quoted}
+
+
+def test_no_identifier_and_no_secret_appears_in_any_output(tmp_path: Path) -> None:
+    stack = Stack(tmp_path, debug=True)
+    try:
+        stack.start()
+        mutation = {"Audience": "canary.1", "User": USER, "Email": EMAIL}
+        assert stack.post("ADD_TO_AUDIENCE", {"Mutations": [mutation]}).status_code == 200
+        eventually(lambda: stack.members("canary.1") == {USER})
+        # every way of going wrong, with identifiers in the data
+        answers = [
+            stack.post("ADD_TO_AUDIENCE", {"Mutations": [{"Audience": "canary.1", "Useless": EMAIL}]}),
+            stack.post("ADD_TO_AUDIENCE", {"Mutations": [mutation]}, secret="wrong"),
+            stack.post("NO_SUCH_TYPE", {"Mutations": [mutation]}),
+            requests.post(f"{stack.url}?type=ADD_TO_AUDIENCE", data=f'{{"Mutations": [{{"User": "{USER}"'.encode(), timeout=5),
+        ]
+        for faults in (
+            {"reject_users": [USER]},
+            {"poison_users": [USER]},
+            {"html": True, "calls": 1},
+            {"unauthorized": True, "calls": 1},
+            {"status": 500, "calls": 1},
+        ):
+            stack.pangolin("PUT", "/api/faults", **faults)
+            assert stack.post("ADD_TO_AUDIENCE", {"Mutations": [mutation]}).status_code == 200
+            eventually(lambda: not stack.backend.queue.depth().messages)
+            stack.pangolin("DELETE", "/api/faults")
+            stack.backend.audiences.make_due("pangolin")
+            eventually(stack.drained)
+        printed = stack.outputs() + "".join(answer.text for answer in answers)
+        assert '"event":"attempt"' in printed
+        secrets = {HMAC_SECRET, TOKEN, BASIC, BASIC.partition(":")[2], base64.b64encode(BASIC.encode()).decode()}
+        canaries = disguises(USER) | disguises(EMAIL) | secrets
+        assert not {canary for canary in canaries if canary in printed}
+    finally:
+        stack.stop()

@@ -1,0 +1,180 @@
+"""The promise: for each user and audience the partner's final state is that of the last mutation that was accepted, whatever is
+retried, repeated, split, held, crashed or frozen; and no accepted mutation is lost."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.registry import describe
+from relay.connectors.publishing import Publishing
+from relay.pangolin.server import InThread
+from tests.promise.world import Abort, World
+
+USERS = ["U1", "u1", "u2", "u3"]  # U1 and u1 are one row at the partner
+AUDIENCES = ["a.1", "a.2"]
+
+mutations = st.tuples(st.sampled_from(AUDIENCES), st.sampled_from(USERS), st.sampled_from(["joined", "left"]))
+
+FAULTS: list[dict[str, Any]] = [
+    {},
+    {"reject_users": ["u1"]},
+    {"poison_users": ["u2"]},
+    {"status": 429, "retry_after": 90},
+    {"status": 429, "retry_after": 1, "calls": 1},
+    {"status": 429, "calls": 2},
+    {"status": 500, "calls": 1},
+    {"status": 500},
+    {"html": True},
+    {"unauthorized": True},
+    {"error_rate": 0.5},
+    {"hang": True, "calls": 1},
+    {"latency_ms": 330, "calls": 1},
+]
+
+steps = st.one_of(
+    st.tuples(st.just("accept"), st.lists(mutations, min_size=1, max_size=4)),
+    st.tuples(st.just("accept"), st.lists(mutations, min_size=1, max_size=4)),
+    st.tuples(st.just("work"), st.integers(1, 3)),
+    st.tuples(st.just("work"), st.integers(1, 3)),
+    st.tuples(st.just("crash"), st.integers(1, 24)),
+    st.tuples(st.just("freeze"), st.integers(1, 12)),
+    st.tuples(st.just("wake"), st.none()),
+    st.tuples(st.just("tick"), st.sampled_from([0.5, 31.0, 100.0, 301.0])),
+    st.tuples(st.just("faults"), st.sampled_from(FAULTS)),
+    st.tuples(st.just("switch"), st.booleans()),
+)
+
+numbers = itertools.count()
+
+
+def abort_at(moment: int) -> Callable[[int, str], None]:
+    def on(count: int, _name: str) -> None:
+        if count == moment:
+            raise Abort
+
+    return on
+
+
+def play(world: World, script: list[tuple[str, Any]]) -> None:
+    wakes: list[Callable[[], None]] = []
+    for step, value in script:
+        match step:
+            case "accept":
+                world.accept(value)
+            case "work":
+                for _ in range(value):
+                    world.work()
+            case "crash":
+                for wake in wakes:  # a process that dies takes its frozen threads with it
+                    wake()
+                wakes.clear()
+                world.work(abort_at(value))
+            case "freeze":
+                if not wakes:
+                    wakes.append(world.freeze(value))
+                    world.tick(151)  # its lease runs out
+            case "wake":
+                for wake in wakes:
+                    wake()
+                wakes.clear()
+            case "tick":
+                world.tick(value)
+            case "faults":
+                world.faults(**value)
+            case "switch":
+                Publishing(world.backend, describe, "test").set_enabled("pangolin", value)
+    for wake in wakes:
+        wake()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "cases" in metafunc.fixturenames:
+        metafunc.parametrize("cases", [metafunc.config.getoption("--cases") or 300])
+
+
+@pytest.mark.timeout(0)
+def test_the_last_mutation_wins_whatever_happens(pangolin: InThread, tmp_path: Path, cases: int) -> None:
+    @settings(max_examples=cases)
+    @given(
+        script=st.lists(steps, min_size=2, max_size=14),
+        max_items=st.sampled_from([2, 100]),
+        max_age=st.sampled_from(["0s", "0s", "60s"]),
+    )
+    def holds(script: list[tuple[str, Any]], max_items: int, max_age: str) -> None:
+        number = next(numbers)
+        state = tmp_path / str(number)
+        world = World(state, pangolin, f"w{number}-{tmp_path.name}-", max_items=max_items, max_age=max_age)
+        try:
+            play(world, script)
+            world.drain()
+            world.assert_last_mutation_wins()
+        finally:
+            world.backend.close()
+            world.view.close()
+            shutil.rmtree(state)
+
+    holds()
+
+
+SCENARIOS: dict[str, list[tuple[str, Any]]] = {
+    "a first addition, which creates the audience": [("accept", [("a.1", "u1", "joined"), ("a.1", "u2", "joined")])],
+    "an addition taken back while the partner is down": [
+        ("accept", [("a.1", "u1", "joined"), ("a.1", "u3", "joined")]),
+        ("work", 1),
+        ("faults", {"status": 500}),
+        ("accept", [("a.1", "u1", "left")]),
+    ],
+    "a hold that is resumed with later changes in it": [
+        ("faults", {"status": 500}),
+        ("accept", [("a.1", "u1", "joined"), ("a.1", "u2", "joined")]),
+        ("work", 1),
+        ("accept", [("a.1", "u1", "left"), ("a.1", "u3", "joined")]),
+        ("work", 1),
+        ("faults", {}),
+        ("tick", 40.0),
+    ],
+    "one bad user in a call that is refused whole": [
+        ("accept", [("a.1", "u3", "joined")]),
+        ("work", 1),
+        ("faults", {"poison_users": ["u2"]}),
+        ("accept", [("a.1", "u1", "joined"), ("a.1", "u2", "joined"), ("a.1", "u3", "left")]),
+    ],
+    "a partner that asks to come back later": [
+        ("faults", {"status": 429, "retry_after": 60}),
+        ("accept", [("a.1", "u1", "joined")]),
+        ("work", 1),
+        ("faults", {}),
+        ("accept", [("a.1", "u1", "left")]),
+    ],
+    "two keys that are one row at the partner": [
+        ("accept", [("a.1", "U1", "joined"), ("a.1", "u1", "left"), ("a.1", "u2", "joined")])
+    ],
+}
+
+
+@pytest.mark.parametrize("title", SCENARIOS)
+def test_a_process_may_end_between_any_two_effects(title: str, pangolin: InThread, tmp_path: Path) -> None:
+    """The next message is handled again and again from the same start, ended at its first effect, its second, and so on."""
+    for moment in itertools.count(1):
+        number = next(numbers)
+        world = World(tmp_path / str(number), pangolin, f"x{number}-{tmp_path.name}-")
+        try:
+            play(world, SCENARIOS[title])
+            assert world.work(abort_at(moment)), "the scenario leaves a message to handle"
+            reached = world.effects.count >= moment
+            world.drain()
+            world.assert_last_mutation_wins()
+        finally:
+            world.backend.close()
+            world.view.close()
+        if not reached:
+            assert moment > 6, "a turn has more effects than that"
+            return

@@ -1,0 +1,311 @@
+"""The whole path in one process, with real parts (receiver, SQLite, HTTP, Pangolin) and a turned clock: a test can stop the
+worker between any two effects, freeze it, hand messages out again, and then compare the partner with what the DMP meant."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import requests
+from starlette.requests import Request
+
+from adapters.contract import Adapter
+from adapters.registry import describe
+from handlers.inbound import InboundView
+from handlers.mapp.receiver import Receiver
+from relay.backends.embedded import EmbeddedBackend
+from relay.connectors.publishing import Publishing
+from relay.domain.connector import Connector
+from relay.pangolin.server import InThread
+from tests.clock import TurnedClock
+from worker.creation import Creation
+from worker.creator import InProcessCreator
+from worker.partners import Partners
+from worker.tick import tick
+from worker.turn import Worker
+
+TOKEN = "pangolin-token-value"
+HMAC_SECRET = "hmac-secret-value"
+
+DOCUMENT = """
+name: pangolin
+adapter: pangolin
+inbound: {{hmac_secret: dmp-hmac}}
+settings: {{base_url: "{url}"}}
+secrets: {{token: partner-token}}
+actions:
+  - {{name: Create audience, trigger: created, operation: create_audience}}
+  - {{name: Add, trigger: joined, operation: add, mapping: {{id: lower(user.id)}}}}
+  - {{name: Remove, trigger: left, operation: remove, mapping: {{id: lower(user.id)}}}}
+limits: {{batch: {{max_items: {max_items}, max_age: {max_age}}}, rate: {{concurrency: 8}}}}
+timeouts: {{connect: 1s, answer: 250ms, batch_answer: 250ms}}
+"""
+
+EFFECTS = {
+    "audiences": (
+        "begin_turn", "join", "settle", "mark_asked", "claim_creation", "created", "creation_failed", "remember_answer",
+    ),
+    "queue": ("publish", "acknowledge", "give_back"),
+    "reports": ("attempt",),
+    "connectors": ("not_before",),
+}  # fmt: skip
+"""The store's effects of a turn. The partner's are `send` and `create_audience`."""
+
+
+class Abort(BaseException):
+    """The process ends here."""
+
+
+class Effects:
+    """Told of every effect of a turn, before and after it; `on` may raise `Abort`, or wait."""
+
+    def __init__(self) -> None:
+        self.on: Callable[[int, str], None] | None = None
+        self.count = 0
+        self.names: list[str] = []
+
+    def moment(self, name: str) -> None:
+        self.count += 1
+        self.names.append(name)
+        if self.on:
+            self.on(self.count, name)
+
+
+class Tapped:
+    """An object whose effects are told."""
+
+    def __init__(self, inner: Any, names: Sequence[str], effects: Effects) -> None:
+        self._inner, self._names, self._effects = inner, names, effects
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._inner, name)
+        if name not in self._names:
+            return value
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            self._effects.moment(f"before {name}")
+            result = value(*arguments, **named)
+            self._effects.moment(f"after {name}")
+            return result
+
+        return call
+
+
+class TappedBackend:
+    """A back end whose effects are told."""
+
+    def __init__(self, backend: EmbeddedBackend, effects: Effects) -> None:
+        self._backend = backend
+        self._parts = {part: Tapped(getattr(backend, part), names, effects) for part, names in EFFECTS.items()}
+
+    def __getattr__(self, name: str) -> Any:
+        return self._parts.get(name) or getattr(self._backend, name)
+
+
+class TappedPartners:
+    """Adapters whose calls are told."""
+
+    def __init__(self, inner: Partners, effects: Effects) -> None:
+        self._inner, self._effects = inner, effects
+
+    def open(self, connector: Connector) -> Adapter:
+        return Tapped(self._inner.open(connector), ("send", "create_audience"), self._effects)  # type: ignore[return-value]
+
+    def forget(self, connector: Connector) -> None:
+        self._inner.forget(connector)
+
+
+class World:
+    """One relay and its DMP, in front of a Pangolin that others may share: audiences carry this world's own prefix."""
+
+    def __init__(self, state: Path, pangolin: InThread, prefix: str, *, max_items: int = 100, max_age: str = "0s") -> None:
+        self.state, self.pangolin, self.prefix = state, pangolin, prefix
+        self.clock = TurnedClock()
+        self.effects = Effects()
+        self.accepted: dict[tuple[str, str], tuple[str, int, str]] = {}
+        self.late: list[threading.Thread] = []
+        self._start()
+        publishing = Publishing(self.backend, describe, "test")
+        publishing.set_secret("partner-token", TOKEN)
+        publishing.set_secret("dmp-hmac", HMAC_SECRET)
+        publishing.apply(DOCUMENT.format(url=pangolin.url, max_items=max_items, max_age=max_age))
+        self.view = InboundView(self.backend.inbound, reread_s=3600)
+        self.faults()
+
+    def _start(self) -> None:
+        self.backend = EmbeddedBackend.open(self.state, self.clock)
+        self.tapped: Any = TappedBackend(self.backend, self.effects)
+        self.worker = Worker(self.tapped, self.clock, random.Random(1))
+        partners: Any = TappedPartners(self.worker.partners, self.effects)
+        self.worker.partners = partners
+        self.worker.creation = Creation(self.tapped, self.worker.catalog, partners, self.clock)
+
+    def restart(self) -> None:
+        """The process is gone, with its locks, and another one starts."""
+        self.backend.close()
+        self._start()
+
+    # the DMP
+
+    def accept(self, mutations: Sequence[tuple[str, str, str]]) -> None:
+        """One signed request with these (audience, user, `joined` or `left`); each must be accepted."""
+        body = msgspec.json.encode(
+            {
+                "Type": "ADD_TO_AUDIENCE",
+                "Mutations": [
+                    {"Audience": self.prefix + audience, "User": user, "Operation": "add" if direction == "joined" else "remove"}
+                    for audience, user, direction in mutations
+                ],
+            }
+        )
+        status, answer = self.post("ADD_TO_AUDIENCE", body)
+        assert status == 200, answer
+        request_id = answer["request_id"]
+        for index, (audience, user, direction) in enumerate(mutations):
+            self.accepted[self.prefix + audience, user.lower()] = (request_id, index, direction)
+
+    def post(self, kind: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        """A signed POST through the receiver."""
+        return asyncio.run(self._post(kind, body))
+
+    async def _post(self, kind: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        signature = hmac.new(HMAC_SECRET.encode(), body, hashlib.sha1).hexdigest()
+        scope = {
+            "type": "http", "method": "POST", "path": "/pangolin", "raw_path": b"/pangolin", "root_path": "", "scheme": "http",
+            "query_string": f"type={kind}".encode(), "server": ("127.0.0.1", 8080), "client": ("127.0.0.1", 1),
+            "headers": [(b"host", b"127.0.0.1"), (b"x-hmac", signature.encode()), (b"content-length", b"%d" % len(body))],
+        }  # fmt: skip
+        sent = False
+
+        async def receive() -> dict[str, Any]:
+            nonlocal sent
+            if sent:
+                return {"type": "http.disconnect"}
+            sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        publisher = self.backend.publisher()
+        try:
+            receiver = Receiver(self.view, publisher, InProcessCreator(self.backend, self.clock), self.clock)
+            response = await receiver(Request(scope, receive))
+        finally:
+            await publisher.close()
+        return response.status_code, msgspec.json.decode(response.body or b"{}")
+
+    # the worker
+
+    def work(self, on: Callable[[int, str], None] | None = None) -> bool:
+        """Handles one message; `on` is told of every effect. False if none waits. An `Abort` restarts the process."""
+        leased = self.backend.queue.take()
+        if leased is None:
+            return False
+        self.effects.on, self.effects.count, self.effects.names = on, 0, []
+        try:
+            self.worker.handle(leased)
+        except Abort:
+            self.effects.on = None
+            self.restart()
+        finally:
+            self.effects.on = None
+        return True
+
+    def freeze(self, at: int) -> Callable[[], None]:
+        """Handles one message in a thread that freezes at that effect; returns what wakes it. Partner calls are not frozen: no
+        program can check its time and call in one step."""
+        leased = self.backend.queue.take()
+        frozen, woken = threading.Event(), threading.Event()
+
+        effects = Effects()
+        tapped: Any = TappedBackend(self.backend, effects)
+        zombie = Worker(tapped, self.clock, random.Random(2))
+
+        def on(count: int, name: str) -> None:
+            if count == at and name.startswith("before"):
+                frozen.set()
+                woken.wait(30)
+
+        effects.on = on
+
+        def run() -> None:
+            if leased is not None:
+                zombie.handle(leased)
+            frozen.set()
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        frozen.wait(30)
+
+        def wake() -> None:
+            woken.set()
+            thread.join(30)
+            assert not thread.is_alive()
+
+        return wake
+
+    def tick(self, seconds: float) -> None:
+        """Time passes, and due holds are looked at. Answers that are under way at the partner have arrived by then."""
+        if seconds >= 1 and self.slow:
+            time.sleep(0.35)
+        self.clock.advance(seconds)
+        tick(self.tapped, self.worker.catalog, self.clock)
+
+    # the partner
+
+    def faults(self, **faults: Any) -> None:
+        self.slow = "latency_ms" in faults or "hang" in faults or getattr(self, "slow", False)
+        answer = requests.put(f"{self.pangolin.url}/api/faults", json=faults, headers=self.authorization, timeout=5)
+        assert answer.status_code < 300, answer.text
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {TOKEN}"}
+
+    def members(self) -> dict[str, set[str]]:
+        """Our audience ID → members at the partner."""
+        found: dict[str, set[str]] = {}
+        listed = self._get("/api/audiences?limit=10000")["audiences"]
+        for audience in listed:
+            reference = audience["reference"].removeprefix("pangolin/")
+            if reference.startswith(self.prefix):
+                users = self._get(f"/api/audiences/{audience['id']}/users?limit=10000")["users"]
+                assert reference not in found, "two audiences at the partner for one of ours"
+                found[reference] = {user["id"] for user in users}
+        return found
+
+    def _get(self, path: str) -> Any:
+        return requests.get(self.pangolin.url + path, headers=self.authorization, timeout=5).json()
+
+    # the comparison
+
+    def drain(self) -> None:
+        """The weather is calm again; everything that waits is delivered, by itself."""
+        self.faults()
+        Publishing(self.backend, describe, "test").set_enabled("pangolin", True)
+        for _ in range(100):
+            while self.work():
+                pass
+            if not self.backend.queue.depth().messages and not any(one.hold for one in self.backend.audiences.all()):
+                return
+            self.tick(100)
+        raise AssertionError("does not drain")
+
+    def assert_last_mutation_wins(self) -> None:
+        """Every user whose last mutation was not rejected is a member exactly if that mutation was `joined`."""
+        rejected = {
+            (rejection.request_id, rejection.index) for _, rejection in self.backend.reports.rejections(limit=100_000)
+        }
+        members = self.members()
+        wrong = [
+            (audience, user, direction)
+            for (audience, user), (request_id, index, direction) in self.accepted.items()
+            if (request_id, index) not in rejected and (user in members.get(audience, set())) != (direction == "joined")
+        ]
+        assert not wrong

@@ -1,0 +1,81 @@
+"""Data flows one way, and each process loads only what it needs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+RULES = {
+    "relay/domain": {"relay.domain"},
+    "handlers": {"handlers", "relay.domain", "relay.backends.interfaces", "relay.wide_log", "relay.configuration"},
+    "adapters": {"adapters", "relay.domain"},
+    "worker": {"worker", "adapters", "relay.domain", "relay.backends", "relay.connectors", "relay.wide_log", "relay.configuration"},
+    "relay/backends": {"relay.backends", "relay.domain", "relay.configuration", "relay.wide_log"},
+    "relay/connectors": {
+        "relay.connectors", "relay.domain", "relay.backends.interfaces", "adapters.contract", "adapters.registry",
+        "relay.configuration",
+    },
+    "relay/pangolin": {"relay.pangolin", "relay.domain.clock", "relay.domain.errors", "relay.configuration"},
+    "relay/simulator": {"relay.simulator", "relay.domain", "relay.configuration"},
+    "relay/console": {
+        "relay.console", "relay.domain", "relay.backends", "relay.connectors", "relay.configuration", "relay.wide_log",
+        "adapters.contract", "adapters.registry",
+    },
+}  # fmt: skip
+
+OURS = ("main", "relay", "handlers", "worker", "adapters")
+
+
+def imported_by(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{file}: relative import"
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] in OURS}
+
+
+def allowed(name: str, rules: set[str]) -> bool:
+    return any(name == rule or name.startswith(rule + ".") or rule.startswith(name + ".") for rule in rules)
+
+
+@pytest.mark.parametrize("place", RULES)
+def test_each_part_imports_only_what_lies_downstream_of_it(place: str) -> None:
+    files = sorted((ROOT / place).rglob("*.py"))
+    assert files
+    wrong = {
+        f"{file.relative_to(ROOT)}: {name}" for file in files for name in imported_by(file) if not allowed(name, RULES[place])
+    }
+    assert not wrong
+
+
+def test_nothing_but_the_configuration_reads_the_environment() -> None:
+    sources = [file for part in OURS[1:] for file in (ROOT / part).rglob("*.py")] + [ROOT / "main.py"]
+    readers = {
+        str(file.relative_to(ROOT)) for file in sources if "os.environ" in file.read_text() or "getenv" in file.read_text()
+    }
+    assert readers <= {"relay/configuration.py"}
+
+
+@pytest.mark.parametrize(
+    ("module", "never"),
+    [
+        ("handlers.mapp.receiver", ["adapters", "worker", "relay.connectors", "sqlite3", "requests", "flask", "google.cloud"]),
+        ("relay.functions", ["adapters", "worker", "relay.connectors", "requests", "google.cloud"]),
+        ("worker.turn", ["handlers", "starlette", "flask", "google.cloud"]),
+        ("relay.pangolin.application", ["adapters", "worker", "handlers", "flask"]),
+    ],
+)
+def test_a_process_loads_only_what_it_needs(module: str, never: list[str]) -> None:
+    program = f"import {module}, sys; print([n for n in {never!r} if n in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

@@ -1,0 +1,135 @@
+"""The plan: which rows are sent for mutations in order, and what is settled without sending."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapters.contract import Description, Field, Operation
+from relay.connectors.mapping import compile_mapping
+from relay.domain.connector import Action, BatchLimits, Connector, Constant, Inbound, Limits
+from relay.domain.message import VERSION, Message, Mutation
+from worker.catalog import Running, RunningAction
+from worker.plan import Plan, applies_to, make_plan, pending_of
+
+ADD = Operation("add", "Add", "set", ("joined",), "add", key_fields=("id",), fields=(Field("id", "ID", required=True),))
+REMOVE = Operation("remove", "Remove", "set", ("left",), "remove", key_fields=("id",), fields=(Field("id", "ID", required=True),))
+EVENT = Operation("send_event", "Send event", "event", ("joined", "left"), fields=(Field("email", "E-mail"),), key_fields=())
+PARTNER = Description("test", "Test", "", (), (), (ADD, REMOVE, EVENT), ("joined", "left"), BatchLimits(100, 1_000_000))
+
+
+def action(name: str, trigger: Any, operation: Operation, mapping: dict[str, str | Constant], **more: Any) -> RunningAction:
+    return RunningAction(
+        Action(name=name, trigger=trigger, operation=operation.name, mapping=mapping, **more), operation, compile_mapping(mapping)
+    )
+
+
+BY_ID = (action("Add", "joined", ADD, {"id": "user.id"}), action("Remove", "left", REMOVE, {"id": "user.id"}))
+
+
+def plan(actions: tuple[RunningAction, ...], *mutations: Mutation, **switches: Any) -> Plan:
+    connector = Connector(
+        name="c",
+        document="c",
+        document_version=1,
+        adapter="test",
+        inbound=Inbound(hmac_secret="s"),
+        actions=tuple(one.action for one in actions),
+        limits=Limits(PARTNER.limits),
+    )
+    message = Message(VERSION, "change", "c", "a.1", "r1", 1.0, mutations=mutations)
+    running = Running(connector, PARTNER, actions, ())
+    return make_plan(running, switches, pending_of([message]), audience_id="a.1", audience_name="Shoes", partner_id="p")
+
+
+def sent(made: Plan) -> list[tuple[str, int, dict[str, Any]]]:
+    return [(one.action.action.name, row.pending, row.row.values) for one in made.actions for row in one.rows]
+
+
+def settled(made: Plan) -> list[tuple[int, str, str, str]]:
+    return [(number, result.action, result.outcome, result.code) for number, result in made.settled]
+
+
+def joined(index: int, **user: str) -> Mutation:
+    return Mutation(index, "joined", user)
+
+
+def left(index: int, **user: str) -> Mutation:
+    return Mutation(index, "left", user)
+
+
+def test_only_the_last_mutation_of_a_user_is_sent_and_the_earlier_ones_are_superseded() -> None:
+    made = plan(BY_ID, joined(0, id="u"), left(1, id="u"), joined(2, id="u"), left(3, id="v"))
+    assert sent(made) == [("Add", 2, {"id": "u"}), ("Remove", 3, {"id": "v"})]
+    assert settled(made) == [(0, "Add", "superseded", ""), (1, "Remove", "superseded", "")]
+
+
+def test_two_users_who_are_one_row_at_the_partner_replace_each_other() -> None:
+    actions = (
+        action("Add", "joined", ADD, {"id": "lower(user.email)"}),
+        action("Remove", "left", REMOVE, {"id": "lower(user.email)"}),
+    )
+    made = plan(actions, joined(0, id="1", email="A@x.org"), left(1, id="2", email="a@x.org"))
+    assert sent(made) == [("Remove", 1, {"id": "a@x.org"})]
+
+
+def test_events_are_all_sent_with_an_id_that_a_retry_repeats() -> None:
+    actions = (action("Event", "joined", EVENT, {"email": "user.email"}),)
+    mutations = (joined(0, email="e"), joined(1, email="e"))
+    first, second = plan(actions, *mutations), plan(actions, *mutations)
+    assert [values for _, _, values in sent(first)] == [{"email": "e"}, {"email": "e"}]
+    ids = [row.row.event_id for row in first.actions[0].rows]
+    assert len(set(ids)) == 2
+    assert ids == [row.row.event_id for row in second.actions[0].rows]
+    assert all(len(one) <= 36 for one in ids)
+
+
+def test_a_retry_repeats_only_the_actions_that_are_not_done() -> None:
+    actions = (*BY_ID, action("Event", "joined", EVENT, {"email": "user.email"}))
+    made = plan(actions, Mutation(0, "joined", {"id": "u", "email": "e"}, done=("Add",)))
+    assert [name for name, _, _ in sent(made)] == ["Event"]
+    assert settled(made) == []
+
+
+@pytest.mark.parametrize(
+    ("mutation", "expected"),
+    [
+        (Mutation(0, unreadable="no user"), (0, "", "skipped", "unreadable")),
+        (joined(0, email="e"), (0, "Add", "rejected", "missing_field")),
+    ],
+)
+def test_what_cannot_be_sent_is_settled_at_once(mutation: Mutation, expected: tuple[int, str, str, str]) -> None:
+    made = plan(BY_ID, mutation)
+    assert sent(made) == []
+    assert settled(made) == [expected]
+
+
+def test_a_mutation_that_no_action_concerns_is_skipped() -> None:
+    assert settled(plan(BY_ID[:1], left(0, id="u"))) == [(0, "", "skipped", "no_action")]
+
+
+def test_a_value_of_the_wrong_type_rejects_its_mutation_alone() -> None:
+    actions = (action("Add", "joined", ADD, {"id": "lower(fields.Number)"}),)
+    made = plan(actions, Mutation(0, "joined", {"id": "u"}, {"Number": 5}), Mutation(1, "joined", {"id": "v"}, {"Number": "X"}))
+    assert sent(made) == [("Add", 1, {"id": "x"})]
+    assert settled(made) == [(0, "Add", "rejected", "mapping_failed")]
+
+
+def test_a_switched_off_action_skips_its_mutations() -> None:
+    assert settled(plan(BY_ID, joined(0, id="u"), Add="skipped")) == [(0, "Add", "skipped", "action_off")]
+    off = (action("Add", "joined", ADD, {"id": "user.id"}, enabled=False),)
+    assert settled(plan(off, joined(0, id="u"))) == [(0, "Add", "skipped", "action_off")]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "applies"),
+    [(None, True), (["a.1"], True), (["Shoes"], True), (["Sho*"], True), (["a.?"], True), (["b*"], False), ([], False)],
+)
+def test_an_action_can_be_limited_to_audiences_by_id_or_name(patterns: list[str] | None, applies: bool) -> None:
+    assert applies_to(patterns, "a.1", "Shoes") is applies
+
+
+def test_brackets_in_an_audience_pattern_stand_for_themselves() -> None:
+    assert applies_to(["Shoes [new]*"], "a.1", "Shoes [new] 2026")
+    assert not applies_to(["Shoes [new]"], "a.1", "Shoes n")

@@ -1,0 +1,37 @@
+"""How long a turn may take. Past it the worker starts no call, writes nothing and does not acknowledge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from relay.domain.clock import Clock
+from relay.domain.errors import TurnLost
+
+TURN_S = 120.0
+"""Shorter than the acknowledgement deadline and than the function's time-out."""
+
+
+class Budget:
+    """The time of one turn, by the wall clock and the monotonic one, whichever has gone further: one of them may stand still
+    while a machine is frozen. `stopping`: the process is asked to end, so no further call begins."""
+
+    def __init__(self, clock: Clock, seconds: float = TURN_S, *, stopping: Callable[[], bool] = lambda: False) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._stopping = stopping
+        self._began_at = clock.now()
+        self._began_monotonic = clock.monotonic()
+
+    def remaining_s(self) -> float:
+        """Seconds left; negative once it is over."""
+        elapsed = max(self._clock.now() - self._began_at, self._clock.monotonic() - self._began_monotonic)
+        return self._seconds - elapsed
+
+    def allows(self, seconds: float) -> bool:
+        """Whether something that takes so long can begin and still end within it."""
+        return not self._stopping() and self.remaining_s() >= seconds
+
+    def require(self) -> None:
+        """Before every write and acknowledgement. Raises `TurnLost` once it is over."""
+        if self.remaining_s() <= 0:
+            raise TurnLost("The turn's time is over; its message will be handed out again.")

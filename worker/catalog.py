@@ -1,0 +1,82 @@
+"""The connectors as they run: the live version's document, its mappings compiled, and what is missing before it can run."""
+
+from __future__ import annotations
+
+import threading
+
+import msgspec
+
+from adapters.contract import Description, Operation
+from adapters.registry import describe
+from relay.backends.interfaces import Backend
+from relay.connectors.completeness import missing
+from relay.connectors.mapping import CompiledMapping, compile_mapping
+from relay.domain.clock import Clock
+from relay.domain.connector import Action, Connector, ConnectorState
+from relay.domain.errors import NotFound
+
+_SECRETS_GOOD_FOR_S = 10.0
+
+
+class RunningAction(msgspec.Struct, frozen=True):
+    """An action with what is needed to carry it out."""
+
+    action: Action
+    operation: Operation
+    mapping: CompiledMapping
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A live connector. `missing`: sentences; while there are any it does not run."""
+
+    connector: Connector
+    description: Description
+    actions: tuple[RunningAction, ...]
+    missing: tuple[str, ...]
+
+
+def running(connector: Connector, missing_parts: tuple[str, ...] = ()) -> Running:
+    """The connector with its actions made ready. Raises `NotFound` where this program has no such adapter."""
+    description = describe(connector.adapter)
+    if description is None:
+        raise NotFound(f"There is no adapter named {connector.adapter!r}.")
+    actions = []
+    for action in connector.actions:
+        operation = description.operation(action.operation)
+        if operation is None:
+            raise NotFound(f"The adapter {connector.adapter!r} has no operation {action.operation!r}.")
+        actions.append(RunningAction(action, operation, compile_mapping(action.mapping)))
+    return Running(connector, description, tuple(actions), missing_parts)
+
+
+class Catalog:
+    """Live connectors by name. Versions never change, so they are read once; secrets are looked at every ten seconds."""
+
+    def __init__(self, backend: Backend, clock: Clock) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[float, Running]] = {}
+
+    def get(self, state: ConnectorState) -> Running:
+        """The live version of this connector. Raises `NotFound` if none is published."""
+        if not state.live:
+            raise NotFound(f"No version of the connector {state.name!r} is published.")
+        now = self._clock.now()
+        with self._lock:
+            at, known = self._known.get(state.name, (0.0, None))
+        if known and known.connector.document_version == state.live and 0 <= now - at < _SECRETS_GOOD_FOR_S:
+            return known
+        if known and known.connector.document_version == state.live:
+            connector = known.connector
+        else:
+            document = state.name.partition("@")[0]
+            version = self._backend.connectors.version(document, state.live)
+            connector = next((one for one in version.connectors if one.name == state.name), None)  # type: ignore[assignment]
+            if connector is None:
+                raise NotFound(f"Version {state.live} of {document!r} has no connector {state.name!r}.")
+        fresh = running(connector)
+        fresh = msgspec.structs.replace(fresh, missing=tuple(missing(connector, fresh.description, self._backend.secrets)))
+        with self._lock:
+            self._known[state.name] = (now, fresh)
+        return fresh

@@ -1,0 +1,75 @@
+"""Batches that leave their hold without delivery, because an operator says so or because of their age: they become rejections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from relay.backends.interfaces import Backend
+from relay.domain.audience import Waiting
+from relay.domain.clock import Clock
+from relay.domain.connector import Retention
+from relay.domain.errors import NotFound
+from relay.domain.outcome import Rejection
+from relay.wide_log import log
+from worker.catalog import Catalog
+from worker.report import rejections_of_waiting
+
+_AT_ONCE = 100
+
+
+def discard(backend: Backend, clock: Clock, connector: str, audience_id: str) -> int:
+    """Empties one audience's hold; its mutations become rejections. Returns how many batches left."""
+    return _retire(
+        backend, clock, connector, audience_id, older_than=None, code="discarded", hint="Discarded from the hold by an operator."
+    )
+
+
+def retire_old(backend: Backend, catalog: Catalog, clock: Clock) -> int:
+    """Turns batches that have waited longer than their connector allows into rejections, and warns of those that soon will.
+    Returns how many batches left."""
+    retired = 0
+    for audience in backend.audiences.all():
+        if audience.hold is None:
+            continue
+        retention = _retention(backend, catalog, audience.connector)
+        age_s = clock.now() - audience.hold.oldest_at
+        if age_s > retention.holds_s:
+            retired += _retire(
+                backend,
+                clock,
+                audience.connector,
+                audience.id,
+                older_than=clock.now() - retention.holds_s,
+                code="held_too_long",
+                hint=f"It waited longer than this connector's retention allows ({audience.hold.reason}).",
+            )
+        elif age_s > retention.warning_s:
+            log(
+                "hold_is_old",
+                "WARNING",
+                connector=audience.connector,
+                audience=audience.id,
+                reason=audience.hold.reason,
+                age_s=round(age_s),
+                becomes_rejections_in_s=round(retention.holds_s - age_s),
+            )
+    return retired
+
+
+def _retention(backend: Backend, catalog: Catalog, connector: str) -> Retention:
+    try:
+        return catalog.get(backend.connectors.state(connector)).connector.retention
+    except NotFound:
+        return Retention()
+
+
+def _retire(
+    backend: Backend, clock: Clock, connector: str, audience_id: str, *, older_than: float | None, code: str, hint: str
+) -> int:
+    def reject(batches: Sequence[Waiting]) -> Sequence[Rejection]:
+        return rejections_of_waiting(batches, code=code, hint=hint, at=clock.now())
+
+    retired = 0
+    while left := backend.audiences.drop(connector, audience_id, older_than=older_than, limit=_AT_ONCE, reject=reject):
+        retired += left
+    return retired
