@@ -178,5 +178,10 @@ class Stack:
             return set()
         return {user["id"] for user in self.pangolin("GET", f"/api/audiences/{matching[0]}/users?limit=10000")["users"]}
 
+    def size(self, audience: str) -> int:
+        """How many members our audience has at the partner."""
+        listed = self.pangolin("GET", "/api/audiences?limit=10000")["audiences"]
+        return next((int(one["size"]) for one in listed if one["reference"] == f"pangolin/{audience}"), 0)
+
     def drained(self) -> bool:
         return not self.backend.queue.depth().messages and not any(one.hold for one in self.backend.audiences.all())

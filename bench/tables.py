@@ -1,0 +1,35 @@
+"""Figures as tables on the screen and as JSON on disk."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Minimum, percentiles and maximum."""
+    ordered = sorted(values)
+
+    def at(share: float) -> float:
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+    return {"n": len(ordered), "min": ordered[0], "p50": at(0.5), "p95": at(0.95), "p99": at(0.99), "max": ordered[-1]}
+
+
+def print_table(rows: dict[str, dict[str, float]]) -> None:
+    """One line a row, one column a figure."""
+    columns = list(next(iter(rows.values())))
+    print(f"{'':12}" + "".join(f"{column:>10}" for column in columns))
+    for name, figures in rows.items():
+        print(f"{name:12}" + "".join(f"{figures[column]:>10.1f}" for column in columns))
+
+
+def write_results(name: str, results: dict[str, dict[str, float]]) -> None:
+    """The figures with the machine they were taken on."""
+    RESULTS.mkdir(exist_ok=True)
+    machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
+    (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
