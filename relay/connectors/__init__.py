@@ -1,0 +1,1 @@
+"""Connector documents: read, validated, expanded, published; and what is made of them."""

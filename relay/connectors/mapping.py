@@ -1,0 +1,83 @@
+"""From a mutation to the partner's fields."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from relay.connectors.expression import Expression, compile_expression
+from relay.connectors.quantities import Malformed
+from relay.domain.connector import Constant
+from relay.domain.errors import RelayError
+from relay.domain.message import Message, Mutation
+
+
+class MappingError(RelayError):
+    """The mapping of one field cannot be computed for one mutation. The sentence holds no value of it."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(f"The mapping of '{field}' failed: {sentence}")
+        self.field = field
+        self.sentence = sentence
+
+
+class CompiledMapping:
+    """The mapping of one action, ready to be applied to many mutations; see `compile_mapping`."""
+
+    def __init__(self, expressions: Mapping[str, Expression], constants: Mapping[str, Any]) -> None:
+        self._expressions = tuple(expressions.items())
+        self._constants = dict(constants)
+
+    def apply(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Partner field → value, without those that are null. `context`: see `mutation_context`. Raises `MappingError`."""
+        values = dict(self._constants)
+        for field, expression in self._expressions:
+            try:
+                value = expression.search(context)
+            except Malformed as problem:
+                raise MappingError(field, str(problem)) from None
+            if isinstance(value, float) and not math.isfinite(value):
+                raise MappingError(field, "The result is not a number.")
+            if value is not None:
+                values[field] = value
+        return values
+
+
+def compile_mapping(mapping: Mapping[str, str | Constant]) -> CompiledMapping:
+    """The mapping of an action, compiled; an expression is compiled once however often it is used. Raises `MappingError`."""
+    expressions = {}
+    for field, value in mapping.items():
+        if isinstance(value, str):
+            try:
+                expressions[field] = compile_expression(value)
+            except Malformed as problem:
+                raise MappingError(field, str(problem)) from None
+    constants = {field: value.constant for field, value in mapping.items() if isinstance(value, Constant)}
+    return CompiledMapping(expressions, constants)
+
+
+def mutation_context(message: Message, mutation: Mutation, *, audience_name: str, partner_id: str) -> dict[str, Any]:
+    """What the expressions of a mapping see. `account.x` is both `user."account.x"` and `user.account.x`.
+
+    request.received_at is RFC 3339 in UTC, to the millisecond.
+    """
+    user: dict[str, Any] = dict(mutation.user)
+    for family in ("account", "agent"):
+        members = {name.partition(".")[2]: value for name, value in mutation.user.items() if name.startswith(f"{family}.")}
+        if members:
+            user[family] = members
+    received_at = datetime.fromtimestamp(message.received_at, UTC).isoformat(timespec="milliseconds")
+    return {
+        "user": user,
+        "fields": mutation.fields,
+        "customer": mutation.customer,
+        "direction": mutation.direction,
+        "audience": {"id": message.audience, "name": audience_name, "partner_id": partner_id},
+        "request": {
+            "id": message.request_id,
+            "received_at": received_at.replace("+00:00", "Z"),
+            "fields": message.fields,
+        },
+    }

@@ -1,0 +1,109 @@
+"""Reading a document piece by piece, gathering every problem instead of stopping at the first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, TypeVar
+
+from relay.connectors.quantities import Malformed
+from relay.connectors.values import Reader, suggestion
+from relay.domain.errors import DocumentError
+
+T = TypeVar("T")
+Path = tuple[str | int, ...]
+"""Where in a document: keys, and indexes of lists."""
+
+
+def path_text(path: Path) -> str:
+    """`actions[1].mapping.id`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+class Problems:
+    """The problems found so far, in the order in which they were found, each once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Path, str], None] = {}
+
+    def add(self, path: Path, sentence: str) -> None:
+        self._found[path, sentence] = None
+
+    def __contains__(self, problem: tuple[Path, str]) -> bool:
+        return problem in self._found
+
+    def all(self) -> list[tuple[Path, str]]:
+        return list(self._found)
+
+    def raise_any(self) -> None:
+        """Raises `DocumentError` with all of them, if there are any."""
+        if self._found:
+            raise DocumentError([(path_text(path), sentence) for path, sentence in self._found])
+
+
+class Section:
+    """A mapping inside the document. Where a value is missing or wrong, the problem is noted and a default is returned, so that
+    reading goes on; what was read counts only if there was no problem in the end."""
+
+    def __init__(
+        self, value: object, path: Path, problems: Problems, *, known: Collection[str] | None, what: str = "key"
+    ) -> None:
+        """`known`: the keys it may have (None: any); `what` they are called in sentences."""
+        self.path = path
+        self.problems = problems
+        self.values: dict[str, Any] = {}
+        if isinstance(value, dict):
+            self.values = value
+        elif value is not None:
+            problems.add(path, "This must be a mapping of names to values.")
+        for key in self.values if known is not None else ():
+            if key not in (known or ()):
+                self.problem(key, f"There is no {what} '{key}' here.{suggestion(key, known or ())}")
+
+    def problem(self, key: str, sentence: str) -> None:
+        self.problems.add((*self.path, key), sentence)
+
+    def given(self, key: str) -> bool:
+        """Whether the key has a value."""
+        return self.values.get(key) is not None
+
+    def read(self, key: str, reader: Reader[T], default: T) -> T:
+        """The value, or the default if there is none."""
+        if not self.given(key):
+            return default
+        try:
+            return reader(self.values[key])
+        except Malformed as problem:
+            self.problem(key, str(problem))
+            return default
+
+    def require(self, key: str, reader: Reader[T], default: T) -> T:
+        """The value, which must be there."""
+        if not self.given(key):
+            self.problem(key, "This is missing.")
+        return self.read(key, reader, default)
+
+    def section(self, key: str, known: Collection[str] | None, *, what: str = "key") -> Section:
+        """The mapping under this key; an empty one if there is none."""
+        return Section(self.values.get(key), (*self.path, key), self.problems, known=known, what=what)
+
+    def each(self, key: str, reader: Reader[T]) -> tuple[T, ...] | None:
+        """The values of the list under this key, which must not be empty; None if the key is not there."""
+        values = self.values.get(key)
+        if values is None:
+            return None
+        if not isinstance(values, list):
+            self.problem(key, "This must be a list.")
+            return None
+        if not values:
+            self.problem(key, "This list is empty; leave the key out instead.")
+        read = []
+        for index, value in enumerate(values):
+            place = (*self.path, key, index)
+            if value is None:
+                self.problems.add(place, "This is empty.")
+                continue
+            try:
+                read.append(reader(value))
+            except Malformed as problem:
+                self.problems.add(place, str(problem))
+        return tuple(read)
