@@ -14,11 +14,12 @@ class RelayError(Exception):
 
 
 class Refusal(RelayError):
-    """A request that is answered with `status` and `{"error": sentence}`."""
+    """A request that is answered with `status` and `{"error": sentence}`. `code`: a short name of it for the log."""
 
-    def __init__(self, status: int, sentence: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, status: int, sentence: str, headers: dict[str, str] | None = None, *, code: str = "refused") -> None:
         super().__init__(sentence)
         self.status = status
+        self.code = code
         self.sentence = sentence
         self.headers = headers or {}
 
