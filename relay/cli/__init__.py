@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from relay.cli.lazy import RootGroup
 
 COMMANDS = {
     "connectors": "relay.cli.connectors:connectors",
@@ -20,18 +20,19 @@ COMMANDS = {
 }
 
 
-class _Lazy(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        module, attribute = COMMANDS[name].split(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=RootGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def main() -> None:
-    """DIY Relay: audience changes from a DMP to any partner's API."""
+    """DIY Relay: audience changes from a DMP to any partner's API.
+
+    \b
+    A first look:
+      diy connectors apply connector.yaml   apply a connector
+      diy secrets set pangolin-token        give it the secrets that it names
+      diy connectors activation pangolin    what to paste into the DMP
+      diy status                            what needs someone, and what to do
+
+    The state is found by the environment: BACKEND (embedded), STATE_DIR (.state). Every command names it on standard error;
+    --quiet and --json leave that out.
+
+    Exit codes: 0 fine; 1 someone must act, or it failed; 2 the command line, the environment or a document is wrong.
+    """

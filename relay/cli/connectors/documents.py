@@ -1,0 +1,147 @@
+"""`diy connectors validate, apply, publish, rollback, delete`: documents and the version that runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from relay.cli.lazy import WRONG_USE
+from relay.cli.output import count, show_json
+from relay.cli.publishing import open_publishing
+from relay.cli.session import Session, json_option, with_state
+from relay.domain.connector import DocumentVersion
+from relay.domain.errors import ConfigurationError, DocumentError
+
+_MOST_BYTES = 1024 * 1024
+"""More than any document may have; protects from a wrong file, not more."""
+
+document_file = click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+
+
+@click.command()
+@document_file
+@json_option
+def validate(file: Path, as_json: bool) -> None:
+    """Lists everything that is wrong with a document. Each problem has its place. Needs no state and changes nothing.
+
+    \b
+    Example:
+      diy connectors validate connector.yaml
+    """
+    from adapters.registry import describe
+    from relay.connectors.document import expand
+
+    try:
+        names = [connector.name for connector in expand(_read(file), describe=describe)]
+    except DocumentError as error:
+        if not as_json:
+            raise
+        problems = [{"path": path, "sentence": sentence} for path, sentence in error.problems]
+        show_json({"valid": False, "problems": problems, "connectors": []})
+        raise click.exceptions.Exit(WRONG_USE) from None
+    if as_json:
+        show_json({"valid": True, "problems": [], "connectors": names})
+    else:
+        click.echo(f"{file} is valid. It makes: {', '.join(names)}")
+
+
+@click.command()
+@document_file
+@click.option("--note", default="", help="Why; kept with the version.")
+@click.option("--draft", is_flag=True, help="Stores the version without publishing it.")
+@with_state(create=True)
+def apply(session: Session, file: Path, note: str, draft: bool) -> None:
+    """Stores a document as a new version and publishes it. The same document again makes no new version.
+
+    \b
+    Examples:
+      diy connectors apply connector.yaml --note "larger batches"
+      diy connectors apply connector.yaml --draft
+    """
+    from adapters.registry import describe
+    from relay.connectors.completeness import missing
+    from relay.connectors.document import expand
+
+    text = _read(file)
+    expand(text, describe=describe)  # so that a document with errors does not leave a new, empty state behind
+    version = open_publishing(session).apply(text, note=note, draft=draft)
+    if draft:
+        click.echo(f"{version.document} version {version.number} is stored as a draft.")
+        session.note(f"To run it: diy connectors publish {version.document} {version.number}")
+        return
+    _say_running(version)
+    lacking: dict[str, list[str]] = {}
+    for connector in version.connectors:
+        description = describe(connector.adapter)
+        for sentence in missing(connector, description, session.backend.secrets) if description else ():
+            lacking.setdefault(sentence, []).append(connector.name)
+    for sentence, names in lacking.items():
+        session.note(f"Before {' and '.join(names)} can run: {sentence}")
+
+
+@click.command()
+@click.argument("name")
+@click.argument("version", type=click.IntRange(1))
+@with_state()
+def publish(session: Session, name: str, version: int) -> None:
+    """Makes a version the one that runs. What was gathered is sent before.
+
+    \b
+    Example:
+      diy connectors publish pangolin 3
+    """
+    _say_running(open_publishing(session).publish(name, version))
+
+
+@click.command()
+@click.argument("name")
+@click.argument("version", type=click.IntRange(1), required=False)
+@with_state()
+def rollback(session: Session, name: str, version: int | None) -> None:
+    """Publishes an older version again. Without VERSION: the one before.
+
+    \b
+    Example:
+      diy connectors rollback pangolin
+    """
+    _say_running(open_publishing(session).rollback(name, version))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Does not ask.")
+@with_state()
+def delete(session: Session, name: str, yes: bool) -> None:
+    """Removes a document with its versions and connectors. The record of their audiences goes, too.
+
+    Refused while batches wait in holds. At the partner, nothing is deleted.
+
+    \b
+    Example:
+      diy connectors delete pangolin
+    """
+    number = len(session.backend.connectors.versions(name))
+    if not yes:
+        click.confirm(f"Delete {name} with {count(number, 'version')} and the record of its audiences?", abort=True, err=True)
+    open_publishing(session).delete(name)
+    click.echo(f"{name} is deleted.")
+
+
+def _read(file: Path) -> str:
+    try:
+        if str(file) == "-":
+            raw = sys.stdin.buffer.read(_MOST_BYTES)
+        else:
+            with file.open("rb") as opened:
+                raw = opened.read(_MOST_BYTES)
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{file} is not text in UTF-8.") from None
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}.") from None
+
+
+def _say_running(version: DocumentVersion) -> None:
+    click.echo(f"{version.document} version {version.number} runs: {', '.join(one.name for one in version.connectors)}")

@@ -1,0 +1,184 @@
+"""`diy connectors test`: one test user through the real queue and worker, joining and leaving again."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Literal
+
+import click
+import msgspec
+from msgspec.structs import replace
+
+from relay.backends.interfaces import Backend
+from relay.cli.advice import ADVICE, what_to_do
+from relay.cli.lazy import SOMEONE_MUST_ACT
+from relay.cli.output import printable, show_json
+from relay.cli.session import Session, with_state
+from relay.connectors.live import live
+from relay.domain.audience import Hold
+from relay.domain.clock import Clock
+from relay.domain.connector import Connector
+from relay.domain.message import VERSION, Direction, Message, Mutation
+from relay.domain.outcome import Outcome, Report
+
+TEST_AUDIENCE = "diy-relay-test"
+TEST_AUDIENCE_NAME = "DIY Relay test - may be deleted"
+
+_POLL_S = 0.2
+
+
+StepOutcome = Outcome | Literal["waiting", "unhandled"]
+
+_FAILED: frozenset[StepOutcome] = frozenset({"rejected", "waiting", "unhandled"})
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What became of one change. `action`: empty where it concerns the change as a whole."""
+
+    direction: Direction
+    outcome: StepOutcome
+    action: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        action = f" by {self.action!r}" if self.action else ""
+        return f"{self.direction}: {self.outcome}{action}{f': {self.hint}' if self.hint else ''}"
+
+
+@click.command()
+@click.argument("name")
+@click.option("--user-id", metavar="ID", help="The test user's ID.")
+@click.option("--identifier", "identifiers", multiple=True, metavar="NAME=VALUE", help="Another identifier; may be repeated.")
+@click.option("--audience", metavar="ID", help=f"An audience to use, instead of {TEST_AUDIENCE!r}, which is made if need be.")
+@click.option("--keep", is_flag=True, help="Does not remove the user at the end.")
+@click.option("--timeout", type=click.FloatRange(1, 600), default=30.0, show_default=True, help="Seconds to wait for each step.")
+@with_state(json=True)
+def test(
+    session: Session,
+    name: str,
+    user_id: str | None,
+    identifiers: tuple[str, ...],
+    audience: str | None,
+    keep: bool,
+    timeout: float,
+) -> None:
+    """Sends one test user through the queue and the worker. It joins an audience, and leaves it again.
+
+    The audience is one for tests, named "DIY Relay test - may be deleted" at the partner, unless another is given. Ends with 1 if
+    the partner did not take it.
+
+    \b
+    Examples:
+      diy connectors test pangolin --user-id test-1
+      diy connectors test pangolin --identifier email=test@example.com --keep
+    """
+    from worker.creation import create_audience
+
+    user = _user(user_id, identifiers)
+    connector = live(session.backend.connectors, name)
+    if audience is None:
+        made = create_audience(
+            session.backend, name, TEST_AUDIENCE, name=TEST_AUDIENCE_NAME, customer=None, clock=session.clock
+        )
+        audience = made.id
+    trial = _Trial(session.backend, session.clock, connector, audience, user, timeout)
+    steps = trial.send("joined")
+    if not keep:
+        steps += trial.send("left")
+    session.backend.audit.add(by=session.by, what="test", subject=name)
+    outcomes = {step.outcome for step in steps}
+    passed = "delivered" in outcomes and not outcomes & _FAILED
+    if session.as_json:
+        show_json({"passed": passed, "audience": audience, "steps": [msgspec.to_builtins(step) for step in steps]})
+    else:
+        for step in steps:
+            click.echo(printable(str(step)))
+    if not passed:
+        raise click.exceptions.Exit(SOMEONE_MUST_ACT)
+
+
+class _Trial:
+    """The changes of one test, one after the other."""
+
+    def __init__(
+        self, backend: Backend, clock: Clock, connector: Connector, audience: str, user: dict[str, str], patience_s: float
+    ) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._connector = connector
+        self._audience = audience
+        self._user = user
+        self._patience_s = patience_s
+
+    def send(self, direction: Direction) -> list[Step]:
+        """Queues the change and waits for what becomes of it."""
+        message = Message(
+            version=VERSION,
+            kind="change",
+            connector=self._connector.name,
+            audience=self._audience,
+            request_id=f"test-{uuid.uuid4().hex}",
+            received_at=self._clock.now(),
+            mutations=(Mutation(index=0, direction=direction, user=self._user),),
+        )
+        self._backend.queue.publish([message])
+        give_up_at = self._clock.monotonic() + self._patience_s
+        while True:
+            report = self._report(message.request_id)
+            if report is not None and not report.held:
+                return _steps(direction, report, message.request_id)
+            hold = self._hold_of(message.request_id)
+            left_s = give_up_at - self._clock.monotonic()
+            if hold is not None and (left_s <= 0 or hold.due_at is None or hold.due_at > self._clock.now() + left_s):
+                return [self._waiting(direction, hold)]
+            if left_s <= 0:
+                hint = "no worker took it from the queue in time; it goes on waiting there. Is one running? diy worker"
+                return [Step(direction, "unhandled", hint=hint)]
+            self._clock.sleep(_POLL_S)
+
+    def _report(self, request_id: str) -> Report | None:
+        """The newest report of an attempt that included the request."""
+        reports = self._backend.reports.attempts(self._connector.name, limit=1_000)
+        return next((report for report in reports if request_id in report.request_ids), None)
+
+    def _hold_of(self, request_id: str) -> Hold | None:
+        """The hold that the request waits in. One that only gathers is sent off now, and then due."""
+        audience = self._backend.audiences.get(self._connector.name, self._audience)
+        if audience is None or audience.hold is None:
+            return None
+        waiting = self._backend.audiences.peek(self._connector.name, self._audience, limit=1_000)
+        if all(batch.message.request_id != request_id for batch in waiting):
+            return None
+        now = self._clock.now()
+        if audience.hold.reason == "gathering" and (audience.hold.due_at is None or audience.hold.due_at > now):
+            self._backend.audiences.make_due(self._connector.name, self._audience, reasons={"gathering"})
+            return replace(audience.hold, due_at=now)
+        return audience.hold
+
+    def _waiting(self, direction: Direction, hold: Hold) -> Step:
+        audience = self._backend.audiences.get(self._connector.name, self._audience)
+        do = what_to_do(audience, hold, self._connector) if audience else ""
+        detail = f" ({hold.detail})" if hold.detail else ""
+        return Step(direction, "waiting", hint=f"{ADVICE[hold.reason].meaning}{detail}{f' -> {do}' if do else ''}")
+
+
+def _steps(direction: Direction, report: Report, request_id: str) -> list[Step]:
+    """One step for what was delivered, and one for each action that did not deliver."""
+    delivered = [Step(direction, "delivered")] if report.counts.get("delivered") else []
+    return delivered + [
+        Step(direction, result.outcome, result.action, result.hint or result.code)
+        for result in report.exceptions
+        if result.request_id == request_id and result.outcome not in ("delivered", "retry")
+    ]
+
+
+def _user(user_id: str | None, identifiers: tuple[str, ...]) -> dict[str, str]:
+    user = {"id": user_id} if user_id else {}
+    for text in identifiers:
+        identifier, separator, value = text.partition("=")
+        if not separator or not identifier or not value:
+            raise click.BadParameter("An identifier looks like email=test@example.com.", param_hint="--identifier")
+        user[identifier] = value
+    if not user:
+        raise click.UsageError("Name the test user: --user-id ID, or --identifier NAME=VALUE.")
+    return user

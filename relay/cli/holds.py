@@ -1,0 +1,210 @@
+"""`diy holds`: what waits outside the queue, why, and the operator's ways to let it go on, make it wait, or drop it."""
+
+from __future__ import annotations
+
+import click
+
+from relay.cli.advice import ADVICE, hold_as_json, hold_reason, needs_someone, what_to_do
+from relay.cli.known import known_audience
+from relay.cli.output import count, iso, moment, show_fields, show_json, show_table
+from relay.cli.session import Session, with_state
+from relay.domain.audience import Audience, Hold
+from relay.domain.errors import NotFound
+
+
+@click.group()
+def holds() -> None:
+    """Batches that wait outside the queue, and why. Nothing in them is lost, and they keep their order."""
+
+
+@holds.command("list")
+@click.argument("connector", required=False)
+@with_state(json=True)
+def list_(session: Session, connector: str | None) -> None:
+    """All holds, or those of one connector.
+
+    \b
+    Example:
+      diy holds list pangolin
+    """
+    if connector is not None:
+        session.backend.connectors.state(connector)
+    held = [(audience, audience.hold) for audience in session.backend.audiences.all(connector) if audience.hold]
+    if session.as_json:
+        show_json([hold_as_json(audience, hold) for audience, hold in held])
+        return
+    show_table(
+        ["connector", "audience", "reason", "batches", "mutations", "since", "tried again", "someone must act"],
+        [
+            [
+                audience.connector,
+                audience.id,
+                hold_reason(audience, hold),
+                hold.batches,
+                hold.items,
+                moment(hold.since, session.now),
+                moment(hold.due_at, session.now),
+                needs_someone(audience, hold),
+            ]
+            for audience, hold in held
+        ],
+        empty="Nothing waits in a hold.",
+    )
+
+
+@holds.command()
+@click.argument("connector")
+@click.argument("audience_id", metavar="AUDIENCE")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The first so many batches.")
+@with_state(json=True)
+def show(session: Session, connector: str, audience_id: str, limit: int) -> None:
+    """One hold and the first batches that wait in it, in order. Nobody's identifiers are shown.
+
+    \b
+    Example:
+      diy holds show pangolin a5940e473cea659.356693871497425011
+    """
+    audience, hold = _held(session, connector, audience_id)
+    waiting = session.backend.audiences.peek(connector, audience_id, limit=limit)
+    if session.as_json:
+        batches = [
+            {
+                "place": one.place,
+                "kind": one.message.kind,
+                "request_id": one.message.request_id,
+                "mutations": len(one.message.mutations),
+                "bytes": one.bytes,
+                "received_at": iso(one.message.received_at),
+                "added_at": iso(one.added_at),
+            }
+            for one in waiting
+        ]
+        show_json({**hold_as_json(audience, hold), "first_batches": batches})
+        return
+    reason = hold_reason(audience, hold)
+    show_fields(
+        [
+            ("connector", connector),
+            ("audience", f"{audience.id}  {audience.name}".rstrip()),
+            ("reason", f"{reason}: {ADVICE[reason].meaning}"),
+            ("detail", hold.detail),
+            ("what to do", what_to_do(audience, hold) or "nothing"),
+            ("since", moment(hold.since, session.now)),
+            ("tried again", moment(hold.due_at, session.now)),
+            ("tried in vain", hold.probes),
+            ("waiting", f"{count(hold.batches, 'batch', 'batches')}, {count(hold.items, 'mutation')}, {hold.bytes:,} bytes"),
+            ("oldest", moment(hold.oldest_at, session.now)),
+        ]
+    )
+    click.echo()
+    show_table(
+        ["place", "kind", "request", "mutations", "bytes", "received"],
+        [
+            [
+                one.place,
+                one.message.kind,
+                one.message.request_id,
+                len(one.message.mutations),
+                one.bytes,
+                moment(one.message.received_at, session.now),
+            ]
+            for one in waiting
+        ],
+        empty="No batch waits.",
+    )
+
+
+@holds.command()
+@click.argument("connector")
+@click.argument("audience_id", metavar="[AUDIENCE]", required=False)
+@with_state()
+def resume(session: Session, connector: str, audience_id: str | None) -> None:
+    """Ends a pause, and has what waits tried now. Without AUDIENCE: all of the connector.
+
+    The worker picks it up. A connector that is off stays off, and a partner's wish to be called later is kept.
+
+    \b
+    Example:
+      diy holds resume pangolin
+    """
+    store = session.backend
+    state = store.connectors.state(connector)
+    if audience_id is not None:
+        audience = known_audience(session.backend, connector, audience_id)
+        if state.paused:
+            raise click.UsageError(f"All of {connector} is paused: diy holds resume {connector}")
+        if audience.paused:
+            store.audiences.set_paused(connector, audience_id, False)
+            click.echo(f"{audience_id} is no longer paused.")
+    else:
+        if state.paused:
+            store.connectors.set_paused(connector, False)
+            click.echo(f"{connector} is no longer paused.")
+        for audience in store.audiences.all(connector):
+            if audience.paused:
+                store.audiences.set_paused(connector, audience.id, False)
+                click.echo(f"{audience.id} is no longer paused.")
+    due = store.audiences.make_due(connector, audience_id)
+    store.audit.add(by=session.by, what="resume", subject=_subject(connector, audience_id), detail=count(due, "hold"))
+    click.echo(f"{count(due, 'hold')} will be tried now." if due else "Nothing waits in a hold.")
+    if not state.enabled:
+        session.note(f"{connector} is off, so it goes on waiting: diy connectors enable {connector}")
+    elif state.not_before > session.now:
+        session.note(f"The partner asked not to be called before {moment(state.not_before, session.now)}; that is kept.")
+
+
+@holds.command()
+@click.argument("connector")
+@click.argument("audience_id", metavar="[AUDIENCE]", required=False)
+@with_state()
+def pause(session: Session, connector: str, audience_id: str | None) -> None:
+    """Makes one audience, or all of a connector, wait. Changes are still accepted; nothing is lost.
+
+    \b
+    Example:
+      diy holds pause pangolin
+    """
+    store = session.backend
+    if audience_id is not None:
+        known_audience(session.backend, connector, audience_id)
+        store.audiences.set_paused(connector, audience_id, True)
+    else:
+        store.connectors.set_paused(connector, True)
+    subject = _subject(connector, audience_id)
+    store.audit.add(by=session.by, what="pause", subject=subject)
+    click.echo(f"{subject} is paused. To go on: diy holds resume {connector}{f' {audience_id}' if audience_id else ''}")
+
+
+@holds.command()
+@click.argument("connector")
+@click.argument("audience_id", metavar="AUDIENCE")
+@click.option("--yes", is_flag=True, help="Does not ask.")
+@with_state()
+def discard(session: Session, connector: str, audience_id: str, yes: bool) -> None:
+    """Drops what waits in one hold, for good. The dropped mutations become rejections, so that they can be exported.
+
+    \b
+    Example:
+      diy holds discard pangolin a5940e473cea659.356693871497425011
+    """
+    from worker.retention import discard as drop
+
+    _, hold = _held(session, connector, audience_id)
+    waiting = f"{count(hold.batches, 'batch', 'batches')} with {count(hold.items, 'mutation')}"
+    if not yes:
+        click.confirm(f"Drop {waiting} of {audience_id} for good?", abort=True, err=True)
+    dropped = drop(session.backend, session.clock, connector, audience_id)
+    subject = _subject(connector, audience_id)
+    session.backend.audit.add(by=session.by, what="discard", subject=subject, detail=count(dropped, "batch", "batches"))
+    click.echo(f"{count(dropped, 'batch', 'batches')} dropped; see diy rejections list {connector}.")
+
+
+def _held(session: Session, connector: str, audience_id: str) -> tuple[Audience, Hold]:
+    audience = known_audience(session.backend, connector, audience_id)
+    if audience.hold is None:
+        raise NotFound(f"Nothing waits in a hold for the audience {audience_id!r}.")
+    return audience, audience.hold
+
+
+def _subject(connector: str, audience_id: str | None) -> str:
+    return connector if audience_id is None else f"{connector}/{audience_id}"

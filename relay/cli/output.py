@@ -1,0 +1,85 @@
+"""What commands print: aligned tables in plain ASCII, moments with their age, JSON for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import msgspec
+
+NONE = "-"
+"""Stands in a table where there is nothing."""
+
+
+def show_json(value: Any) -> None:
+    """One JSON document on standard output, indented."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def show_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
+    """Columns wide enough for their longest cell; `empty` is said where there are no rows. Control characters, which may come
+    from a partner's text, are shown escaped."""
+    if not rows:
+        click.echo(empty)
+        return
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(line[column]) for line in [list(headings), *cells]) for column in range(len(headings))]
+    for line in [[heading.upper() for heading in headings], *cells]:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def show_fields(fields: Sequence[tuple[str, object]]) -> None:
+    """One thing: its fields below each other, their values aligned."""
+    width = max(len(name) for name, _ in fields) + 2
+    for name, value in fields:
+        click.echo(f"{name + ':':<{width}}{_cell(value)}")
+
+
+def moment(at: float | None, now: float) -> str:
+    """`2026-03-01T12:00:00+01:00 (3 min ago)`, in local time; `-` for none."""
+    if not at:
+        return NONE
+    local = datetime.fromtimestamp(at, tz=UTC).astimezone()
+    return f"{local.isoformat(timespec='seconds')} ({relative(at - now)})"
+
+
+def relative(seconds: float) -> str:
+    """How far from now: negative is past."""
+    if abs(seconds) < 1:
+        return "now"
+    return f"in {duration(seconds)}" if seconds > 0 else f"{duration(-seconds)} ago"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its largest fitting unit, rounded down: `45 s`, `3 min`, `5 h`, `12 d`."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+def iso(at: float | None) -> str | None:
+    """A moment for JSON: UTC, `2026-03-01T11:00:00Z`; None for none."""
+    if not at:
+        return None
+    return datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """`1 batch`, `2 batches`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def printable(text: str) -> str:
+    """The text on one line, control characters shown escaped: a partner's or the DMP's words must not steer the terminal."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def _cell(value: object) -> str:
+    if value is None or value == "":
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return printable(str(value))

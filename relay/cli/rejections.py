@@ -1,0 +1,148 @@
+"""`diy rejections`: mutations that a partner refused for good."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import sys
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from relay.backends.interfaces import Backend
+from relay.cli.output import iso, moment, show_json, show_table
+from relay.cli.session import Session, with_state
+from relay.domain.errors import ConfigurationError
+from relay.domain.outcome import Rejection
+
+_PAGE = 1_000
+
+COLUMNS = ("at", "connector", "audience", "direction", "action", "code", "hint", "request_id", "index", "user_sha256")
+"""Columns of the CSV, and keys of the JSON. `user_sha256`: SHA-256 of the identifier as it was received."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Spreadsheets run cells that begin so; texts of a partner must not."""
+
+
+@click.group()
+def rejections() -> None:
+    """Mutations that a partner refused for good, with its reason. A person appears as a hash only."""
+
+
+@rejections.command("list")
+@click.argument("connector", required=False)
+@click.option("--audience", metavar="ID", help="Only those of this audience.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The newest so many.")
+@with_state(json=True)
+def list_(session: Session, connector: str | None, audience: str | None, limit: int) -> None:
+    """The newest rejections, oldest of them first.
+
+    \b
+    Example:
+      diy rejections list pangolin --limit 20
+    """
+    newest = deque(_all(session.backend, connector, audience), maxlen=limit)
+    if session.as_json:
+        show_json([_record(rejection) for rejection in newest])
+        return
+    show_table(
+        ["at", "connector", "audience", "direction", "action", "code", "hint", "user (sha-256)"],
+        [
+            [
+                moment(one.at, session.now),
+                one.connector,
+                one.audience,
+                one.direction,
+                one.action,
+                one.code,
+                one.hint,
+                one.user_hash[:12],
+            ]
+            for one in newest
+        ],
+        empty="No rejections.",
+    )
+
+
+@rejections.command()
+@click.argument("connector", required=False)
+@click.option("--audience", metavar="ID", help="Only those of this audience.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE",
+    help="Where to write; standard output unless given. The file is complete once it is there.",
+)
+@with_state()
+def export(session: Session, connector: str | None, audience: str | None, output: Path | None) -> None:
+    """All kept rejections as CSV, oldest first.
+
+    Users appear as the SHA-256 of their identifier as it was received: one who has the identifier finds its rows.
+
+    \b
+    Example:
+      diy rejections export pangolin --output rejections.csv
+    """
+    if output is None:
+        number = _write(sys.stdout, session.backend, connector, audience)
+    else:
+        number = _write_file(output, session.backend, connector, audience)
+    subject = connector or "all connectors"
+    session.backend.audit.add(by=session.by, what="export rejections", subject=subject, detail=str(number))
+    session.note(f"{number:,} exported")
+
+
+def _write_file(output: Path, backend: Backend, connector: str | None, audience: str | None) -> int:
+    unfinished = output.with_name(f"{output.name}.part")
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
+            number = _write(file, backend, connector, audience)
+        unfinished.replace(output)
+    except OSError as error:
+        raise ConfigurationError(f"{output} cannot be written: {error.strerror}.") from None
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+    return number
+
+
+def _write(file: TextIO, backend: Backend, connector: str | None, audience: str | None) -> int:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    number = 0
+    for number, rejection in enumerate(_all(backend, connector, audience), start=1):  # noqa: B007 - the last one counts them
+        writer.writerow([_harmless(value) for value in _record(rejection).values()])
+    return number
+
+
+def _all(backend: Backend, connector: str | None, audience: str | None) -> Iterator[Rejection]:
+    if connector is not None:
+        backend.connectors.state(connector)
+    after = 0
+    while page := backend.reports.rejections(connector, limit=_PAGE, audience=audience, after=after):
+        yield from (rejection for _, rejection in page)
+        after = page[-1][0]
+
+
+def _record(rejection: Rejection) -> dict[str, Any]:
+    values = (
+        iso(rejection.at),
+        rejection.connector,
+        rejection.audience,
+        rejection.direction,
+        rejection.action,
+        rejection.code,
+        rejection.hint,
+        rejection.request_id,
+        rejection.index,
+        rejection.user_hash,
+    )
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _harmless(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
