@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from relay.domain.clock import Clock
@@ -13,11 +14,24 @@ TURN_S = 120.0
 
 class Budget:
     """The time of one turn, by the wall clock and the monotonic one, whichever has gone further: one of them may stand still
-    while a machine is frozen. `stopping`: the process is asked to end, so no further call begins."""
+    while a machine is frozen.
 
-    def __init__(self, clock: Clock, seconds: float = TURN_S, *, stopping: Callable[[], bool] = lambda: False) -> None:
+    until     end of the lease on the message, seconds since the epoch: a worker that was frozen between taking its message and
+              beginning its turn has no time left either
+    stopping  the process is asked to end, so no further call begins
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        seconds: float = TURN_S,
+        *,
+        until: float = math.inf,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._clock = clock
         self._seconds = seconds
+        self._until = until
         self._stopping = stopping
         self._began_at = clock.now()
         self._began_monotonic = clock.monotonic()
@@ -25,7 +39,7 @@ class Budget:
     def remaining_s(self) -> float:
         """Seconds left; negative once it is over."""
         elapsed = max(self._clock.now() - self._began_at, self._clock.monotonic() - self._began_monotonic)
-        return self._seconds - elapsed
+        return min(self._seconds - elapsed, self._until - self._clock.now())
 
     def allows(self, seconds: float) -> bool:
         """Whether something that takes so long can begin and still end within it."""

@@ -125,9 +125,9 @@ def create_audience(
     backend: Backend, connector: str, audience_id: str, *, name: str, customer: int | str | None, clock: Clock
 ) -> Audience:
     """One creation from outside the worker's process, for the command line and the console. See `Creation.for_source`."""
-    creation = Creation(backend, Catalog(backend, clock), Partners(backend, clock), clock)
-    running = creation._catalog.get(backend.connectors.state(connector))
-    mode = running.connector.inbound.audience_id
+    catalog = Catalog(backend, clock)
+    creation = Creation(backend, catalog, Partners(backend, clock), clock)
+    mode = catalog.get(backend.connectors.state(connector)).connector.inbound.audience_id
     partner_id = creation.for_source(connector, audience_id, name=name, customer=customer, mode=mode)
     audience = backend.audiences.get(connector, partner_id if mode == "partner" else audience_id)
     assert audience is not None  # noqa: S101 - it was just written

@@ -62,7 +62,7 @@ class Worker:
 
     def handle(self, leased: Leased) -> None:
         """Handles one message to its end. Raises nothing but what ends the process: every trouble has its place."""
-        budget = Budget(self._clock, self._turn_s, stopping=self._stopping)
+        budget = Budget(self._clock, self._turn_s, until=leased.lease_until, stopping=self._stopping)
         try:
             done = self._handle(leased, budget)
         except TurnLost as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 import os
@@ -106,7 +107,7 @@ class Stack:
                 )
         for name in names or ("pangolin", "receiver"):
             if name in self.ports:
-                eventually(lambda name=name: self._listens(name))
+                eventually(functools.partial(self._listens, name))
 
     def _listens(self, name: str) -> bool:
         assert self.processes[name].poll() is None, self.output(name)

@@ -45,7 +45,7 @@ steps = st.one_of(
     st.tuples(st.just("work"), st.integers(1, 3)),
     st.tuples(st.just("work"), st.integers(1, 3)),
     st.tuples(st.just("crash"), st.integers(1, 24)),
-    st.tuples(st.just("freeze"), st.integers(1, 12)),
+    st.tuples(st.just("freeze"), st.integers(0, 12)),
     st.tuples(st.just("wake"), st.none()),
     st.tuples(st.just("tick"), st.sampled_from([0.5, 31.0, 100.0, 301.0])),
     st.tuples(st.just("faults"), st.sampled_from(FAULTS)),

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import requests
 from starlette.requests import Request
+from starlette.responses import Response
 
 from adapters.contract import Adapter
 from adapters.registry import describe
@@ -166,17 +167,17 @@ class World:
                 ],
             }
         )
-        status, answer = self.post("ADD_TO_AUDIENCE", body)
-        assert status == 200, answer
-        request_id = answer["request_id"]
+        answer = self.post("ADD_TO_AUDIENCE", body)
+        assert answer.status_code == 200, answer.body
+        request_id = answer.headers["X-Request-Id"]
         for index, (audience, user, direction) in enumerate(mutations):
             self.accepted[self.prefix + audience, user.lower()] = (request_id, index, direction)
 
-    def post(self, kind: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    def post(self, kind: str, body: bytes) -> Response:
         """A signed POST through the receiver."""
         return asyncio.run(self._post(kind, body))
 
-    async def _post(self, kind: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    async def _post(self, kind: str, body: bytes) -> Response:
         signature = hmac.new(HMAC_SECRET.encode(), body, hashlib.sha1).hexdigest()
         scope = {
             "type": "http", "method": "POST", "path": "/pangolin", "raw_path": b"/pangolin", "root_path": "", "scheme": "http",
@@ -195,10 +196,9 @@ class World:
         publisher = self.backend.publisher()
         try:
             receiver = Receiver(self.view, publisher, InProcessCreator(self.backend, self.clock), self.clock)
-            response = await receiver(Request(scope, receive))
+            return await receiver(Request(scope, receive))
         finally:
             await publisher.close()
-        return response.status_code, msgspec.json.decode(response.body or b"{}")
 
     # the worker
 
@@ -218,8 +218,8 @@ class World:
         return True
 
     def freeze(self, at: int) -> Callable[[], None]:
-        """Handles one message in a thread that freezes at that effect; returns what wakes it. Partner calls are not frozen: no
-        program can check its time and call in one step."""
+        """Handles one message in a thread that freezes at that effect (0: before it begins); returns what wakes it. Partner calls
+        are not frozen: no program can check its time and call in one step."""
         leased = self.backend.queue.take()
         frozen, woken = threading.Event(), threading.Event()
 
@@ -235,6 +235,9 @@ class World:
         effects.on = on
 
         def run() -> None:
+            if at == 0:
+                frozen.set()
+                woken.wait(30)
             if leased is not None:
                 zombie.handle(leased)
             frozen.set()
@@ -286,7 +289,8 @@ class World:
     # the comparison
 
     def drain(self) -> None:
-        """The weather is calm again; everything that waits is delivered, by itself."""
+        """The weather is calm again; everything that waits is delivered, by itself. Only a batch that ended its worker three times
+        needs a word of an operator."""
         self.faults()
         Publishing(self.backend, describe, "test").set_enabled("pangolin", True)
         for _ in range(100):
@@ -294,6 +298,7 @@ class World:
                 pass
             if not self.backend.queue.depth().messages and not any(one.hold for one in self.backend.audiences.all()):
                 return
+            self.backend.audiences.make_due("pangolin", reasons={"crashed"})
             self.tick(100)
         raise AssertionError("does not drain")
 

@@ -117,6 +117,17 @@ def test_a_frozen_machine_whose_monotonic_clock_stood_still_has_used_its_budget_
         budget.require()
 
 
+def test_a_worker_frozen_before_its_turn_began_has_no_more_time_than_its_lease() -> None:
+    clock = TurnedClock()
+    lease_until = clock.now() + 150
+    clock.advance(149)
+    budget = Budget(clock, 120, until=lease_until)
+    assert not budget.allows(15)
+    clock.advance(1)
+    with pytest.raises(TurnLost):
+        budget.require()
+
+
 def test_a_stopping_process_begins_no_further_call_but_may_write_what_it_knows() -> None:
     budget = Budget(TurnedClock(), 120, stopping=lambda: True)
     assert not budget.allows(1)
