@@ -49,7 +49,11 @@ class Configuration(msgspec.Struct, frozen=True):
     @property
     def receiver_url(self) -> str:
         """Where the DMP reaches the receiver."""
-        return (self.public_url or f"http://{_bracketed(self.host)}:{self.receiver_port}").rstrip("/")
+        return (self.public_url or self.local_url(self.receiver_port)).rstrip("/")
+
+    def local_url(self, port: int) -> str:
+        """Where the process on this port of `host` is reached, without a final slash."""
+        return f"http://{bracketed(self.host)}:{port}"
 
 
 def read(environment: Mapping[str, str] | None = None) -> Configuration:
@@ -89,5 +93,6 @@ def _port(given: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def _bracketed(host: str) -> str:
+def bracketed(host: str) -> str:
+    """The host as it stands in an address: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host

@@ -1,0 +1,85 @@
+"""The operator's page: how the connectors stand, what waits and why, what failed last. It shows, and changes nothing."""
+
+from __future__ import annotations
+
+import hmac
+import threading
+
+from flask import Flask, Response, render_template, request
+
+from relay.backends import open_backend
+from relay.backends.interfaces import Backend
+from relay.configuration import LOCAL_CONSOLE_PASSWORD, Configuration
+from relay.console import wording
+from relay.console.overview import look
+from relay.domain.clock import Clock, SystemClock
+from relay.domain.errors import ConfigurationError, RelayError
+
+_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app(configuration: Configuration, backend: Backend | None = None, clock: Clock | None = None) -> Flask:
+    """The console as a Flask application. The back end is opened at the first request where none is given.
+
+    Raises `ConfigurationError` where the page could be reached from elsewhere with the password that everybody knows.
+    """
+    _refuse_known_password(configuration)
+    now = clock or SystemClock()
+    opened = _Opened(configuration, backend)
+    # functions-framework keeps /static for itself.
+    app = Flask(__name__, static_url_path="/assets")
+    app.add_template_filter(wording.moment)
+    app.add_template_filter(wording.number)
+    app.add_template_global(wording.relative)
+
+    @app.before_request
+    def ask_for_password() -> Response | None:
+        given = request.authorization.password if request.authorization else None
+        if given is not None and hmac.compare_digest(given.encode(), configuration.console_password.encode()):
+            return None
+        return Response("Log in with any name and the console's password.", 401, {"WWW-Authenticate": 'Basic realm="DIY Relay"'})
+
+    @app.after_request
+    def protect(response: Response) -> Response:
+        response.headers.update(_HEADERS)
+        return response
+
+    @app.errorhandler(RelayError)
+    def explain(error: RelayError) -> tuple[str, int]:
+        return render_template("trouble.html", sentence=str(error)), 503
+
+    @app.get("/")
+    def overview() -> str:
+        return render_template("overview.html", overview=look(opened.get(), now.now()))
+
+    return app
+
+
+def _refuse_known_password(configuration: Configuration) -> None:
+    elsewhere = configuration.on_cloud_run or not configuration.on_loopback
+    if elsewhere and hmac.compare_digest(configuration.console_password.encode(), LOCAL_CONSOLE_PASSWORD.encode()):
+        raise ConfigurationError(
+            "The console can be reached from elsewhere and has the password that everybody knows: set CONSOLE_PASSWORD."
+        )
+
+
+class _Opened:
+    """The back end, opened when it is first needed: the server forks before that."""
+
+    def __init__(self, configuration: Configuration, backend: Backend | None) -> None:
+        self._configuration = configuration
+        self._backend = backend
+        self._lock = threading.Lock()
+
+    def get(self) -> Backend:
+        with self._lock:
+            if self._backend is None:
+                self._backend = open_backend(self._configuration, create=False)
+            return self._backend

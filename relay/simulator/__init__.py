@@ -1,0 +1,1 @@
+"""The DMP's side: signed traffic for demonstrations, smoke tests and load."""

@@ -1,0 +1,205 @@
+"""`diy simulate`: the DMP's side."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from relay import configuration as environment
+from relay.cli.output import show_json
+from relay.configuration import Configuration
+from relay.domain.clock import SystemClock
+from relay.domain.errors import ConfigurationError, RelayError
+from relay.simulator import credentials, marked
+from relay.simulator.check import Finding, check, seen
+from relay.simulator.credentials import Credentials
+from relay.simulator.dmp import MAX_USERS, Dmp, is_loopback
+from relay.simulator.summary import Summary, as_text
+from relay.simulator.traffic import Simulation
+
+
+class _Seconds(click.ParamType[float]):
+    """`10`, `10s` or `2m`."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        text = str(value).strip()
+        factor = {"s": 1.0, "m": 60.0}.get(text[-1:], 0.0)
+        try:
+            seconds = float(text[:-1]) * factor if factor else float(text)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds <= 86400:
+            self.fail(f"{text!r} is no duration of at most a day; it looks like 10s or 2m.", param, ctx)
+        return seconds
+
+
+@click.command()
+@click.argument("url", required=False)
+@click.option("--connector", default="pangolin", show_default=True, help="Its name, the path of the default address.")
+@click.option("--rate", type=click.FloatRange(0, 2000, min_open=True), default=20.0, show_default=True, help="Requests a second.")
+@click.option("--duration", type=_Seconds(), default="10s", show_default=True, help="How long: 10s, 2m.")
+@click.option("--users", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="Users who join and leave.")
+@click.option("--audiences", type=click.IntRange(1, 1000), default=3, show_default=True, help="Audiences they join.")
+@click.option(
+    "--batch", "largest", type=click.IntRange(1, MAX_USERS), default=MAX_USERS, show_default=True, help="Most users in a request."
+)
+@click.option("--seed", type=int, help="The same seed sends the same content. Drawn and printed if not given.")
+@click.option("--send", is_flag=True, help="Also send users to an address that is not on this machine.")
+@click.option("--secrets-file", type=click.Path(path_type=Path), help="YAML with hmac_secret and basic; readable by you only.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
+def simulate(
+    *,
+    url: str | None,
+    connector: str,
+    rate: float,
+    duration: float,
+    users: int,
+    audiences: int,
+    largest: int,
+    seed: int | None,
+    send: bool,
+    secrets_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Plays the DMP: announces audiences and sends signed micro-batches of users who join and leave.
+
+    URL is the connector's address, such as https://relay.example.com/pangolin; without it, the receiver on this machine.
+
+    To an address that is not on this machine it only validates, and sees whether wrong signatures are refused, unless --send is
+    given: then at most 10 users with test IDs join one audience that is named "DIY Relay test - may be deleted", and are removed
+    from it at the end.
+
+    The connector's secrets come from SIMULATE_HMAC_SECRET and SIMULATE_BASIC (user:password) or from --secrets-file. On this
+    machine the fixed local ones are used if neither is given.
+
+    Exit code 1: something was refused or unanswered, or slower than the DMP allows (99th percentile: 1 s for uploads, 3 s for
+    creations).
+    """
+    configuration = environment.read()
+    address = _address(url, connector, configuration)
+    secrets = credentials.choose(address, configuration, secrets_file)
+    seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
+    local = is_loopback(address)
+    if local:
+        _reach(address, secrets)
+        simulation = Simulation(
+            address, *_both(secrets), audiences=audiences, users=users, rate=rate, duration_s=duration, seed=seed, largest=largest
+        )
+        summary = _run(simulation)
+        _show([], summary, as_json)
+        sys.exit(0 if summary.passed else 1)
+    if not as_json:
+        click.echo(f"checking {address} ...", err=True)
+    findings = check(address, secrets)
+    fine = all(finding.passed for finding in findings)
+    if not (send and fine):
+        _show(findings, None, as_json)
+        if not as_json:
+            click.echo("Nothing was sent: it has to pass first." if send else "No user was sent; --send sends a few.", err=True)
+        sys.exit(0 if fine else 1)
+    people = marked.users(users)
+    simulation = Simulation(
+        address,
+        *_both(secrets),
+        audiences=[marked.AUDIENCE],
+        users=people,
+        rate=rate,
+        duration_s=duration,
+        seed=seed,
+        largest=min(largest, len(people)),
+    )
+    summary, left_over = _run_marked(simulation, address, secrets, people)
+    _show(findings, summary, as_json)
+    if left_over:
+        click.echo(left_over, err=True)
+    sys.exit(0 if summary.passed and not left_over else 1)
+
+
+def _address(url: str | None, connector: str, configuration: Configuration) -> str:
+    base = url or configuration.local_url(configuration.receiver_port)
+    parts = urlsplit(base)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(f"{base!r} is no address; it looks like https://relay.example.com/pangolin.")
+    if parts.username or parts.password:
+        raise ConfigurationError(
+            "The address holds credentials, which others on this machine could read. Give them as SIMULATE_BASIC or in a "
+            "--secrets-file."
+        )
+    if parts.query or parts.fragment:
+        raise ConfigurationError("The address must end with its path: the DMP adds the query itself.")
+    return base if url else f"{base}/{connector}"
+
+
+def _both(secrets: Credentials) -> tuple[str, str]:
+    return secrets.hmac_secret, secrets.basic
+
+
+def _reach(address: str, secrets: Credentials) -> None:
+    """Says what is wrong before a thousand requests say it."""
+    dmp = Dmp(address, *_both(secrets))
+    answer = dmp.validate()
+    dmp.close()
+    if answer.status == 0:
+        raise RelayError(f"{address} is {seen(answer)} Is the receiver running? 'make run' starts it.")
+    if answer.status == 401:
+        raise RelayError(
+            f"{address} does not accept these secrets ({answer.error}). Set SIMULATE_HMAC_SECRET and SIMULATE_BASIC."
+        )
+    if not answer.accepted:
+        raise RelayError(f"{address} {seen(answer)}")
+
+
+def _run_marked(
+    simulation: Simulation, address: str, secrets: Credentials, people: Sequence[str]
+) -> tuple[Summary, str]:
+    """The summary, and a sentence if users were left at the partner."""
+    left_over = ""
+    try:
+        summary = _run(simulation)
+    finally:
+        removed = marked.remove_all(address, secrets, simulation.announced, people, SystemClock())
+        if not removed.accepted:
+            left_over = (
+                f"The test users could not be removed ({seen(removed)}): at the partner, delete the audience "
+                f"'{marked.AUDIENCE.name}'."
+            )
+            if sys.exc_info()[0] is not None:
+                click.echo(left_over, err=True)
+    return summary, left_over
+
+
+def _run(simulation: Simulation) -> Summary:
+    with _progress_bar(simulation.requests) as step:
+        simulation.on_progress(step)
+        return simulation.run()
+
+
+@contextmanager
+def _progress_bar(length: int) -> Iterator[Callable[[], None]]:
+    """On standard error, for a person; nothing for a pipe."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    with click.progressbar(length=length, label="sending", file=sys.stderr) as bar:
+        yield lambda: bar.update(1)
+
+
+def _show(findings: list[Finding], summary: Summary | None, as_json: bool) -> None:
+    if as_json:
+        show_json({"findings": findings, "traffic": summary})
+        return
+    for finding in findings:
+        detail = f": {finding.detail}" if finding.detail else ""
+        click.echo(f"{'ok    ' if finding.passed else 'FAILED'}  {finding.title}{detail}")
+    if summary is not None:
+        click.echo(as_text(summary))

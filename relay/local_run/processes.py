@@ -1,0 +1,103 @@
+"""The processes of a local run: started in groups of their own, their output named, ended in order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+GRACE_S = 10.0
+_LAST_LINES = 15
+
+
+class Child:
+    """One process. It has a session of its own, so that Ctrl-C reaches only us, and we end the children in order."""
+
+    def __init__(self, name: str, command: Sequence[str], say: Callable[[str], None]) -> None:
+        self.name = name
+        self.last_lines: deque[str] = deque(maxlen=_LAST_LINES)
+        self._say = say
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        say(f"{name} started (process {self._process.pid})")
+        self._reader = threading.Thread(target=self._pass_on, name=f"{name}-output", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative: the signal that ended it."""
+        return self._process.poll()
+
+    def has_said(self, text: str) -> bool:
+        """Whether one of its last lines holds this."""
+        return any(text in line for line in list(self.last_lines))
+
+    def end(self, *, at_once: Callable[[], bool]) -> None:
+        """TERM, ten seconds to finish (none if `at_once` says so), KILL for what is left of its group."""
+        if self.exit_code is None:
+            self._process.terminate()
+            deadline = time.monotonic() + GRACE_S
+            while self.exit_code is None and time.monotonic() < deadline and not at_once():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(timeout=0.1)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+        self._reader.join(timeout=2)
+
+    def _pass_on(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 - it was asked for
+        for line in self._process.stdout:
+            text = line.decode(errors="replace").rstrip()
+            self.last_lines.append(text)
+            self._say(f"{self.name:<8} | {text}")
+
+
+class Children:
+    """All of them, and the lifeline that ends them should this process be killed."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._all: list[Child] = []
+        self._lifeline = subprocess.Popen(
+            [sys.executable, "-m", "relay.local_run.lifeline"], stdin=subprocess.PIPE, start_new_session=True
+        )
+        assert self._lifeline.stdin is not None  # noqa: S101 - it was asked for
+        self._pipe = self._lifeline.stdin
+
+    def start(self, name: str, command: Sequence[str]) -> Child:
+        """Starts one; its output is passed on, each line with its name before it."""
+        child = Child(name, command, self._say)
+        self._all.append(child)
+        self._tell(str(child.pid))
+        return child
+
+    def ended(self) -> Child | None:
+        """One that has ended by itself, if any has."""
+        return next((child for child in self._all if child.exit_code is not None), None)
+
+    def end(self, *, at_once: Callable[[], bool] = lambda: False) -> None:
+        """Ends all of them, the one that was started last first. A second call does nothing."""
+        while self._all:
+            self._all[-1].end(at_once=at_once)
+            self._all.pop()
+        if self._lifeline.poll() is None:
+            self._tell("done")
+            self._lifeline.wait()
+            self._pipe.close()
+
+    def _tell(self, line: str) -> None:
+        with contextlib.suppress(OSError):
+            self._pipe.write(line.encode() + b"\n")
+            self._pipe.flush()
