@@ -45,6 +45,7 @@ class Caller:
         attempt = 1
         while True:
             self.admit(len(rows))
+            self._require_time()
             try:
                 return self._send_once(operation, target, rows)
             except TryAgain as error:
@@ -62,8 +63,7 @@ class Caller:
     def admit(self, items: int) -> None:
         """Waits until the account's rate allows a call; raises `Postponed` if that takes too long or the budget ends before."""
         while True:
-            if not self._budget.allows(self._longest_call_s()):
-                raise Postponed("The turn's time is over; the rest goes on at once.", due_at=self._clock.now())
+            self._require_time()
             wait = self._store.admit(self._connector.name, self._connector.limits.rate, items=items)
             if wait <= 0:
                 return
@@ -71,6 +71,11 @@ class Caller:
                 detail = "The partner asked to come back later, or the connector's rate limit is used up."
                 raise Postponed(detail, due_at=self._clock.now() + wait)
             self._clock.sleep(wait)
+
+    def _require_time(self) -> None:
+        """Asked again right before the call: the process may have been frozen since."""
+        if not self._budget.allows(self._longest_call_s()):
+            raise Postponed("The turn's time is over; the rest goes on at once.", due_at=self._clock.now())
 
     def _send_once(self, operation: str, target: Target, rows: Sequence[Row]) -> list[RowResult]:
         began = self._clock.monotonic()

@@ -84,10 +84,8 @@ class Page:
         if before is not None:
             more = Markup('<p class="more"><a href="/">Newest audiences</a></p>') + more
         tiles = Markup("").join(_tile(*tile) for tile in (("Audiences", audiences), ("Members", members), ("Calls", calls)))
-        return (
-            Markup('<section class="tiles">{}</section>{}<section class="cards">{}</section>{}{}').format(
-                tiles, self._faults(), cards, more, _call_table(self._storage.calls(limit=_CALLS))
-            )
+        return Markup('<section class="tiles">{}</section>{}<section class="cards">{}</section>{}{}').format(
+            tiles, self._faults(), cards, more, _call_table(self._storage.calls(limit=_CALLS))
         )
 
     def _card(self, audience: StoredAudience) -> Markup:

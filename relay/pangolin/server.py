@@ -81,7 +81,11 @@ class InThread:
         """Returns when it accepts calls. Raises `OSError` if the port is taken, `Unusable`."""
         listening = _listen("127.0.0.1", self.port)
         self.port = listening.getsockname()[1]
-        server = _server(self.path, self.token, self._clock, self._chance)
+        try:
+            server = _server(self.path, self.token, self._clock, self._chance)
+        except Unusable:
+            listening.close()
+            raise
         started = threading.Event()
         server.on_started = started.set
         self._server = server

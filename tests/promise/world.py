@@ -56,7 +56,7 @@ EFFECTS = {
     ),
     "queue": ("publish", "acknowledge", "give_back"),
     "reports": ("attempt",),
-    "connectors": ("not_before",),
+    "connectors": ("not_before", "admit"),
 }  # fmt: skip
 """The store's effects of a turn. The partner's are `send` and `create_audience`."""
 
@@ -217,18 +217,23 @@ class World:
             self.effects.on = None
         return True
 
-    def freeze(self, at: int) -> Callable[[], None]:
+    def freeze(self, at: int | Sequence[str]) -> Callable[[], None]:
         """Handles one message in a thread that freezes at that effect (0: before it begins); returns what wakes it. Partner calls
-        are not frozen: no program can check its time and call in one step."""
+        are not frozen: no program can check its time and call in one step.
+
+        at: the number of the effect; or names of writes, at the first of which it freezes together with all of its clocks, so
+        that only the fence can stop it.
+        """
         leased = self.backend.queue.take()
         frozen, woken = threading.Event(), threading.Event()
 
         effects = Effects()
         tapped: Any = TappedBackend(self.backend, effects)
-        zombie = Worker(tapped, self.clock, random.Random(2))
+        clock = self.clock if isinstance(at, int) else TurnedClock(self.clock.now())
+        zombie = Worker(tapped, clock, random.Random(2))
 
         def on(count: int, name: str) -> None:
-            if count == at and name.startswith("before"):
+            if count == at or (not isinstance(at, int) and name in at):
                 frozen.set()
                 woken.wait(30)
 
@@ -289,8 +294,8 @@ class World:
     # the comparison
 
     def drain(self) -> None:
-        """The weather is calm again; everything that waits is delivered, by itself. Only a batch that ended its worker three times
-        needs a word of an operator."""
+        """The weather is calm again; everything that waits is delivered, by itself. Only a batch that ended its worker three
+        times needs a word of an operator."""
         self.faults()
         Publishing(self.backend, describe, "test").set_enabled("pangolin", True)
         for _ in range(100):

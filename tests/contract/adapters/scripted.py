@@ -58,6 +58,7 @@ class ScriptedServer:
         self._over = threading.Event()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
+        self._connections: list[socket.socket] = []
         self.visits = 0
 
     @property
@@ -70,8 +71,9 @@ class ScriptedServer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._over.set()
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
+        for one in (self._listening, *self._connections):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         for thread in self._threads:
             thread.join(10)
@@ -88,6 +90,7 @@ class ScriptedServer:
             except OSError:
                 return
             self.visits += 1
+            self._connections.append(connection)
             visit = Visit(connection, self.visits, self._over)
             self._start(lambda visit=visit: self._serve(visit))  # type: ignore[misc]
 

@@ -93,6 +93,7 @@ def test_cookies_are_not_kept() -> None:
         for _ in range(2):
             same.send(request(server.url), auth={})
     assert b"session" not in seen[1]
+    assert len(same._session().cookies) == 0
 
 
 def test_proxies_and_passwords_of_the_surroundings_are_not_used(
@@ -303,17 +304,22 @@ def test_a_connection_that_is_not_accepted_in_time_means_that_nothing_was_applie
     assert (error.code, error.applied_unknown, error.account) == ("connect_timeout", False, True)
 
 
-def test_an_endless_answer_is_not_read_to_its_end() -> None:
+@pytest.mark.parametrize("status", [200, 302, 500])
+def test_an_endless_answer_is_not_read_to_its_end(status: int) -> None:
+    read_to_the_end: list[bool] = []
+
     def endless(visit: Visit) -> None:
         visit.read()
-        visit.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        for _ in range(2 * MAX_ANSWER_BYTES // 65536):
+        visit.write(f"HTTP/1.1 {status} X\r\nLocation: /elsewhere\r\n\r\n".encode())
+        for _ in range(6 * MAX_ANSWER_BYTES // 65536):
             visit.write(b" " * 65536)
+        read_to_the_end.append(True)
 
     with ScriptedServer(endless) as server:
         error = failure(AMPLE, request(server.url))
     assert isinstance(error, TryAgain)
-    assert (error.code, error.status, error.applied_unknown) == ("unreadable_answer", 200, False)
+    assert (error.code, error.status, error.applied_unknown) == ("unreadable_answer", status, False)
+    assert not read_to_the_end
 
 
 @pytest.mark.parametrize(
@@ -354,6 +360,17 @@ def test_connecting_an_answer_and_the_answer_of_a_batch_each_get_their_time() ->
         assert 0.3 <= waited(lambda: slow.send(request(nobody), auth={})) < 10
         assert 0.3 <= waited(lambda: slow.send(request(server.url), auth={})) < 10
         assert 0.6 <= waited(lambda: slow.send(request(server.url, batch=True), auth={})) < 10
+
+
+def test_a_stall_after_some_bytes_gets_only_what_is_left() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(1000)
+        reading = connection._Reading(ours, time.monotonic() + 50)
+        theirs.sendall(b"x")
+        assert reading.readinto(bytearray(10)) == 1
+        assert (ours.gettimeout() or 0) <= 50
+        reading.close()
 
 
 def test_unless_set_they_are_5_5_and_10_seconds() -> None:

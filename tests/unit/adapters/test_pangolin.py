@@ -1,0 +1,102 @@
+"""What is particular to the adapter for Pangolin: its answers are read closely, and its lists page by page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from adapters.contract import Delivered, Option, Rejected, Row, RowResult, Target
+from adapters.pangolin import MAX_USERS
+from relay.domain.errors import TryAgain
+from tests.contract.adapters.harness import Recording, open_for, pangolin
+from tests.contract.adapters.scripted import ScriptedServer, Visit, answer
+from tests.contract.adapters.test_adapters import AMPLE
+
+TARGET = Target("a.1", "Spring", "pg_1", "tested/a.1")
+
+
+class Answering:
+    """A harness around one answer."""
+
+    name = "pangolin"
+    secrets = {"token": "t"}  # noqa: RUF012 - as every harness has it
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def settings(self) -> dict[str, Any]:
+        return {"base_url": self._url + "/"}
+
+
+def sent(users: list[str], body: Any) -> list[RowResult]:
+    def script(visit: Visit) -> None:
+        visit.read()
+        visit.write(answer(body if isinstance(body, bytes) else msgspec.json.encode(body)))
+
+    with ScriptedServer(script) as server:
+        adapter = open_for(Answering(server.url), Recording(AMPLE))  # type: ignore[arg-type]
+        return adapter.send("add", TARGET, [Row({"id": user}, user, 0) for user in users])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"accepted": 1, "rejected": []},
+        {"accepted": 3, "rejected": []},
+        {"accepted": 2, "rejected": [{"index": 0, "code": "x"}]},
+        {"accepted": 1, "rejected": [{"index": 2, "code": "x"}]},
+        {"accepted": 1, "rejected": [{"index": -1, "code": "x"}]},
+        {"accepted": 0, "rejected": [{"index": 1, "code": "x"}, {"index": 1, "code": "x"}]},
+        {"accepted": 2, "rejected": [{"index": 7, "code": "x"}]},
+        {"accepted": 1, "rejected": [{"index": 1, "code": "x"}, {"index": 1, "code": "x"}]},
+        {"accepted": 2},
+        {"accepted": "2", "rejected": []},
+        {"rejected": []},
+        [],
+        b"",
+        b"null",
+    ],
+)
+def test_an_answer_that_does_not_account_for_all_users_is_no_success(body: Any) -> None:
+    with pytest.raises(TryAgain):
+        sent(["a", "b"], body)
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [("user_rejected", "user_rejected"), ("quota.full", "quota.full"), ("b", "rejected"), ("a b", "rejected"), ("", "rejected"),
+     ("somebody", "rejected")],
+)  # fmt: skip
+def test_the_partners_code_is_kept_if_it_is_one_and_no_user(code: str, shown: str) -> None:
+    results = sent(["a", "somebody"], {"accepted": 1, "rejected": [{"index": 1, "code": code, "message": "somebody"}]})
+    assert results[0] == Delivered()
+    assert isinstance(results[1], Rejected)
+    assert results[1].code == shown
+    assert "somebody" not in results[1].hint
+
+
+def test_places_of_rejected_rows_count_only_the_rows_that_were_sent() -> None:
+    results = sent(["", "a", "", "b"], {"accepted": 1, "rejected": [{"index": 1, "code": "user_rejected"}]})
+    assert [getattr(result, "code", "delivered") for result in results] == ["no_id", "delivered", "no_id", "user_rejected"]
+
+
+def test_more_rows_than_fit_in_a_call_are_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="101"):
+        sent(["u"] * (MAX_USERS + 1), {})
+
+
+def test_an_id_in_the_address_is_quoted(tmp_path: Path) -> None:
+    adapter = open_for(Answering("http://127.0.0.1:1"), Recording(AMPLE))  # type: ignore[arg-type]
+    odd = msgspec.structs.replace(TARGET, partner_id="a/b?c")
+    assert adapter.preview("add", odd, [Row({"id": 5}, "e", 0)])[0].url == "http://127.0.0.1:1/api/audiences/a%2Fb%3Fc/users"
+
+
+def test_existing_audiences_are_offered_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.pangolin._OPTIONS_PAGE", 2)
+    with pangolin(tmp_path) as harness:
+        adapter = open_for(harness, Recording(AMPLE))
+        made = [adapter.create_audience(f"Audience {number}", f"tested/{number}") for number in range(5)]
+        assert adapter.options("audience", {}) == [Option(one, f"Audience {number}") for number, one in enumerate(made)]
