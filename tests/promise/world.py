@@ -24,6 +24,7 @@ from handlers.inbound import InboundView
 from handlers.mapp.receiver import Receiver
 from relay.backends.embedded import EmbeddedBackend
 from relay.connectors.publishing import Publishing
+from relay.domain.audience import Hold
 from relay.domain.connector import Connector
 from relay.pangolin.server import InThread
 from tests.clock import TurnedClock
@@ -39,14 +40,14 @@ HMAC_SECRET = "hmac-secret-value"
 DOCUMENT = """
 name: pangolin
 adapter: pangolin
-inbound: {{hmac_secret: dmp-hmac}}
+inbound: {{hmac_secret: dmp-hmac, audience_id: {mode}, unknown_audience: {unknown}}}
 settings: {{base_url: "{url}"}}
 secrets: {{token: partner-token}}
 actions:
   - {{name: Create audience, trigger: created, operation: create_audience}}
   - {{name: Add, trigger: joined, operation: add, mapping: {{id: lower(user.id)}}}}
   - {{name: Remove, trigger: left, operation: remove, mapping: {{id: lower(user.id)}}}}
-limits: {{batch: {{max_items: {max_items}, max_age: {max_age}}}, rate: {{concurrency: 8}}}}
+limits: {{batch: {{max_items: {max_items}, max_age: {max_age}}}, rate: {rate}}}
 timeouts: {{connect: 1s, answer: 250ms, batch_answer: 250ms}}
 """
 
@@ -127,7 +128,18 @@ class TappedPartners:
 class World:
     """One relay and its DMP, in front of a Pangolin that others may share: audiences carry this world's own prefix."""
 
-    def __init__(self, state: Path, pangolin: InThread, prefix: str, *, max_items: int = 100, max_age: str = "0s") -> None:
+    def __init__(
+        self,
+        state: Path,
+        pangolin: InThread,
+        prefix: str,
+        *,
+        max_items: int = 100,
+        max_age: str = "0s",
+        mode: str = "own",
+        unknown: str = "create",
+        rate: str = "{concurrency: 8}",
+    ) -> None:
         self.state, self.pangolin, self.prefix = state, pangolin, prefix
         self.clock = TurnedClock()
         self.effects = Effects()
@@ -137,7 +149,10 @@ class World:
         publishing = Publishing(self.backend, describe, "test")
         publishing.set_secret("partner-token", TOKEN)
         publishing.set_secret("dmp-hmac", HMAC_SECRET)
-        publishing.apply(DOCUMENT.format(url=pangolin.url, max_items=max_items, max_age=max_age))
+        self.document = DOCUMENT.format(
+            url=pangolin.url, max_items=max_items, max_age=max_age, mode=mode, unknown=unknown, rate=rate
+        )
+        publishing.apply(self.document)
         self.view = InboundView(self.backend.inbound, reread_s=3600)
         self.faults()
 
@@ -290,6 +305,22 @@ class World:
 
     def _get(self, path: str) -> Any:
         return requests.get(self.pangolin.url + path, headers=self.authorization, timeout=5).json()
+
+    def calls(self) -> list[dict[str, Any]]:
+        """The calls that changed members, oldest first."""
+        listed = requests.get(f"{self.pangolin.url}/api/calls", headers=self.authorization, timeout=5).json()
+        return [call for call in listed if call["path"].endswith("/users") and call["method"] in ("POST", "DELETE")]
+
+    # what an operator sees
+
+    def held(self, audience: str = "a.1") -> Hold | None:
+        """The hold of an audience."""
+        record = self.backend.audiences.get("pangolin", self.prefix + audience)
+        return record.hold if record else None
+
+    def rejected(self) -> list[tuple[int, str]]:
+        """(index, code) of the rejections, oldest first."""
+        return [(one.index, one.code) for _, one in self.backend.reports.rejections(limit=10_000)]
 
     # the comparison
 
