@@ -1,0 +1,1 @@
+"""Inbound: from an HTTP request of a source to queued batches."""

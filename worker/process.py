@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -60,7 +62,9 @@ class WorkerProcess:
         with self._freed:
             finished = self._freed.wait_for(lambda: not self._in_hand.total(), timeout=_GRACE_S)
         pool.shutdown(wait=finished, cancel_futures=True)
-        return finished
+        for attendant in attendants:
+            attendant.join(_GRACE_S)
+        return finished and not any(attendant.is_alive() for attendant in attendants)
 
     def _take_one(self, pool: ThreadPoolExecutor) -> None:
         with self._freed:
@@ -149,5 +153,9 @@ def run_worker(configuration: Configuration) -> int:
     log("worker_started", threads=THREADS)
     finished = process.run()
     log("worker_stopped", finished=finished)
+    if not finished:
+        # Threads are still in calls, and would be waited for. What they have in hand is free for others once this process is gone.
+        sys.stdout.flush()
+        os._exit(0)
     backend.close()
     return 0

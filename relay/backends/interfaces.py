@@ -15,6 +15,27 @@ from relay.domain.connector import ActionSwitch, ConnectorState, DocumentVersion
 from relay.domain.message import Message
 from relay.domain.outcome import Rejection, Report
 
+ATTEMPTS_KEPT = 1_000
+"""Attempts kept of each connector, whatever their age."""
+
+FAILED_ATTEMPTS_KEPT_S = 7 * 86400.0
+"""Failed attempts are kept so long, beyond that number too."""
+
+COUNTERS_KEPT_S = 40 * 86400.0
+
+AUDIT_KEPT_S = 400 * 86400.0
+
+LATENCY_CLASSES_MS: tuple[int, ...] = (
+    1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 600_000,
+    2_592_000_000,
+)  # fmt: skip
+"""Upper bounds of the latency classes: fine up to ten minutes, then one for all that waited in a hold (30 days)."""
+
+
+def latency_class(latency_ms: float) -> int:
+    """The upper bound of its class; the last one has no end."""
+    return next((bound for bound in LATENCY_CLASSES_MS if latency_ms <= bound), LATENCY_CLASSES_MS[-1])
+
 
 class Leased(msgspec.Struct, frozen=True):
     """A message taken from the queue, and the right to acknowledge it until `lease_until` (seconds since the epoch).
@@ -140,7 +161,9 @@ class Audiences(Protocol):
         """Sets the due time of these holds to now. Returns how many."""
         ...
 
-    def set_paused(self, connector: str, audience_id: str, paused: bool) -> Audience: ...
+    def set_paused(self, connector: str, audience_id: str, paused: bool) -> Audience:
+        """`NotFound` if the audience was never seen. What it holds as `paused` is among the `due`."""
+        ...
 
     def peek(self, connector: str, audience_id: str, *, limit: int) -> list[Waiting]:
         """The first waiting batches, for display."""
@@ -230,12 +253,13 @@ class Connectors(Protocol):
         ...
 
     def not_before(self, connector: str, moment: float, *, reason: HoldReason, detail: str) -> None:
-        """No call to this account before `moment`. Never shortens a later one; a moment in the past clears it."""
+        """No call to this account before `moment`. Never shortens a later one; a moment in the past clears it. `NotFound` if the
+        connector has no state."""
         ...
 
     def admit(self, connector: str, rate: RateLimits, *, items: int) -> float:
         """Asks for one call with so many items: 0 and it is counted, or the seconds to wait before asking again, because of the
-        rate or of `not_before`."""
+        rate or of `not_before`. A call with more items than the rate allows in a period takes a whole period for itself."""
         ...
 
     def default(self) -> str:
@@ -274,7 +298,7 @@ class Reports(Protocol):
         ...
 
     def latencies(self, connector: str | None, *, since: float) -> dict[int, int]:
-        """Upper bound of a class in milliseconds → number of mutations delivered within it."""
+        """Upper bound of a class (`LATENCY_CLASSES_MS`) → number of mutations delivered within it."""
         ...
 
 
@@ -296,7 +320,8 @@ class Tokens(Protocol):
         ...
 
     def put(self, name: str, token: Token, *, owner: str) -> None:
-        """Stores it and ends the lease; `Conflict` if the owner's lease was lost."""
+        """Stores it and ends the lease; `Conflict` if the owner's lease was lost: taken by another, or ended. One that merely ran
+        out still stores, since the partner may have made the refresh token before it useless."""
         ...
 
     def delete(self, name: str) -> None: ...
@@ -318,7 +343,8 @@ class Secrets(Protocol):
         ...
 
     def set(self, name: str, value: str) -> None:
-        """Sets the current value and forgets the previous one."""
+        """Sets the current value and forgets the previous one. `ConfigurationError` for an empty value, and everywhere for a name
+        that is not made of a-z, 0-9, '.', '_' and '-'."""
         ...
 
     def rotate(self, name: str, value: str) -> None:

@@ -21,6 +21,9 @@ CRASH_LIMIT = 3
 REFUSAL_LIMIT = 3
 """A message that is behind the recorded position is refused so many times; then the queue's order is the truth."""
 
+ASK_AGAIN_S = 60
+"""A hold that a resume was published for is not asked again within so many seconds."""
+
 Status = Literal["unknown", "creating", "ready", "failed"]
 
 HoldReason = Literal[
@@ -192,19 +195,36 @@ def settle(
     Nothing waits: the hold is lifted. Something waits: the hold stands, with the request's reason and due time if there is
     one. `progress`: something was settled, which starts the probes anew.
     """
-    if batches == 0:
-        return replace(audience, hold=None, updated_at=now)
-    hold = audience.hold or Hold(reason="gathering", since=now)
-    hold = replace(hold, batches=batches, items=items, bytes=size, oldest_at=oldest_at, asked_at=0)
+    counted = recount(audience, batches=batches, items=items, size=size, oldest_at=oldest_at, now=now)
+    if counted.hold is None:
+        return counted
+    hold = replace(counted.hold, asked_at=0)
     if request is not None:
         probes = (0 if progress else hold.probes) + (1 if request.probe else 0)
         hold = replace(hold, reason=request.reason, due_at=request.due_at, detail=request.detail, probes=probes)
     return replace(audience, hold=hold, updated_at=now)
 
 
+def recount(audience: Audience, *, batches: int, items: int, size: int, oldest_at: float, now: float) -> Audience:
+    """The record after batches left the hold: it is lifted if nothing waits, and else stands as it is."""
+    if batches == 0:
+        return replace(audience, hold=None, updated_at=now)
+    hold = audience.hold or Hold(reason="gathering", since=now)
+    return replace(
+        audience, hold=replace(hold, batches=batches, items=items, bytes=size, oldest_at=oldest_at), updated_at=now
+    )
+
+
+def make_due(audience: Audience, *, now: float) -> Audience:
+    """Its hold, if there is one, is to be resumed now, even if that was asked for a moment ago."""
+    if audience.hold is None:
+        return audience
+    return replace(audience, hold=replace(audience.hold, due_at=now, asked_at=0), updated_at=now)
+
+
 def claim(audience: Audience, *, owner: str, until: float, now: float) -> Audience | None:
     """The right to create it at the partner, or None while somebody else has it or it needs no creation."""
-    if audience.partner_id is not None:
+    if audience.partner_id is not None or audience.answers_to:
         return None
     if audience.claim_by and audience.claim_by != owner and audience.claim_until > now:
         return None

@@ -179,3 +179,33 @@ def test_a_process_may_end_between_any_two_effects(title: str, pangolin: InThrea
         if not reached:
             assert moment > 6, "a turn has more effects than that"
             return
+
+
+STILL = [("before join",), ("before settle",), ("before attempt",), ("before acknowledge",)]
+"""Writes at which a worker is frozen together with its clocks, so that only the fence and the lease can stop it."""
+
+
+@pytest.mark.parametrize("at", [*range(17), *STILL])
+@pytest.mark.parametrize("held", [False, True])
+def test_a_worker_that_was_frozen_and_wakes_late_changes_nothing(
+    at: int | tuple[str, ...], held: bool, pangolin: InThread, tmp_path: Path
+) -> None:
+    """It wakes after its message was handed out again and a later one has taken its mutations back."""
+    world = World(tmp_path / "state", pangolin, f"z{next(numbers)}-{tmp_path.name}-")
+    try:
+        play(world, [("accept", [("a.1", "u2", "joined")]), ("work", 1), ("faults", {"status": 500})])
+        world.accept([("a.1", "u1", "joined"), ("a.1", "u2", "left")])
+        if held:  # the turn that is frozen is the one of a resume
+            play(world, [("work", 1), ("tick", 31.0)])
+        wake = world.freeze(at)
+        world.faults()
+        world.tick(151)
+        play(world, [("work", 3), ("tick", 301.0), ("work", 3)])
+        world.accept([("a.1", "u1", "left"), ("a.1", "u2", "joined")])
+        play(world, [("work", 3)])
+        wake()
+        world.drain()
+        world.assert_last_mutation_wins()
+    finally:
+        world.backend.close()
+        world.view.close()

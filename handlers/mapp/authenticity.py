@@ -1,0 +1,102 @@
+"""Whether a request may come in and is genuine: fixed local secrets, Basic authentication, X-HMAC.
+
+All comparisons take the same time whatever is compared, and look at every live secret (current and previous).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import ipaddress
+
+from starlette.requests import Request
+
+from handlers.inbound import CompiledInbound
+from handlers.mapp.headers import all_of, first_of
+from relay.domain.errors import Refusal
+
+_BASIC_CHALLENGE = 'Basic realm="DIY Relay", charset="UTF-8"'
+_SIGNATURE_CHALLENGE = 'X-HMAC realm="DIY Relay"'
+
+
+def require_allowed_place(connector: CompiledInbound, request: Request) -> None:
+    """Refuses a connector with printed secrets on any address but loopback: everybody knows them."""
+    if not connector.local_only:
+        return
+    server = request.scope.get("server")
+    came_in_on = server[0] if server else ""
+    hosts = [_without_port(host.decode("latin-1")) for host in all_of(request, b"host")]
+    if not _is_loopback(came_in_on) or not hosts or not all(map(_is_loopback, hosts)):
+        raise Refusal(
+            403,
+            "This connector still uses the fixed secrets of a local run, which everybody can read. They are accepted on this "
+            "machine only (127.0.0.1). Rotate them (diy secrets rotate) and use the new ones.",
+            code="local_secrets",
+        )
+
+
+def require_basic(connector: CompiledInbound, request: Request) -> None:
+    """Refuses a request without valid credentials, where the connector asks for them (RFC 7617, UTF-8)."""
+    if connector.inbound.basic_auth is None:
+        return
+    digest = hashlib.sha256(_given_credentials(request)).digest()
+    known = False
+    for each in connector.basic_digests:
+        known |= hmac.compare_digest(each, digest)
+    if known:
+        return
+    if not connector.basic_digests:
+        sentence = "The user name and password of this connector are not set yet, so that no request can be accepted."
+    else:
+        sentence = "The user name or the password (HTTP Basic authentication) is missing or wrong."
+    raise Refusal(401, sentence, {"WWW-Authenticate": _BASIC_CHALLENGE}, code="basic_refused")
+
+
+def require_signature(connector: CompiledInbound, request: Request, body: bytes) -> None:
+    """Refuses a body that was not signed with one of the connector's secrets.
+
+    X-HMAC is HMAC-SHA1 over the body's bytes, in hexadecimal of either case (docs/wire-format.md).
+    """
+    given = (first_of(request, b"x-hmac") or b"").strip().lower()
+    genuine = False
+    for key in connector.hmac_keys:
+        genuine |= hmac.compare_digest(hmac.digest(key, body, "sha1").hex().encode(), given)
+    if genuine:
+        return
+    if not connector.hmac_keys:
+        sentence = "The HMAC secret of this connector is not set yet, so that no request can be accepted."
+    elif not given:
+        sentence = "The signature (header X-HMAC) is missing."
+    else:
+        sentence = "The signature (header X-HMAC) does not match: the HMAC secret in the DMP is not the one of this connector."
+    raise Refusal(401, sentence, {"WWW-Authenticate": _SIGNATURE_CHALLENGE}, code="signature_refused")
+
+
+def _given_credentials(request: Request) -> bytes:
+    """`user:password` as it was sent; empty, which is never valid, where there is none."""
+    scheme, _, encoded = (first_of(request, b"authorization") or b"").partition(b" ")
+    if scheme.lower() != b"basic":
+        return b""
+    try:
+        return base64.b64decode(encoded.strip(b" "), validate=True)
+    except binascii.Error:
+        return b""
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]

@@ -1,0 +1,164 @@
+"""Our reading of a mutation (docs/wire-format.md): from an entry of the request's array to a user who joined or left an audience.
+
+The speed of the receiver is decided here, hence the shape: what the keys of an entry mean is worked out once for each set of
+keys (requests repeat theirs), and per entry only values are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from handlers.mapp.field_names import FieldNames, KeyPlans, MutationPlan, Named, UserPlan, rank
+from handlers.mapp.values import Unreadable, audience_id, customer, direction, identifier, too_deep
+from relay.domain.connector import Inbound
+from relay.domain.message import Direction, Mutation
+
+NO_OBJECT = "It is not an object."
+NO_AUDIENCE = "It names no audience."
+NO_USER = "It names no user."
+NOT_SERVED = "Its customer is not one that this connector serves."
+TOO_DEEP = "Objects or arrays in it are nested too deeply."
+
+
+class FromBody(NamedTuple):
+    """What the request says for all mutations that do not say it themselves. `audience` is empty where it names none."""
+
+    direction: Direction
+    audience: str = ""
+    customer: int | str | None = None
+
+
+class MutationReader:
+    """Reads the mutations of one connector. Used by one thread at a time."""
+
+    def __init__(self, inbound: Inbound) -> None:
+        self.names = FieldNames(inbound.fields)
+        self._customers = None if inbound.customers is None else frozenset(str(each) for each in inbound.customers)
+        self._plans: KeyPlans[MutationPlan] = KeyPlans(self.names.plan)
+        self._user_plans: KeyPlans[UserPlan] = KeyPlans(self.names.user_plan)
+
+    def serves(self, value: object) -> bool:
+        """Whether requests for this customer are accepted. `123` and `"123"` are the same."""
+        return self._customers is None or str(value) in self._customers
+
+    def read(self, entries: Iterable[object], body: FromBody) -> list[tuple[str, Mutation]]:
+        """For each entry the audience in whose group its mutation travels, and the mutation; one that cannot be read says why."""
+        known: dict[str, str] = {}
+        return [self._read(index, entry, body, known) for index, entry in enumerate(entries)]
+
+    def _read(self, index: int, entry: object, body: FromBody, known: dict[str, str]) -> tuple[str, Mutation]:
+        """`known`: audience IDs already found usable; a request repeats them."""
+        way, audience, whose = body
+        if not isinstance(entry, dict):
+            return audience, Mutation(index=index, unreadable=NO_OBJECT)
+        keys = tuple(entry)
+        plan = self._plans.kept.get(keys) or self._plans.make(keys)
+        fields = {key: entry[key] for key in plan.rest} if plan.rest else {}
+        try:
+            # In front of each part its most frequent form, without a call; anything else is left to the part's own function.
+            if (value := entry.get(plan.only_audience)).__class__ is str and value in known:
+                audience = value
+            elif plan.audience:
+                audience = _audience(entry, plan.audience, fields, known) or audience
+            if (value := entry.get(plan.only_user)).__class__ is str and (text := identifier(value)):
+                user = {"id": text}
+            else:
+                user = self._user(entry, plan.user, plan.identifiers, fields)
+            value = entry.get(plan.only_customer)
+            if plan.customer and (value is None or value.__class__ is not whose.__class__ or value != whose):
+                whose = self._customer(entry, plan.customer, fields, whose)
+            if plan.direction:
+                way = _direction(entry, plan.direction, fields) or way
+            if not audience:
+                raise Unreadable(NO_AUDIENCE)
+            if not user:
+                raise Unreadable(NO_USER)
+            if fields and any(isinstance(value, (dict, list)) and too_deep(value) for value in fields.values()):
+                raise Unreadable(TOO_DEEP)
+        except Unreadable as why:
+            return audience, Mutation(index=index, unreadable=str(why))
+        return audience, Mutation(index=index, direction=way, user=user, fields=fields, customer=whose)
+
+    def _user(
+        self, entry: Mapping[str, Any], keys: tuple[str, ...], identifiers: Named, fields: dict[str, Any]
+    ) -> dict[str, str]:
+        """All identifiers of the entry. What stands where they are expected and is none goes to `fields`.
+
+        Whatever the request's order, they come in one order, so that the same person has the same key: see `Mutation.user_key`.
+        """
+        user: dict[str, str] = {}
+        objects = 0
+        for key in keys:
+            value = entry[key]
+            if isinstance(value, dict):
+                objects += 1
+                within = tuple(value)
+                plan = self._user_plans.kept.get(within) or self._user_plans.make(within)
+                beside = {inner: value[inner] for inner in plan.rest}
+                for inner, name in plan.identifiers:
+                    _keep(name, inner, value[inner], user, beside)
+                if beside:
+                    fields[key] = beside
+            else:
+                _keep("id", key, value, user, fields)
+        for key, name in identifiers:
+            _keep(name, key, entry[key], user, fields)
+        if objects and (len(keys) > 1 or identifiers):
+            return dict(sorted(user.items(), key=_by_rank))
+        return user
+
+    def _customer(
+        self, entry: Mapping[str, Any], keys: tuple[str, ...], fields: dict[str, Any], of_request: int | str | None
+    ) -> int | str | None:
+        """The entry's own customer, else the request's. What cannot be one, or is one too many, goes to `fields`."""
+        own: int | str | None = None
+        for key in keys:
+            value = entry[key]
+            if value is None:
+                continue
+            usable = customer(value)
+            if self._customers is not None and not self.serves(value if usable is None else usable):
+                raise Unreadable(NOT_SERVED)
+            if own is None and usable is not None:
+                own = usable
+            else:
+                fields[key] = value
+        return of_request if own is None else own
+
+
+def _audience(entry: Mapping[str, Any], keys: tuple[str, ...], fields: dict[str, Any], known: dict[str, str]) -> str | None:
+    own: str | None = None
+    for key in keys:
+        value = entry[key]
+        if own is not None:
+            fields[key] = value
+        elif isinstance(value, str) and value in known:
+            own = value
+        elif (own := audience_id(value)) is not None:
+            known[own] = own
+    return own
+
+
+def _direction(entry: Mapping[str, Any], keys: tuple[str, ...], fields: dict[str, Any]) -> Direction | None:
+    own: Direction | None = None
+    for key in keys:
+        said = direction(entry[key]) if own is None else None
+        if said is None:
+            fields[key] = entry[key]
+        else:
+            own = said
+    return own
+
+
+def _keep(name: str, key: str, value: object, user: dict[str, str], rest: dict[str, Any]) -> None:
+    """The value as this identifier, unless there is one already or it is none; then with the rest, unless it says nothing."""
+    text = identifier(value)
+    if text is not None and name not in user:
+        user[name] = text
+    elif text is not None or not (value is None or isinstance(value, str)):
+        rest[key] = value
+
+
+def _by_rank(item: tuple[str, str]) -> tuple[int, str]:
+    return rank(item[0])

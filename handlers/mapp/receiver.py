@@ -1,0 +1,162 @@
+"""The receiver: one request from the DMP, checked step by step, answered once what it says is safe.
+
+The order of the checks is the design's (docs/architecture.md), and nothing happens before its turn: no JSON is parsed and no body
+is kept before the request is known to be small enough and genuine.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from handlers.creation import Creator
+from handlers.inbound import CompiledInbound, InboundView
+from handlers.mapp.arrival import Arrival, BodyFields, Countdown, Deadlines
+from handlers.mapp.authenticity import require_allowed_place, require_basic, require_signature
+from handlers.mapp.body import read_bytes, read_object, require_announced_size
+from handlers.mapp.changing import change
+from handlers.mapp.creating import Creations
+from handlers.mapp.request_log import RequestRecord
+from handlers.mapp.request_type import RequestType, type_in_query, type_of, types_in_query
+from relay.domain.clock import Clock
+from relay.domain.errors import Refusal, StoreUnavailable
+
+if TYPE_CHECKING:
+    from relay.backends.interfaces import Publisher
+
+_NAME = re.compile(r"[A-Za-z0-9_@-]{1,64}")
+
+_encoder = msgspec.json.Encoder()
+
+_UNEXPECTED = Refusal(500, "Something went wrong on our side. Please send the request again.")
+
+
+class Receiver:
+    """Answers requests; keeps nothing between them but creations that are still under way."""
+
+    def __init__(
+        self,
+        inbound: InboundView,
+        publisher: Publisher,
+        creator: Creator,
+        clock: Clock,
+        *,
+        deadlines: Deadlines = Deadlines(),  # noqa: B008 - immutable
+    ) -> None:
+        self._inbound = inbound
+        self._publisher = publisher
+        self._creations = Creations(creator, publisher)
+        self._clock = clock
+        self._deadlines = deadlines
+
+    async def __call__(self, request: Request) -> Response:
+        """The answer. Never raises: what was not foreseen is a 500 with a sentence."""
+        began = self._clock.monotonic()
+        record = RequestRecord(request_id=uuid.uuid4().hex)
+        problem: Exception | None = None
+        try:
+            content = await self._answer(request, record)
+            response = _response(200, content, record)
+        except Refusal as refusal:
+            problem = refusal
+            response = _refused(refusal, record)
+        except ClientDisconnect:
+            problem = Refusal(400, "The request broke off before its end.", code="client_gone")
+            response = _refused(problem, record)
+        except Exception as error:
+            problem = error
+            response = _refused(_UNEXPECTED, record)
+        if problem is not None or record.type == RequestType.CREATE_AUDIENCE:
+            record.write(response.status_code, (self._clock.monotonic() - began) * 1000, problem)
+        return response
+
+    async def _answer(self, request: Request, record: RequestRecord) -> dict[str, Any]:
+        received_at = self._clock.now()
+        connector = self._connector(request.scope["path"])
+        record.connector = connector.name
+        query: bytes = request.scope["query_string"]
+        _require_method(request.method, query)
+        require_allowed_place(connector, request)
+        require_basic(connector, request)
+        limit = connector.inbound.max_body_bytes
+        require_announced_size(request, limit)
+        if request.method == "GET":
+            record.type = RequestType.VALIDATE
+            return {}
+        body = await read_bytes(request, limit=limit, within_s=self._deadlines.body_s)
+        countdown = Countdown(self._clock)
+        require_signature(connector, request, body)
+        wanted, fields = _type_and_fields(type_in_query(query), body)
+        record.type = wanted
+        return await self._handle(wanted, Arrival(connector, fields, record, received_at, countdown))
+
+    async def _handle(self, wanted: RequestType, arrival: Arrival) -> dict[str, Any]:
+        deadlines, publisher = self._deadlines, self._publisher
+        match wanted:
+            case RequestType.VALIDATE:
+                return {}
+            case RequestType.CREATE_AUDIENCE:
+                return {**await self._creations.create(arrival, creator_s=deadlines.creator_s, whole_s=deadlines.creation_s)}
+            case RequestType.ADD_TO_AUDIENCE:
+                return {**await change(arrival, "joined", publisher=publisher, within_s=deadlines.publish_s)}
+            case RequestType.REMOVE_FROM_AUDIENCE:
+                return {**await change(arrival, "left", publisher=publisher, within_s=deadlines.publish_s)}
+
+    def _connector(self, path: str) -> CompiledInbound:
+        at_root = path in ("", "/")
+        name = path.removeprefix("/").removesuffix("/")
+        try:
+            found = self._inbound.connector(name) if name or at_root else None
+        except StoreUnavailable:
+            sentence = "The request was not accepted: the connectors cannot be read at the moment. Please send it again."
+            raise Refusal(503, sentence, code="store_unavailable") from None
+        if found is not None:
+            return found
+        if at_root:
+            raise Refusal(404, "No connector answers at this address yet.", code="no_default_connector")
+        sentence = f"There is no connector{_shown(name)} at this address. Please check the URL."
+        raise Refusal(404, sentence, code="unknown_connector")
+
+
+def _require_method(method: str, query: bytes) -> None:
+    """POST, and GET for validation. Everything else, HEAD and OPTIONS among it, is no part of the contract."""
+    if method == "POST":
+        return
+    if method != "GET":
+        raise Refusal(405, "Only POST is accepted here, and GET for validation.", {"Allow": "GET, POST"}, code="method")
+    if any(each != RequestType.VALIDATE for each in types_in_query(query)):
+        raise Refusal(405, "GET is accepted for validation only; please use POST.", {"Allow": "POST"}, code="method")
+
+
+def _type_and_fields(in_query: RequestType | None, body: bytes) -> tuple[RequestType, BodyFields]:
+    """The type and the body's other fields. A validation's body may be anything, or nothing."""
+    try:
+        fields = BodyFields(read_object(body))
+    except Refusal:
+        if in_query is not RequestType.VALIDATE:
+            raise
+        return in_query, BodyFields({})
+    return type_of(in_query, fields), fields
+
+
+def _shown(name: str) -> str:
+    """The name from a URL, if it is one that a connector could have: others are not repeated."""
+    return f" “{name}”" if _NAME.fullmatch(name) else ""
+
+
+def _refused(refusal: Refusal, record: RequestRecord) -> Response:
+    return _response(refusal.status, {"error": refusal.sentence}, record, refusal.headers)
+
+
+def _response(status: int, content: dict[str, Any], record: RequestRecord, headers: dict[str, str] | None = None) -> Response:
+    return Response(
+        _encoder.encode(content),
+        status_code=status,
+        headers={**(headers or {}), "X-Request-Id": record.request_id},
+        media_type="application/json",
+    )

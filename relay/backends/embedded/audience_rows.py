@@ -1,0 +1,127 @@
+"""Audiences and their waiting batches as rows. Every function works within the caller's transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+import msgspec
+
+from relay.backends.embedded.records import AUDIENCE
+from relay.domain.audience import Audience, Waiting
+from relay.domain.message import Message, decode, encode
+
+
+class Size(msgspec.Struct, frozen=True):
+    """What batches amount to: their number, their mutations, their encoded size."""
+
+    batches: int = 0
+    items: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Size) -> Size:
+        return Size(self.batches + other.batches, self.items + other.items, self.bytes + other.bytes)
+
+    def __sub__(self, other: Size) -> Size:
+        return Size(self.batches - other.batches, self.items - other.items, self.bytes - other.bytes)
+
+
+def load(connection: sqlite3.Connection, connector: str, audience_id: str) -> Audience | None:
+    """The record, or None."""
+    row = connection.execute("SELECT record FROM audiences WHERE connector = ? AND id = ?", (connector, audience_id)).fetchone()
+    return AUDIENCE.read(row[0]) if row else None
+
+
+def save(connection: sqlite3.Connection, audience: Audience) -> None:
+    """Writes the record, new or not."""
+    hold = audience.hold
+    connection.execute(
+        "INSERT INTO audiences (connector, id, record, hold_reason, due_at, asked_at) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (connector, id) DO UPDATE SET record = excluded.record, hold_reason = excluded.hold_reason,"
+        " due_at = excluded.due_at, asked_at = excluded.asked_at",
+        (
+            audience.connector,
+            audience.id,
+            AUDIENCE.write(audience),
+            hold.reason if hold else None,
+            hold.due_at if hold else None,
+            hold.asked_at if hold else 0,
+        ),
+    )
+
+
+def held_size(audience: Audience) -> Size:
+    """What waits, as the record counts it."""
+    hold = audience.hold
+    return Size(hold.batches, hold.items, hold.bytes) if hold else Size()
+
+
+def waits(connection: sqlite3.Connection, audience: Audience, message_id: str) -> bool:
+    """Whether that message is in the hold."""
+    row = connection.execute(
+        "SELECT 1 FROM waiting WHERE connector = ? AND audience = ? AND message_id = ?",
+        (audience.connector, audience.id, message_id),
+    ).fetchone()
+    return row is not None
+
+
+def add_batch(connection: sqlite3.Connection, place: int, message_id: str, message: Message, body: bytes, *, now: float) -> None:
+    """Puts a batch at its place. `body`: the message, encoded."""
+    connection.execute(
+        "INSERT INTO waiting (connector, audience, place, message_id, added_at, received_at, items, bytes, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            message.connector,
+            message.audience,
+            place,
+            message_id,
+            now,
+            message.received_at,
+            len(message.mutations),
+            len(body),
+            body,
+        ),
+    )
+
+
+def batches(connection: sqlite3.Connection, connector: str, audience_id: str) -> Iterator[tuple[Waiting, Size]]:
+    """The waiting batches in order, read one by one."""
+    for place, message_id, added_at, items, size, body in connection.execute(
+        "SELECT place, message_id, added_at, items, bytes, body FROM waiting WHERE connector = ? AND audience = ? ORDER BY place",
+        (connector, audience_id),
+    ):
+        yield Waiting(place, message_id, decode(body), size, added_at), Size(1, items, size)
+
+
+def size_at(connection: sqlite3.Connection, audience: Audience, place: int) -> Size:
+    """What the batch at that place amounts to; nothing if it is no longer there."""
+    row = connection.execute(
+        "SELECT items, bytes FROM waiting WHERE connector = ? AND audience = ? AND place = ?",
+        (audience.connector, audience.id, place),
+    ).fetchone()
+    return Size(1, row[0], row[1]) if row else Size()
+
+
+def replace_batch(connection: sqlite3.Connection, audience: Audience, place: int, message: Message) -> Size:
+    """The batch at that place now holds this message. Returns what it amounts to."""
+    body = encode(message)
+    connection.execute(
+        "UPDATE waiting SET items = ?, bytes = ?, body = ? WHERE connector = ? AND audience = ? AND place = ?",
+        (len(message.mutations), len(body), body, audience.connector, audience.id, place),
+    )
+    return Size(1, len(message.mutations), len(body))
+
+
+def remove_batch(connection: sqlite3.Connection, audience: Audience, place: int) -> None:
+    """Takes the batch at that place away."""
+    connection.execute(
+        "DELETE FROM waiting WHERE connector = ? AND audience = ? AND place = ?", (audience.connector, audience.id, place)
+    )
+
+
+def oldest_request(connection: sqlite3.Connection, audience: Audience) -> float:
+    """When the oldest request that waits was received; 0 if nothing waits."""
+    row = connection.execute(
+        "SELECT min(received_at) FROM waiting WHERE connector = ? AND audience = ?", (audience.connector, audience.id)
+    ).fetchone()
+    return row[0] or 0

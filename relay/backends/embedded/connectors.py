@@ -1,0 +1,178 @@
+"""`interfaces.Connectors` on SQLite: documents with versions, the state of connectors, and their rates."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from relay.backends.embedded import admission
+from relay.backends.embedded import connector_rows as rows
+from relay.backends.embedded.database import Database
+from relay.backends.embedded.holds import make_due_in
+from relay.backends.embedded.records import DOCUMENT_VERSION, STATE
+from relay.domain.audience import HoldReason
+from relay.domain.clock import Clock
+from relay.domain.connector import ActionSwitch, ConnectorState, DocumentVersion, RateLimits
+from relay.domain.errors import Conflict, NotFound
+
+_GATHERING: tuple[HoldReason, ...] = ("gathering",)
+
+
+class EmbeddedConnectors:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    # documents
+    def documents(self) -> list[str]:
+        return [name for (name,) in self._database.rows("SELECT name FROM documents ORDER BY applied")]
+
+    def versions(self, document: str) -> list[DocumentVersion]:
+        found = self._database.rows("SELECT record FROM document_versions WHERE document = ? ORDER BY number", (document,))
+        if not found:
+            raise _no_such_document(document)
+        return [DOCUMENT_VERSION.read(record) for (record,) in found]
+
+    def version(self, document: str, number: int) -> DocumentVersion:
+        with self._database.snapshot() as connection:
+            return _version(connection, document, number)
+
+    def add_version(self, document: DocumentVersion) -> DocumentVersion:
+        with self._database.transaction() as connection:
+            connection.execute("INSERT INTO documents (name) VALUES (?) ON CONFLICT DO NOTHING", (document.document,))
+            newest = connection.execute(
+                "SELECT coalesce(max(number), 0) FROM document_versions WHERE document = ?", (document.document,)
+            ).fetchone()[0]
+            numbered = replace(document, number=newest + 1)
+            connection.execute(
+                "INSERT INTO document_versions (document, number, record) VALUES (?, ?, ?)",
+                (numbered.document, numbered.number, DOCUMENT_VERSION.write(numbered)),
+            )
+            return numbered
+
+    def publish(self, document: str, number: int) -> None:
+        with self._database.transaction() as connection:
+            now = self._clock.now()
+            published = replace(_version(connection, document, number), published_at=now)
+            connection.execute(
+                "UPDATE document_versions SET record = ? WHERE document = ? AND number = ?",
+                (DOCUMENT_VERSION.write(published), document, number),
+            )
+            names = [connector.name for connector in published.connectors]
+            known = {state.name: state for state in rows.states_of(connection, document)}
+            for name in names:
+                if name in known:
+                    rows.save_state(connection, replace(known[name], live=number))
+                else:
+                    rows.add_state(connection, document, ConnectorState(name=name, live=number, enabled=True))
+            for name in known.keys() - set(names):
+                rows.save_state(connection, replace(known[name], live=0))
+            for name in {*names, *known}:
+                make_due_in(connection, name, reasons=_GATHERING, now=now)
+
+    def delete(self, document: str) -> None:
+        with self._database.transaction() as connection:
+            if connection.execute("SELECT 1 FROM documents WHERE name = ?", (document,)).fetchone() is None:
+                raise _no_such_document(document)
+            holding = connection.execute(
+                "SELECT count(*), min(connector) FROM audiences"
+                " WHERE hold_reason IS NOT NULL AND connector IN (SELECT connector FROM states WHERE document = ?)",
+                (document,),
+            ).fetchone()
+            if holding[0]:
+                raise Conflict(
+                    f"{holding[0]} audience(s) of {document!r} still hold changes that were not delivered (for instance of "
+                    f"connector {holding[1]!r}). Resume or discard those holds first."
+                )
+            connection.execute(
+                "DELETE FROM admissions WHERE connector IN (SELECT connector FROM states WHERE document = ?)", (document,)
+            )
+            connection.execute("DELETE FROM documents WHERE name = ?", (document,))
+
+    # states
+    def state(self, connector: str) -> ConnectorState:
+        with self._database.snapshot() as connection:
+            return _state(connection, connector)
+
+    def states(self) -> list[ConnectorState]:
+        return [STATE.read(record) for (record,) in self._database.rows("SELECT record FROM states ORDER BY connector")]
+
+    def set_enabled(self, connector: str, enabled: bool) -> ConnectorState:
+        return self._change(connector, lambda state: replace(state, enabled=enabled))
+
+    def set_paused(self, connector: str, paused: bool) -> ConnectorState:
+        return self._change(connector, lambda state: replace(state, paused=paused))
+
+    def set_action(self, connector: str, action: str, switch: ActionSwitch | None) -> ConnectorState:
+        def switched(state: ConnectorState) -> ConnectorState:
+            others: dict[str, ActionSwitch] = {name: value for name, value in state.actions.items() if name != action}
+            return replace(state, actions=others if switch is None else {**others, action: switch})
+
+        return self._change(connector, switched)
+
+    def not_before(self, connector: str, moment: float, *, reason: HoldReason, detail: str) -> None:
+        def postponed(state: ConnectorState) -> ConnectorState:
+            if moment <= self._clock.now():
+                return replace(state, not_before=0.0, not_before_reason="come_back_later", not_before_detail="")
+            if moment <= state.not_before:
+                return state
+            return replace(state, not_before=moment, not_before_reason=reason, not_before_detail=detail)
+
+        self._change(connector, postponed)
+
+    def admit(self, connector: str, rate: RateLimits, *, items: int) -> float:
+        # Not durable: the rate of a machine that has just lost its power has long been kept.
+        with self._database.transaction(durable=False) as connection:
+            now = self._clock.now()
+            state = rows.load_state(connection, connector)
+            if state is not None and state.not_before > now:
+                return state.not_before - now
+            return admission.admit(connection, connector, rate, items=items, now=now)
+
+    # the default
+    def default(self) -> str:
+        row = self._database.row(
+            "SELECT coalesce((SELECT document FROM chosen_default), (SELECT name FROM documents ORDER BY applied LIMIT 1), '')"
+        )
+        name: str = row[0]
+        return name
+
+    def set_default(self, document: str) -> None:
+        with self._database.transaction() as connection:
+            if connection.execute("SELECT 1 FROM documents WHERE name = ?", (document,)).fetchone() is None:
+                raise _no_such_document(document)
+            connection.execute(
+                "INSERT INTO chosen_default (only, document) VALUES (1, ?)"
+                " ON CONFLICT (only) DO UPDATE SET document = excluded.document",
+                (document,),
+            )
+
+    def _change(self, connector: str, change: Callable[[ConnectorState], ConnectorState]) -> ConnectorState:
+        with self._database.transaction() as connection:
+            before = _state(connection, connector)
+            after = change(before)
+            if after != before:
+                rows.save_state(connection, after)
+            return after
+
+
+def _state(connection: sqlite3.Connection, connector: str) -> ConnectorState:
+    state = rows.load_state(connection, connector)
+    if state is None:
+        raise NotFound(f"There is no connector {connector!r}, or it was never published.")
+    return state
+
+
+def _version(connection: sqlite3.Connection, document: str, number: int) -> DocumentVersion:
+    version = rows.load_version(connection, document, number)
+    if version is None:
+        raise NotFound(f"Connector {document!r} has no version {number}.")
+    return version
+
+
+def _no_such_document(document: str) -> NotFound:
+    return NotFound(f"There is no connector {document!r}.")

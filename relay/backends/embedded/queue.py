@@ -1,0 +1,159 @@
+"""The worker's end of the queue: ordering keys, one message of a key at a time, leases, redelivery."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sqlite3
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+
+from relay.backends.embedded.database import Database
+from relay.backends.embedded.messages import append, rows_of
+from relay.backends.embedded.owners import Owners
+from relay.backends.interfaces import Leased, QueueDepth
+from relay.domain.clock import Clock
+from relay.domain.errors import StoreUnavailable
+from relay.domain.message import Message
+
+LEASE_S = 150.0
+"""Longer than a turn's budget, so that a worker that is alive always ends before its lease."""
+
+LOOK_FOR_DEAD_EVERY_S = 1.0
+
+# For each connector that has messages, the first key in line that is neither leased nor delayed: a step or two in the index
+# `keys_in_line` for each connector, however many messages wait.
+_HEAD = """
+WITH RECURSIVE connectors (name) AS (
+    SELECT min(connector) FROM keys
+    UNION ALL
+    SELECT (SELECT min(connector) FROM keys WHERE connector > connectors.name) FROM connectors WHERE connectors.name IS NOT NULL
+)
+SELECT head FROM (
+    SELECT (
+        SELECT head FROM keys INDEXED BY keys_in_line
+        WHERE connector = connectors.name AND available_at <= :now ORDER BY head LIMIT 1
+    ) AS head
+    FROM connectors
+    WHERE connectors.name IS NOT NULL AND connectors.name NOT IN (SELECT value FROM json_each(:busy))
+) WHERE head IS NOT NULL ORDER BY head LIMIT 1
+"""
+
+
+class EmbeddedQueue:
+    """`interfaces.Queue` on SQLite. A message's position is its row number, which is never used again.
+
+    Leases are not written durably: a loss of power ends their owners too, and an acknowledgement that is undone by it makes a
+    message be delivered again, in order, which the turns allow for.
+    """
+
+    def __init__(self, database: Database, owners: Owners, clock: Clock, *, lease_s: float = LEASE_S) -> None:
+        self._database = database
+        self._owners = owners
+        self._clock = clock
+        self._lease_s = lease_s
+        self._numbers = itertools.count(1)
+        self._looked_for_dead_at = float("-inf")
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        rows = rows_of(messages)
+        if not rows:
+            return
+        with self._database.transaction() as connection:
+            append(connection, rows, now=self._clock.now())
+
+    def take(self, *, busy: Collection[str] = ()) -> Leased | None:
+        self._free_leases_of_dead_owners()
+        wanted = json.dumps(list(busy))
+        if self._database.row(_HEAD, {"now": self._clock.now(), "busy": wanted}) is None:
+            return None  # the usual answer to a worker that asks often, without a lock that publishers would wait for
+        owner = self._owners.own()
+        with self._database.transaction(durable=False) as connection:
+            now = self._clock.now()
+            found = connection.execute(_HEAD, {"now": now, "busy": wanted}).fetchone()
+            if found is None:
+                return None
+            position = found[0]
+            key, body = connection.execute("SELECT key, body FROM messages WHERE id = ?", (position,)).fetchone()
+            lease = f"{owner}/{next(self._numbers)}"
+            connection.execute(
+                "UPDATE keys SET lease = ?, owner = ?, available_at = ?, deliveries = deliveries + 1 WHERE key = ?",
+                (lease, owner, now + self._lease_s, key),
+            )
+            deliveries = connection.execute("SELECT deliveries FROM keys WHERE key = ?", (key,)).fetchone()[0]
+        return Leased(
+            message_id=str(position),
+            key=key,
+            position=position,
+            body=body,
+            deliveries=deliveries,
+            lease=lease,
+            lease_until=now + self._lease_s,
+        )
+
+    def acknowledge(self, leased: Leased) -> bool:
+        with self._database.transaction(durable=False) as connection:
+            if not self._holds(connection, leased):
+                return False
+            connection.execute("DELETE FROM messages WHERE id = ?", (leased.position,))
+            following = connection.execute("SELECT min(id) FROM messages WHERE key = ?", (leased.key,)).fetchone()[0]
+            if following is None:
+                connection.execute("DELETE FROM keys WHERE key = ?", (leased.key,))
+            else:
+                connection.execute(
+                    "UPDATE keys SET head = ?, messages = messages - 1, deliveries = 0, lease = NULL, owner = NULL,"
+                    " available_at = 0 WHERE key = ?",
+                    (following, leased.key),
+                )
+            return True
+
+    def give_back(self, leased: Leased, *, delay_s: float) -> None:
+        with self._database.transaction(durable=False) as connection:
+            if self._holds(connection, leased):
+                connection.execute(
+                    "UPDATE keys SET lease = NULL, owner = NULL, available_at = ? WHERE key = ?",
+                    (self._clock.now() + delay_s, leased.key),
+                )
+
+    def depth(self) -> QueueDepth:
+        now = self._clock.now()
+        with self._database.snapshot() as connection:
+            messages = connection.execute("SELECT coalesce(sum(messages), 0) FROM keys").fetchone()[0]
+            leased = connection.execute(
+                "SELECT count(*) FROM keys WHERE lease IS NOT NULL AND available_at > ?", (now,)
+            ).fetchone()[0]
+            oldest = connection.execute("SELECT published_at FROM messages ORDER BY id LIMIT 1").fetchone()
+        return QueueDepth(messages=messages, leased=leased, oldest_s=max(0.0, now - oldest[0]) if oldest else 0.0)
+
+    def close(self) -> None:
+        """Ends this process's ownership: what it still has leased is free for others, who see that its lock is gone."""
+        with suppress(StoreUnavailable):
+            if self._owners.name:
+                with self._database.transaction(durable=False) as connection:
+                    _free(connection, self._owners.name)
+        self._owners.release()
+
+    def _holds(self, connection: sqlite3.Connection, leased: Leased) -> bool:
+        # A lease that ran out is lost, even while nobody else has taken the message: its holder may have been frozen.
+        row = connection.execute(
+            "SELECT 1 FROM keys WHERE key = ? AND lease = ? AND head = ? AND available_at > ?",
+            (leased.key, leased.lease, leased.position, self._clock.now()),
+        ).fetchone()
+        return row is not None
+
+    def _free_leases_of_dead_owners(self) -> None:
+        moment = self._clock.monotonic()
+        if moment - self._looked_for_dead_at < LOOK_FOR_DEAD_EVERY_S:
+            return
+        self._looked_for_dead_at = moment
+        for owner in self._owners.others():
+            with self._owners.dead(owner) as gone:
+                if gone:
+                    with self._database.transaction(durable=False) as connection:
+                        _free(connection, owner)
+
+
+def _free(connection: sqlite3.Connection, owner: str) -> None:
+    connection.execute(
+        "UPDATE keys SET lease = NULL, owner = NULL, available_at = 0 WHERE owner = ? AND lease IS NOT NULL", (owner,)
+    )

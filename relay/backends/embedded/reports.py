@@ -1,0 +1,122 @@
+"""`interfaces.Reports` on SQLite: attempts, rejections, counters and latencies by minute."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from relay.backends.embedded.database import Database
+from relay.backends.embedded.records import REJECTION, REPORT
+from relay.backends.embedded.rejection_rows import add_rejections
+from relay.backends.interfaces import ATTEMPTS_KEPT, latency_class
+from relay.domain.outcome import Rejection, Report
+
+_MINUTE_S = 60
+
+
+class EmbeddedReports:
+    """Written durably, since rejections are a part of the promise that nothing accepted is lost."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def attempt(self, report: Report, rejections: Sequence[Rejection]) -> None:
+        with self._database.transaction() as connection:
+            _add_attempt(connection, report)
+            _count(connection, report)
+            add_rejections(connection, rejections)
+
+    def attempts(self, connector: str | None = None, *, limit: int = 50, failed_only: bool = False) -> list[Report]:
+        found = self._database.rows(
+            f"SELECT record FROM attempts WHERE {_where(connector, 'failed' if failed_only else '')}"  # noqa: S608 - parts are ours
+            " ORDER BY number DESC LIMIT :limit",
+            {"connector": connector, "limit": limit},
+        )
+        return [REPORT.read(record) for (record,) in found]
+
+    def add_rejections(self, rejections: Iterable[Rejection]) -> None:
+        with self._database.transaction() as connection:
+            add_rejections(connection, rejections)
+
+    def rejections(
+        self,
+        connector: str | None = None,
+        *,
+        limit: int = 100,
+        audience: str | None = None,
+        user_hash: str | None = None,
+        after: int = 0,
+    ) -> list[tuple[int, Rejection]]:
+        where = _where(
+            connector,
+            "audience = :audience" if audience is not None else "",
+            "user_hash = :user_hash" if user_hash is not None else "",
+            "number > :after",
+        )
+        found = self._database.rows(
+            f"SELECT number, record FROM rejections WHERE {where} ORDER BY number LIMIT :limit",  # noqa: S608 - parts are ours
+            {"connector": connector, "audience": audience, "user_hash": user_hash, "after": after, "limit": limit},
+        )
+        return [(number, REJECTION.read(record)) for number, record in found]
+
+    def totals(self, connector: str | None, *, since: float) -> dict[str, int]:
+        return dict(self._sums("counters", "outcome", connector, since))
+
+    def by_minute(self, connector: str, *, since: float) -> list[tuple[int, dict[str, int]]]:
+        minutes: defaultdict[int, dict[str, int]] = defaultdict(dict)
+        for minute, outcome, number in self._database.rows(
+            "SELECT minute, outcome, number FROM counters WHERE connector = ? AND minute >= ? ORDER BY minute, outcome",
+            (connector, _minute(since)),
+        ):
+            minutes[minute][outcome] = number
+        return list(minutes.items())
+
+    def latencies(self, connector: str | None, *, since: float) -> dict[int, int]:
+        return dict(self._sums("latencies", "within_ms", connector, since))
+
+    def _sums(self, table: str, column: str, connector: str | None, since: float) -> list[Any]:
+        return self._database.rows(
+            f"SELECT {column}, sum(number) FROM {table} WHERE {_where(connector, 'minute >= :minute')}"  # noqa: S608 - ours
+            f" GROUP BY {column} ORDER BY {column}",
+            {"connector": connector, "minute": _minute(since)},
+        )
+
+
+def _add_attempt(connection: sqlite3.Connection, report: Report) -> None:
+    newest = connection.execute("SELECT max(nth) FROM attempts WHERE connector = ?", (report.connector,)).fetchone()[0]
+    nth = (newest or 0) + 1
+    connection.execute(
+        "INSERT INTO attempts (connector, nth, at, failed, record) VALUES (?, ?, ?, ?, ?)",
+        (report.connector, nth, report.at, report.failed, REPORT.write(report)),
+    )
+    # One goes as one comes, so that a busy connector's do not pile up until the next tidying; failed ones stay for that.
+    connection.execute(
+        "DELETE FROM attempts WHERE connector = ? AND nth = ? AND NOT failed", (report.connector, nth - ATTEMPTS_KEPT)
+    )
+
+
+def _count(connection: sqlite3.Connection, report: Report) -> None:
+    minute = _minute(report.at)
+    connection.executemany(
+        "INSERT INTO counters (connector, minute, outcome, number) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET number = number + excluded.number",
+        [(report.connector, minute, outcome, number) for outcome, number in report.counts.items() if number],
+    )
+    delivered = report.counts.get("delivered", 0)
+    if delivered:
+        connection.execute(
+            "INSERT INTO latencies (connector, minute, within_ms, number) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET number = number + excluded.number",
+            (report.connector, minute, latency_class(report.lag_ms), delivered),
+        )
+
+
+def _minute(moment: float) -> int:
+    return int(moment // _MINUTE_S) * _MINUTE_S
+
+
+def _where(connector: str | None, *conditions: str) -> str:
+    given = ["connector = :connector"] if connector is not None else []
+    return " AND ".join([*given, *filter(None, conditions)]) or "TRUE"

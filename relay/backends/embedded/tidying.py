@@ -1,0 +1,54 @@
+"""Deletes records whose age has passed, a part at a time, so that publishers wait for none of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relay.backends.embedded.connector_rows import live_connector
+from relay.backends.embedded.database import Database
+from relay.backends.interfaces import ATTEMPTS_KEPT, AUDIT_KEPT_S, COUNTERS_KEPT_S, FAILED_ATTEMPTS_KEPT_S
+from relay.domain.clock import Clock
+from relay.domain.connector import Retention
+
+_AT_ONCE = 2_000
+
+
+class Tidying:
+    """`interfaces.Backend.tidy`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def tidy(self) -> None:
+        """Everything whose age has passed."""
+        now = self._clock.now()
+        for connector in self._connectors("rejections"):
+            self._delete("rejections", "connector = ? AND at < ?", (connector, now - self._rejections_kept_s(connector)))
+        for connector in self._connectors("attempts"):
+            newest = self._database.row("SELECT max(nth) FROM attempts WHERE connector = ?", (connector,))[0] or 0
+            self._delete(
+                "attempts",
+                "connector = ? AND nth <= ? AND (NOT failed OR at < ?)",
+                (connector, newest - ATTEMPTS_KEPT, now - FAILED_ATTEMPTS_KEPT_S),
+            )
+        self._delete("audit", "at < ?", (now - AUDIT_KEPT_S,))
+        for table in ("counters", "latencies"):
+            with self._database.transaction() as connection:
+                connection.execute(f"DELETE FROM {table} WHERE minute < ?", (now - COUNTERS_KEPT_S,))  # noqa: S608 - ours
+
+    def _rejections_kept_s(self, connector: str) -> float:
+        with self._database.snapshot() as connection:
+            live = live_connector(connection, connector)
+        return (live.retention if live else Retention()).rejections_s
+
+    def _connectors(self, table: str) -> list[str]:
+        return [name for (name,) in self._database.rows(f"SELECT DISTINCT connector FROM {table}")]  # noqa: S608 - ours
+
+    def _delete(self, table: str, condition: str, parameters: tuple[Any, ...]) -> None:
+        chosen = f"SELECT number FROM {table} WHERE {condition} LIMIT {_AT_ONCE}"  # noqa: S608 - all parts are ours
+        while True:
+            with self._database.transaction() as connection:
+                deleted = connection.execute(f"DELETE FROM {table} WHERE number IN ({chosen})", parameters)  # noqa: S608
+            if deleted.rowcount < _AT_ONCE:
+                return

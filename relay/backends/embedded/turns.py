@@ -1,0 +1,107 @@
+"""Turns: they begin with one conditional write, and every later write holds only while their number stands."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from relay.backends.embedded import audience_rows as rows
+from relay.backends.embedded.connector_rows import load_state
+from relay.backends.embedded.database import Database
+from relay.backends.interfaces import Turn
+from relay.domain import audience as policy
+from relay.domain.audience import Audience, HoldRequest, Waiting
+from relay.domain.clock import Clock
+from relay.domain.connector import ConnectorState
+from relay.domain.errors import TurnLost
+from relay.domain.message import Message, encode
+
+
+class Turns:
+    """The part of `interfaces.Audiences` that a turn uses."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def begin_turn(self, connector: str, audience_id: str, *, position: int, message_id: str) -> Turn:
+        with self._database.transaction() as connection:
+            before = rows.load(connection, connector, audience_id)
+            if before is None:
+                before = Audience(version=policy.VERSION, connector=connector, id=audience_id)
+            state = load_state(connection, connector) or ConnectorState(name=connector, live=0, enabled=False)
+            after, verdict = policy.begin_turn(before, position=position, message_id=message_id, now=self._clock.now())
+            rows.save(connection, after)
+        return Turn(
+            connector=connector,
+            audience_id=audience_id,
+            message_id=message_id,
+            number=after.turn,
+            verdict=verdict,
+            audience=after,
+            state=state,
+            let_through=verdict != "behind" and position < before.position,
+        )
+
+    def join(self, turn: Turn, message: Message, request: HoldRequest) -> Audience:
+        body = encode(message)
+        with self._database.transaction() as connection:
+            audience = _fenced(connection, turn)
+            if rows.waits(connection, audience, turn.message_id):
+                return audience
+            now = self._clock.now()
+            joined, place = policy.join(audience, message, len(body), request, now=now)
+            rows.add_batch(connection, place, turn.message_id, message, body, now=now)
+            rows.save(connection, joined)
+            return joined
+
+    def waiting(self, turn: Turn, *, max_items: int, max_bytes: int) -> list[Waiting]:
+        found: list[Waiting] = []
+        total = rows.Size()
+        with self._database.snapshot() as connection:
+            _fenced(connection, turn)
+            for batch, size in rows.batches(connection, turn.connector, turn.audience_id):
+                total += size
+                if found and (total.items > max_items or total.bytes > max_bytes):
+                    break
+                found.append(batch)
+        return found
+
+    def settle(
+        self, turn: Turn, *, taken: Sequence[Waiting], rest: Sequence[Waiting], request: HoldRequest | None, progress: bool
+    ) -> Audience:
+        remaining = {batch.place: batch for batch in rest}
+        if not remaining.keys() <= {batch.place for batch in taken}:
+            raise ValueError("What rests is a part of what was taken.")
+        with self._database.transaction() as connection:
+            audience = _fenced(connection, turn)
+            total = rows.held_size(audience)
+            for batch in taken:
+                before = rows.size_at(connection, audience, batch.place)
+                if not before.batches:
+                    continue  # dropped by somebody while this turn had it
+                total -= before
+                if batch.place in remaining:
+                    total += rows.replace_batch(connection, audience, batch.place, remaining[batch.place].message)
+                else:
+                    rows.remove_batch(connection, audience, batch.place)
+            settled = policy.settle(
+                audience,
+                batches=total.batches,
+                items=total.items,
+                size=total.bytes,
+                oldest_at=rows.oldest_request(connection, audience),
+                request=request,
+                progress=progress,
+                now=self._clock.now(),
+            )
+            rows.save(connection, settled)
+            return settled
+
+
+def _fenced(connection: sqlite3.Connection, turn: Turn) -> Audience:
+    audience = rows.load(connection, turn.connector, turn.audience_id)
+    # The time of creation tells a record from one that was deleted and made anew, whose turns count from one again.
+    if audience is None or audience.turn != turn.number or audience.created_at != turn.audience.created_at:
+        raise TurnLost(f"Another turn of an audience of connector {turn.connector!r} has begun since; this one ends.")
+    return audience

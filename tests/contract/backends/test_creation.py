@@ -1,0 +1,158 @@
+"""The creation of audiences at the partner."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from relay.backends.interfaces import Backend
+from relay.domain.audience import Audience, HoldReason
+from relay.domain.clock import Clock
+from tests.clock import TurnedClock
+from tests.contract.backends.given import BEGINNING, held, request
+
+
+def _claim(
+    backend: Backend, owner: str = "w1", *, name: str | None = None, customer: int | str | None = None
+) -> tuple[Audience, bool]:
+    return backend.audiences.claim_creation("pangolin", "a.1", owner=owner, for_s=30, name=name, customer=customer)
+
+
+def _audience(backend: Backend, audience_id: str = "a.1") -> Audience:
+    audience = backend.audiences.get("pangolin", audience_id)
+    assert audience is not None
+    return audience
+
+
+def test_one_creator_has_the_claim_at_a_time(backend: Backend, clock: TurnedClock) -> None:
+    audience, claimed = _claim(backend, "w1")
+    assert claimed
+    assert (audience.status, audience.claim_by, audience.claim_until) == ("creating", "w1", BEGINNING + 30)
+    assert not _claim(backend, "w2")[1]
+    assert _claim(backend, "w1")[1]
+    clock.advance(30)
+    assert _claim(backend, "w2")[1]
+
+
+def test_of_many_creators_at_once_one_has_the_claim(
+    backend: Backend, opened: Callable[[Clock], Backend], clock: TurnedClock
+) -> None:
+    backends = [backend, opened(clock)]
+    claims: list[bool] = []
+
+    def claim(index: int) -> None:
+        claims.append(_claim(backends[index % 2], f"w{index}")[1])
+
+    threads = [threading.Thread(target=claim, args=(index,)) for index in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(claims) == [False] * 7 + [True]
+
+
+def test_a_claim_notes_the_name_and_the_customer_where_given(backend: Backend) -> None:
+    assert _claim(backend, "w1", name="Test audience")[0].name == "Test audience"
+    audience, claimed = _claim(backend, "w2", customer=123)
+    assert not claimed
+    assert (audience.name, audience.customer) == ("Test audience", 123)
+    assert _audience(backend) == audience
+
+
+def test_an_audience_that_exists_at_the_partner_needs_no_creation(backend: Backend) -> None:
+    backend.audiences.created("pangolin", "a.1", partner_id="p1")
+    audience, claimed = _claim(backend)
+    assert (claimed, audience.partner_id, audience.status) == (False, "p1", "ready")
+
+
+def test_a_creation_that_succeeded_ends_the_claim(backend: Backend) -> None:
+    _claim(backend)
+    audience = backend.audiences.created("pangolin", "a.1", partner_id="p1")
+    assert (audience.partner_id, audience.status, audience.claim_by) == ("p1", "ready", "")
+    assert _audience(backend) == audience
+
+
+def test_an_audience_can_be_known_and_not_be_ready(backend: Backend) -> None:
+    assert backend.audiences.created("pangolin", "a.1", partner_id="p1", status="creating").status == "creating"
+    assert backend.audiences.created("pangolin", "a.1", partner_id="p1").status == "ready"
+
+
+def test_another_partner_id_is_never_replaced(backend: Backend) -> None:
+    backend.audiences.created("pangolin", "a.1", partner_id="p1")
+    audience = backend.audiences.created("pangolin", "a.1", partner_id="p2", status="creating")
+    assert (audience.partner_id, audience.status) == ("p1", "ready")
+    assert _audience(backend).partner_id == "p1"
+
+
+@pytest.mark.parametrize(
+    ("reason", "due"),
+    [("audience_not_ready", True), ("audience_gone", True), ("paused", False), ("credentials_refused", False)],
+)
+def test_holds_that_wait_for_the_audience_become_due_when_it_is_created(backend: Backend, reason: HoldReason, due: bool) -> None:
+    held(backend, why=request(reason, due_at=BEGINNING + 999))
+    backend.audiences.created("pangolin", "a.1", partner_id="p1")
+    assert backend.audiences.next_due() == (BEGINNING if due else BEGINNING + 999)
+
+
+@pytest.mark.parametrize(("final", "status"), [(True, "failed"), (False, "unknown")])
+def test_a_creation_that_failed_ends_the_claim(backend: Backend, final: bool, status: str) -> None:
+    _claim(backend, "w1")
+    backend.audiences.creation_failed("pangolin", "a.1", owner="w1", error="The name is taken.", final=final)
+    audience = _audience(backend)
+    assert (audience.status, audience.error, audience.claim_by) == (status, "The name is taken.", "")
+    assert _claim(backend, "w2")[1]
+
+
+def test_a_failure_of_one_who_lost_the_claim_changes_nothing(backend: Backend, clock: TurnedClock) -> None:
+    _claim(backend, "w1")
+    clock.advance(30)
+    _claim(backend, "w2")
+    backend.audiences.creation_failed("pangolin", "a.1", owner="w1", error="too late", final=True)
+    audience = _audience(backend)
+    assert (audience.status, audience.error, audience.claim_by) == ("creating", "", "w2")
+    backend.audiences.creation_failed("pangolin", "unknown", owner="w1", error="too late", final=True)
+    assert backend.audiences.get("pangolin", "unknown") is None
+
+
+def test_success_forgets_an_earlier_error(backend: Backend) -> None:
+    _claim(backend, "w1")
+    backend.audiences.creation_failed("pangolin", "a.1", owner="w1", error="Try again.", final=False)
+    assert backend.audiences.created("pangolin", "a.1", partner_id="p1").error == ""
+
+
+def test_an_answer_is_remembered_under_both_ids(backend: Backend) -> None:
+    _claim(backend, "w1", customer=123)
+    entry = backend.audiences.remember_answer("pangolin", "a.1", partner_id="p1", name="Test audience")
+    assert (entry.id, entry.partner_id, entry.status) == ("p1", "p1", "ready")
+    assert (entry.name, entry.customer) == ("Test audience", 123)
+    assert _audience(backend, "p1") == entry
+    memory, claimed = _claim(backend, "w2")
+    assert (memory.answers_to, memory.claim_by, claimed) == ("p1", "", False)
+
+
+def test_an_answer_that_is_the_same_id_is_one_record(backend: Backend) -> None:
+    entry = backend.audiences.remember_answer("pangolin", "a.1", partner_id="a.1", name="Test audience")
+    assert (entry.partner_id, entry.answers_to) == ("a.1", "")
+    assert len(backend.audiences.all()) == 1
+
+
+def test_what_waits_for_an_answered_id_becomes_due(backend: Backend) -> None:
+    held(backend, "p1", why=request("audience_not_ready"))
+    backend.audiences.remember_answer("pangolin", "a.1", partner_id="p1", name="Test audience")
+    assert [audience.id for audience in backend.audiences.due(BEGINNING)] == ["p1"]
+
+
+def test_an_audience_is_linked_by_hand_whatever_was_recorded(backend: Backend) -> None:
+    backend.audiences.created("pangolin", "a.1", partner_id="p1")
+    held(backend, why=request("misconfigured"))
+    audience = backend.audiences.link("pangolin", "a.1", partner_id="p2", name="By hand")
+    assert (audience.partner_id, audience.status, audience.name) == ("p2", "ready", "By hand")
+    assert [audience.id for audience in backend.audiences.due(BEGINNING)] == ["a.1"]
+    assert backend.audiences.link("pangolin", "a.1", partner_id="p3").name == "By hand"
+
+
+def test_an_audience_that_was_never_seen_can_be_linked(backend: Backend) -> None:
+    backend.audiences.link("pangolin", "new", partner_id="p1")
+    assert _audience(backend, "new").partner_id == "p1"

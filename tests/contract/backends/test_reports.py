@@ -1,0 +1,188 @@
+"""What happened: attempts, rejections, counters, latencies; and how long they are kept."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from relay.backends.interfaces import (
+    ATTEMPTS_KEPT,
+    COUNTERS_KEPT_S,
+    FAILED_ATTEMPTS_KEPT_S,
+    LATENCY_CLASSES_MS,
+    Backend,
+    latency_class,
+)
+from relay.domain.connector import Retention
+from tests.clock import TurnedClock
+from tests.contract.backends.given import BEGINNING, DAY, MINUTE, connector, published, rejection, report
+
+
+# attempts
+def test_attempts_are_read_newest_first(backend: Backend) -> None:
+    reports = [report(number=number, delivered=1) for number in range(3)]
+    for one in reports:
+        backend.reports.attempt(one, [])
+    assert backend.reports.attempts("pangolin") == reports[::-1]
+    assert backend.reports.attempts(limit=2) == reports[:0:-1]
+    assert backend.reports.attempts("other") == []
+
+
+def test_attempts_of_all_connectors_are_read_together(backend: Backend) -> None:
+    for number, name in enumerate(["one", "two", "one"]):
+        backend.reports.attempt(report(name, number=number, delivered=1), [])
+    assert [(one.connector, one.attempt_id) for one in backend.reports.attempts()] == [
+        ("one", "attempt-2"),
+        ("two", "attempt-1"),
+        ("one", "attempt-0"),
+    ]
+
+
+def test_failed_attempts_are_read_alone(backend: Backend) -> None:
+    backend.reports.attempt(report(number=1, delivered=1), [])
+    backend.reports.attempt(report(number=2, delivered=1, rejected=1), [])
+    backend.reports.attempt(report("other", number=3, problem="try_again"), [])
+    backend.reports.attempt(report(number=4, retry=2), [])
+    assert [one.attempt_id for one in backend.reports.attempts("pangolin", failed_only=True)] == ["attempt-4", "attempt-2"]
+    assert len(backend.reports.attempts(failed_only=True)) == 3
+
+
+def test_the_last_attempts_of_each_connector_are_kept_and_failed_ones_for_some_days(backend: Backend, clock: TurnedClock) -> None:
+    backend.reports.attempt(report("quiet", number=0, delivered=1), [])
+    for number in range(ATTEMPTS_KEPT + 10):
+        outcome = "retry" if number in (2, 3) else "delivered"
+        at = BEGINNING - FAILED_ATTEMPTS_KEPT_S - 1 if number == 2 else BEGINNING
+        backend.reports.attempt(replace(report(number=number, at=at), counts={outcome: 1}), [])
+    backend.tidy()
+    kept = [one.attempt_id for one in backend.reports.attempts("pangolin", limit=10_000)]
+    assert kept == [f"attempt-{number}" for number in (*range(ATTEMPTS_KEPT + 9, 9, -1), 3)]
+    assert len(backend.reports.attempts("quiet")) == 1
+
+
+# rejections
+def test_rejections_of_an_attempt_are_stored_with_it(backend: Backend) -> None:
+    backend.reports.attempt(report(rejected=2), [rejection(index=0), rejection(index=1)])
+    backend.reports.add_rejections([rejection(index=2)])
+    found = backend.reports.rejections("pangolin")
+    assert [one for _, one in found] == [rejection(index=0), rejection(index=1), rejection(index=2)]
+    assert [number for number, _ in found] == sorted({number for number, _ in found})
+
+
+def test_rejections_are_read_page_by_page(backend: Backend) -> None:
+    backend.reports.add_rejections(rejection(index=index) for index in range(5))
+    indices, after = [], 0
+    while page := backend.reports.rejections(limit=2, after=after):
+        indices.append([one.index for _, one in page])
+        after = page[-1][0]
+    assert indices == [[0, 1], [2, 3], [4]]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "indices"),
+    [
+        ({}, [0, 1, 2, 3]),
+        ({"connector": "pangolin"}, [0, 1, 2]),
+        ({"audience": "a.2"}, [1, 3]),
+        ({"user_hash": "beef"}, [2, 3]),
+        ({"connector": "pangolin", "audience": "a.2"}, [1]),
+        ({"connector": "other", "audience": "a.2", "user_hash": "beef"}, [3]),
+        ({"connector": "other", "audience": "a.1"}, []),
+    ],
+)
+def test_rejections_are_found_by_connector_audience_and_user(
+    backend: Backend, wanted: dict[str, str], indices: list[int]
+) -> None:
+    backend.reports.add_rejections(
+        [
+            rejection(index=0),
+            rejection(index=1, audience="a.2"),
+            rejection(index=2, user_hash="beef"),
+            rejection("other", index=3, audience="a.2", user_hash="beef"),
+        ]
+    )
+    found = backend.reports.rejections(
+        wanted.get("connector"), audience=wanted.get("audience"), user_hash=wanted.get("user_hash")
+    )
+    assert [one.index for _, one in found] == indices
+
+
+def test_rejections_are_kept_as_long_as_their_connector_says(backend: Backend) -> None:
+    published(backend, connector("short", retention=Retention(rejections_s=DAY)))
+    for name in ("short", "without a document"):
+        for days in (0.5, 2, 31):
+            backend.reports.add_rejections([rejection(name, index=int(days * 10), at=BEGINNING - days * DAY)])
+    backend.tidy()
+    assert [(one.connector, one.index) for _, one in backend.reports.rejections()] == [
+        ("short", 5),
+        ("without a document", 5),
+        ("without a document", 20),
+    ]
+
+
+def test_the_live_version_says_how_long(backend: Backend) -> None:
+    published(backend, connector(retention=Retention(rejections_s=DAY)))
+    published(backend, connector(retention=Retention(rejections_s=9 * DAY)))
+    backend.reports.add_rejections([rejection(at=BEGINNING - 2 * DAY)])
+    backend.tidy()
+    assert len(backend.reports.rejections()) == 1
+    backend.connectors.publish("pangolin", 1)
+    backend.tidy()
+    assert backend.reports.rejections() == []
+
+
+def test_a_number_is_not_used_again(backend: Backend) -> None:
+    backend.reports.add_rejections([rejection(at=BEGINNING - 31 * DAY)])
+    ((first, _),) = backend.reports.rejections()
+    backend.tidy()
+    backend.reports.add_rejections([rejection()])
+    ((second, _),) = backend.reports.rejections(after=first)
+    assert second > first
+
+
+# counters and latencies
+def test_outcomes_are_counted_by_minute(backend: Backend) -> None:
+    backend.reports.attempt(report(at=BEGINNING + 1, delivered=2, rejected=1), [])
+    backend.reports.attempt(report(at=BEGINNING + 59.9, delivered=3), [])
+    backend.reports.attempt(report(at=BEGINNING + 3 * MINUTE, retry=4, skipped=0), [])
+    backend.reports.attempt(report("other", at=BEGINNING + 1, delivered=100), [])
+    assert backend.reports.by_minute("pangolin", since=BEGINNING) == [
+        (int(BEGINNING), {"delivered": 5, "rejected": 1}),
+        (int(BEGINNING + 3 * MINUTE), {"retry": 4}),
+    ]
+    assert backend.reports.by_minute("pangolin", since=BEGINNING + MINUTE) == [(int(BEGINNING + 3 * MINUTE), {"retry": 4})]
+
+
+def test_totals_are_summed_since_a_moment(backend: Backend) -> None:
+    backend.reports.attempt(report(at=BEGINNING, delivered=2, rejected=1), [])
+    backend.reports.attempt(report(at=BEGINNING + MINUTE, delivered=3), [])
+    backend.reports.attempt(report("other", at=BEGINNING + MINUTE, delivered=10), [])
+    assert backend.reports.totals("pangolin", since=BEGINNING) == {"delivered": 5, "rejected": 1}
+    assert backend.reports.totals("pangolin", since=BEGINNING + MINUTE) == {"delivered": 3}
+    assert backend.reports.totals(None, since=BEGINNING) == {"delivered": 15, "rejected": 1}
+    assert backend.reports.totals(None, since=BEGINNING + 2 * MINUTE) == {}
+
+
+def test_latencies_are_counted_for_what_was_delivered(backend: Backend) -> None:
+    backend.reports.attempt(report(lag_ms=80, delivered=2, rejected=5), [])
+    backend.reports.attempt(report(lag_ms=100, delivered=1), [])
+    backend.reports.attempt(report("other", lag_ms=100.1, delivered=7), [])
+    backend.reports.attempt(report(lag_ms=1, retry=3), [])
+    assert backend.reports.latencies("pangolin", since=BEGINNING) == {100: 3}
+    assert backend.reports.latencies(None, since=BEGINNING) == {100: 3, 200: 7}
+    assert backend.reports.latencies(None, since=BEGINNING + MINUTE) == {}
+
+
+@pytest.mark.parametrize(
+    ("latency_ms", "within"), [(0, 1), (1, 1), (1.1, 2), (3, 5), (240, 500), (600_000, 600_000), (1e12, LATENCY_CLASSES_MS[-1])]
+)
+def test_a_latency_belongs_to_the_class_that_it_is_within(latency_ms: float, within: int) -> None:
+    assert latency_class(latency_ms) == within
+
+
+def test_counters_are_forgotten_after_their_time(backend: Backend, clock: TurnedClock) -> None:
+    backend.reports.attempt(report(at=BEGINNING, delivered=1), [])
+    backend.reports.attempt(report(at=BEGINNING + 2 * MINUTE, delivered=1), [])
+    clock.advance(COUNTERS_KEPT_S + MINUTE)
+    backend.tidy()
+    assert backend.reports.totals("pangolin", since=0) == {"delivered": 1}
+    assert backend.reports.latencies("pangolin", since=0) == {100: 1}

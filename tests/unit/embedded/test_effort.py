@@ -1,0 +1,105 @@
+"""What the worker does often costs about the same however much waits: counted in steps of SQLite's machine, not in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from relay.backends.embedded import EmbeddedBackend, audience_rows
+from relay.domain import audience as policy
+from relay.domain.message import encode
+from tests.contract.backends.given import BEGINNING, message, request
+
+MANY = 3_000
+_GRAIN = 10
+
+
+def _steps(backend: EmbeddedBackend, work: Callable[[], object]) -> int:
+    number = 0
+
+    def count() -> int:
+        nonlocal number
+        number += _GRAIN
+        return 0
+
+    connection = backend.database.connection()
+    connection.set_progress_handler(count, _GRAIN)
+    work()
+    connection.set_progress_handler(None, 0)
+    return number
+
+
+def _take_and_acknowledge(backend: EmbeddedBackend) -> None:
+    leased = backend.queue.take()
+    assert leased is not None
+    assert backend.queue.acknowledge(leased)
+
+
+def test_a_long_line_behind_one_leased_key_is_not_walked_along(backend: EmbeddedBackend) -> None:
+    backend.queue.publish([message("large")] * MANY)
+    assert backend.queue.take() is not None
+    backend.queue.publish([message("small")])
+    assert _steps(backend, lambda: _take_and_acknowledge(backend)) < MANY / 4
+
+
+def test_a_long_line_of_one_key_is_worked_off_from_its_head(backend: EmbeddedBackend) -> None:
+    backend.queue.publish([message("large")] * MANY)
+    assert _steps(backend, lambda: _take_and_acknowledge(backend)) < MANY / 4
+
+
+def test_the_keys_of_a_busy_connector_are_not_walked_along(backend: EmbeddedBackend) -> None:
+    backend.queue.publish([message(f"a.{number}", connector="busy") for number in range(MANY)])
+    backend.queue.publish([message("a.1", connector="free")])
+    leased = None
+
+    def take() -> None:
+        nonlocal leased
+        leased = backend.queue.take(busy=("busy",))
+
+    assert _steps(backend, take) < MANY / 4
+    assert leased is not None
+
+
+def test_an_idle_look_at_the_queue_writes_nothing(backend: EmbeddedBackend) -> None:
+    statements: list[str] = []
+    backend.queue.publish([message()])
+    assert backend.queue.take() is not None
+    backend.database.connection().set_trace_callback(statements.append)
+    assert backend.queue.take() is None
+    assert "BEGIN IMMEDIATE" not in statements
+
+
+def _with_a_large_hold(backend: EmbeddedBackend) -> None:
+    batch = message("a.1", "u1")
+    body = encode(batch)
+    audience = backend.audiences.begin_turn("pangolin", "a.1", position=1, message_id="first").audience
+    with backend.database.transaction() as connection:
+        for number in range(MANY):
+            audience, place = policy.join(audience, batch, len(body), request(), now=BEGINNING)
+            audience_rows.add_batch(connection, place, f"m{number}", batch, body, now=BEGINNING)
+        audience_rows.save(connection, audience)
+
+
+def test_joining_and_settling_do_not_walk_along_the_hold(backend: EmbeddedBackend) -> None:
+    _with_a_large_hold(backend)
+
+    def join_and_settle() -> None:
+        turn = backend.audiences.begin_turn("pangolin", "a.1", position=2, message_id="newest")
+        backend.audiences.join(turn, message("a.1", "u2"), request())
+        first = backend.audiences.waiting(turn, max_items=2, max_bytes=1_000_000)
+        assert len(first) == 2
+        settled = backend.audiences.settle(turn, taken=first, rest=(), request=None, progress=True)
+        assert settled.hold is not None
+        assert (settled.hold.batches, settled.hold.items) == (MANY - 1, MANY - 1)
+
+    assert _steps(backend, join_and_settle) < MANY / 2
+
+
+def test_dropping_the_first_batches_does_not_walk_along_the_hold(backend: EmbeddedBackend) -> None:
+    _with_a_large_hold(backend)
+
+    def drop() -> None:
+        for older_than, dropped in [(BEGINNING, 0), (BEGINNING + 1, 3)]:
+            number = backend.audiences.drop("pangolin", "a.1", older_than=older_than, limit=3, reject=lambda _: [])
+            assert number == dropped
+
+    assert _steps(backend, drop) < MANY / 2
