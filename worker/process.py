@@ -154,7 +154,7 @@ def run_worker(configuration: Configuration) -> int:
     finished = process.run()
     log("worker_stopped", finished=finished)
     if not finished:
-        # Threads are still in calls, and would be waited for. What they have in hand is free for others once this process is gone.
+        # Threads are still in calls, and would be waited for. What they have in hand is free for others once this process ends.
         sys.stdout.flush()
         os._exit(0)
     backend.close()

@@ -181,8 +181,8 @@ def test_a_process_may_end_between_any_two_effects(title: str, pangolin: InThrea
             return
 
 
-STILL = [("before join",), ("before settle",), ("before attempt",), ("before acknowledge",)]
-"""Writes at which a worker is frozen together with its clocks, so that only the fence and the lease can stop it."""
+STILL = [("before begin_turn",), ("before join",), ("before settle",), ("before attempt",), ("before acknowledge",)]
+"""Writes at which a worker is frozen together with its clocks, so that only position, fence and lease can stop it."""
 
 
 @pytest.mark.parametrize("at", [*range(17), *STILL])
