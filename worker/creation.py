@@ -12,8 +12,9 @@ from relay.domain.errors import AudienceNotReady, BatchRefused, Conflict, Partne
 from worker.catalog import Catalog, Running
 from worker.partners import Partners
 
-_CLAIM_S = 45.0
-"""Longer than the calls of a creation can take."""
+_CLAIM_CALLS = 3
+_CLAIM_MARGIN_S = 5.0
+"""A claim lasts longer than the calls of a creation can take (a token, a look-up, the creation itself)."""
 
 _POLL_S = 0.05
 
@@ -70,17 +71,20 @@ class Creation:
         """
         connector, store = running.connector, self._backend.audiences
         owner = uuid.uuid4().hex
+        claim_s = _CLAIM_CALLS * (connector.timeouts.connect_s + connector.timeouts.answer_s) + _CLAIM_MARGIN_S
         give_up_at = self._clock.monotonic() + patience_s
         while True:
             audience, mine = store.claim_creation(
-                connector.name, audience_id, owner=owner, for_s=_CLAIM_S, name=name, customer=customer
+                connector.name, audience_id, owner=owner, for_s=claim_s, name=name, customer=customer
             )
             if audience.partner_id is not None:
                 return self._ready(running, audience)
             if mine:
                 return self._create(running, audience, owner)
             if self._clock.monotonic() >= give_up_at:
-                raise AudienceNotReady("The audience is being created right now.")
+                # If its creator has died, the claim ends then; if not, the creation makes the hold due.
+                expires_in_s = max(0.0, audience.claim_until - self._clock.now())
+                raise AudienceNotReady("The audience is being created right now.", after_s=expires_in_s)
             self._clock.sleep(_POLL_S)
 
     def _create(self, running: Running, audience: Audience, owner: str) -> Audience:

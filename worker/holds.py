@@ -79,7 +79,10 @@ def after_error(error: PartnerError | Postponed, hold: Hold | None, clock: Clock
     if isinstance(error, TryAgain) and error.after_s is not None:
         return HoldRequest("come_back_later", now + error.after_s, error.hint, probe=True)
     reason: HoldReason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), "partner_unavailable")
-    return HoldRequest(reason, now + probe_s(hold.probes if hold else 0, chance), error.hint, probe=True)
+    wait_s = probe_s(hold.probes if hold else 0, chance)
+    if isinstance(error, AudienceNotReady) and error.after_s is not None:
+        wait_s = min(wait_s, error.after_s)
+    return HoldRequest(reason, now + wait_s, error.hint, probe=True)
 
 
 def gathering(running: Running, audience: Audience, oldest_at: float) -> HoldRequest | None:

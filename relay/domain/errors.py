@@ -111,9 +111,13 @@ class CredentialsRefused(PartnerError):
 
 
 class AudienceNotReady(PartnerError):
-    """The audience exists, or will, and cannot take members yet."""
+    """The audience exists, or will, and cannot take members yet. `after_s`: when to look again, where that is known."""
 
     code = "audience_not_ready"
+
+    def __init__(self, hint: str, *, after_s: float | None = None, code: str | None = None, status: int | None = None) -> None:
+        super().__init__(hint, code=code, status=status)
+        self.after_s = after_s
 
 
 class AudienceGone(PartnerError):

@@ -107,9 +107,9 @@ class Stack:
                 )
         for name in names or ("pangolin", "receiver"):
             if name in self.ports:
-                eventually(functools.partial(self._listens, name))
+                eventually(functools.partial(self.listens, name))
 
-    def _listens(self, name: str) -> bool:
+    def listens(self, name: str) -> bool:
         assert self.processes[name].poll() is None, self.output(name)
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.ports[name])) == 0

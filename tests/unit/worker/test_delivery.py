@@ -429,3 +429,18 @@ def test_mutations_that_cannot_be_read_are_kept_as_skipped_with_their_reason(wor
     assert members(world) == {"u1"}
     assert world.rejected() == [(1, "unreadable"), (2, "unreadable")]
     assert world.backend.reports.totals("pangolin", since=0) == {"delivered": 1, "skipped": 2}
+
+
+def test_an_audience_whose_creator_died_is_created_as_soon_as_its_claim_ends(world: World) -> None:
+    record, mine = world.backend.audiences.claim_creation(
+        "pangolin", world.prefix + "a.1", owner="dead", for_s=20, name="Shoes", customer=None
+    )
+    assert mine
+    world.accept([("a.1", "u1", "joined")])
+    world.work()
+    hold = world.held()
+    assert hold is not None
+    assert (hold.reason, hold.due_at) == ("audience_not_ready", record.claim_until)
+    world.tick(20.1)
+    world.work()
+    assert members(world) == {"u1"}

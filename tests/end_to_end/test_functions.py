@@ -1,0 +1,87 @@
+"""The private functions of main.py, served by functions-framework on the embedded back end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+import requests
+
+from tests.end_to_end.stack import ROOT, Stack, eventually, free_port
+
+Serve = Callable[[str], str]
+
+
+@pytest.fixture
+def serve(stack: Stack) -> Iterator[Serve]:
+    """Starts a function and returns its address."""
+    stack.start("pangolin", "receiver")
+
+    def start(function: str) -> str:
+        port = free_port()
+        stack.ports[function] = port
+        with (stack.directory / f"{function}.log").open("ab") as output:
+            stack.processes[function] = subprocess.Popen(
+                [sys.executable, "-m", "functions_framework", "--source", "main.py", "--host", "127.0.0.1",
+                 "--target", function, "--port", str(port)],
+                cwd=ROOT, env=stack.environment, stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+        eventually(lambda: stack.listens(function))
+        return f"http://127.0.0.1:{port}/"
+
+    yield start
+
+
+def test_deliver_handles_one_message_a_call(stack: Stack, serve: Serve) -> None:
+    deliver = serve("deliver")
+    assert requests.post(deliver, timeout=10).json() == {"handled": 0}
+    assert stack.change("one.1", ["u1"]).status_code == 200
+    assert stack.change("two.1", ["u2"]).status_code == 200
+    assert requests.post(deliver, timeout=10).json() == {"handled": 1}
+    assert (stack.members("one.1"), stack.members("two.1")) == ({"u1"}, set())
+    assert requests.post(deliver, timeout=10).json() == {"handled": 1}
+    assert stack.members("two.1") == {"u2"}
+
+
+def test_tick_resumes_holds_whose_reason_is_gone(stack: Stack, serve: Serve) -> None:
+    deliver, tick = serve("deliver"), serve("tick")
+    stack.publishing.set_enabled("pangolin", False)
+    assert stack.change("held.1", ["u1"]).status_code == 200
+    assert requests.post(deliver, timeout=10).json() == {"handled": 1}
+    assert requests.post(tick, timeout=10).json() == {"resumed": 0}
+    stack.publishing.set_enabled("pangolin", True)
+    assert requests.post(tick, timeout=10).json() == {"resumed": 1}
+    assert requests.post(deliver, timeout=10).json() == {"handled": 1}
+    assert stack.members("held.1") == {"u1"}
+
+
+def test_create_makes_an_audience_and_says_whose_turn_it_is_when_it_cannot(stack: Stack, serve: Serve) -> None:
+    create = serve("create")
+    asked = {"connector": "pangolin", "audience": "created.1", "name": "Created"}
+    first = requests.post(create, json=asked, timeout=10)
+    assert first.status_code == 200
+    assert requests.post(create, json=asked, timeout=10).json() == first.json()
+    stack.pangolin("PUT", "/api/faults", status=400)
+    refused = requests.post(create, json={**asked, "audience": "created.2"}, timeout=10)
+    assert (refused.status_code, refused.json()["code"]) == (422, "refused")
+    stack.pangolin("PUT", "/api/faults", status=500)
+    assert requests.post(create, json={**asked, "audience": "created.3"}, timeout=10).status_code == 503
+    assert requests.post(create, json={**asked, "connector": "nobody"}, timeout=10).status_code == 409
+    assert requests.post(create, data="{", timeout=10).status_code == 400
+
+
+def test_the_message_of_a_function_that_is_killed_is_free_for_others_at_once(stack: Stack, serve: Serve) -> None:
+    deliver = serve("deliver")
+    assert stack.change("killed.1", ["u0"]).status_code == 200
+    assert requests.post(deliver, timeout=10).json() == {"handled": 1}
+    stack.pangolin("PUT", "/api/faults", hang=True)
+    assert stack.change("killed.1", ["u1"]).status_code == 200
+    with pytest.raises(requests.RequestException):
+        requests.post(deliver, timeout=1)
+    eventually(lambda: stack.backend.queue.depth().leased == 1)
+    stack.kill("deliver")
+    stack.pangolin("DELETE", "/api/faults")
+    stack.start("worker")
+    eventually(lambda: stack.members("killed.1") == {"u0", "u1"})
