@@ -23,7 +23,7 @@ test: python $(INSTALLED_DEV)  ## Every test that can run here; what is left out
 	@exec $(PY) -m pytest -n auto $(ARGS)
 
 test-newest:  ## The same on the newest Python that is supported
-	@$(MAKE) --no-print-directory test VENV=.venv/newest PYTHONS=python3.13
+	@$(MAKE) --no-print-directory test VENV=.venv-newest PYTHONS=python3.13
 
 lint: python $(INSTALLED_DEV)  ## Style and strict types
 	@$(PY) -m ruff check .
@@ -34,7 +34,7 @@ bench: python $(INSTALLED_DEV)  ## Measurements, each beside its floor
 	@$(PY) -m bench.bulk
 
 clean:  ## Removes what was made here, except the state (.state)
-	@rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis bench/results
+	@rm -rf $(VENV) .venv-newest build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis bench/results
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@if [ -d .state ]; then echo "Kept .state, which holds audiences, holds and secrets. To start anew: rm -r .state"; fi
 

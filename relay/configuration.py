@@ -86,6 +86,15 @@ def read(environment: Mapping[str, str] | None = None) -> Configuration:
     )
 
 
+def refuse_known_console_password(configuration: Configuration) -> None:
+    """Raises `ConfigurationError` where the console could be reached from elsewhere with the password that everybody knows."""
+    elsewhere = configuration.on_cloud_run or not configuration.on_loopback
+    if elsewhere and configuration.console_password == LOCAL_CONSOLE_PASSWORD:
+        raise ConfigurationError(
+            "The console can be reached from elsewhere and has the password that everybody knows: set CONSOLE_PASSWORD."
+        )
+
+
 def _port(given: Mapping[str, str], name: str, default: int) -> int:
     text = given.get(name) or str(default)
     if not text.isdigit() or not 0 < int(text) < 65536:

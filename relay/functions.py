@@ -57,6 +57,8 @@ def refuse_wrong_configuration() -> None:
         configuration = relay.configuration.read()
         if configuration.backend != "embedded":
             open_backend(configuration, create=False)
+        if configuration.function == "console":
+            relay.configuration.refuse_known_console_password(configuration)
     except ConfigurationError as error:
         sys.exit(f"diy-relay: {error}")
 

@@ -284,9 +284,10 @@ class Reports(Protocol):
 
     def rejections(
         self, connector: str | None = None, *, limit: int = 100, audience: str | None = None, user_hash: str | None = None,
-        after: int = 0
+        after: int = 0, newest_first: bool = False
     ) -> list[tuple[int, Rejection]]:
-        """Oldest first, from behind the number `after`; each with its own number."""
+        """Oldest first, or newest first, from behind the number `after` in that order (0: from the beginning); each with its own
+        number."""
         ...
 
     def totals(self, connector: str | None, *, since: float) -> dict[str, int]:

@@ -6,14 +6,16 @@ from typing import Any
 
 import click
 
-from relay.cli.advice import hold_as_json, hold_reason, needs_someone, what_to_do
+from relay.cli.hold_record import hold_as_json
 from relay.cli.known import known_audience
-from relay.cli.output import count, iso, moment, show_fields, show_json, show_table
+from relay.cli.output import iso, moment, show_fields, show_json, show_table
 from relay.cli.session import Session, with_state
 from relay.connectors.live import live
 from relay.domain.audience import Audience
 from relay.domain.errors import NotFound
 from relay.domain.outcome import Report
+from relay.health.advice import hold_reason, needs_someone, what_to_do
+from relay.health.wording import count
 
 _ATTEMPTS = 10
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
-from relay.cli.advice import ADVICE, hold_as_json, hold_reason, needs_someone, what_to_do
+from relay.cli.hold_record import hold_as_json
 from relay.cli.known import known_audience
-from relay.cli.output import count, iso, moment, show_fields, show_json, show_table
+from relay.cli.output import iso, moment, show_fields, show_json, show_table
 from relay.cli.session import Session, with_state
 from relay.domain.audience import Audience, Hold
 from relay.domain.errors import NotFound
+from relay.health.advice import ADVICE, hold_reason, needs_someone, what_to_do
+from relay.health.wording import count
 
 
 @click.group()

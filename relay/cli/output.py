@@ -9,6 +9,8 @@ from typing import Any
 import click
 import msgspec
 
+from relay.health.wording import duration
+
 NONE = "-"
 """Stands in a table where there is nothing."""
 
@@ -52,24 +54,11 @@ def relative(seconds: float) -> str:
     return f"in {duration(seconds)}" if seconds > 0 else f"{duration(-seconds)} ago"
 
 
-def duration(seconds: float) -> str:
-    """A length of time in its largest fitting unit, rounded down: `45 s`, `3 min`, `5 h`, `12 d`."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{int(seconds)} s"
-
-
 def iso(at: float | None) -> str | None:
     """A moment for JSON: UTC, `2026-03-01T11:00:00Z`; None for none."""
     if not at:
         return None
     return datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """`1 batch`, `2 batches`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def printable(text: str) -> str:

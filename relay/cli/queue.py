@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from relay.cli.output import duration, show_fields, show_json
+from relay.cli.output import show_fields, show_json
 from relay.cli.session import Session, with_state
+from relay.health.wording import duration
 
 
 @click.command()

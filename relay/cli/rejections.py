@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import sys
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -44,7 +43,10 @@ def list_(session: Session, connector: str | None, audience: str | None, limit: 
     Example:
       diy rejections list pangolin --limit 20
     """
-    newest = deque(_all(session.backend, connector, audience), maxlen=limit)
+    if connector is not None:
+        session.backend.connectors.state(connector)
+    found = session.backend.reports.rejections(connector, limit=limit, audience=audience, newest_first=True)
+    newest = [rejection for _, rejection in reversed(found)]
     if session.as_json:
         show_json([_record(rejection) for rejection in newest])
         return

@@ -44,6 +44,10 @@ class Session:
                 self.note(f"state: {_where(self.configuration)}")
         return self._backend
 
+    def name_state(self) -> None:
+        """Opens the state now, for a command that hands the work to others: see `backend`."""
+        _ = self.backend
+
     @property
     def by(self) -> str:
         """Who does it, for the audit."""

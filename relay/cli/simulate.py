@@ -71,7 +71,9 @@ def simulate(
     secrets_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Plays the DMP: announces audiences and sends signed micro-batches of users who join and leave.
+    """Plays the DMP: signed traffic at a given rate.
+
+    It announces audiences and sends micro-batches of users who join and leave them.
 
     URL is the connector's address, such as https://relay.example.com/pangolin; without it, the receiver on this machine.
 

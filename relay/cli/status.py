@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
-from relay.cli.attention import Concern, Health, look
 from relay.cli.lazy import SOMEONE_MUST_ACT
-from relay.cli.output import duration, printable, show_json, show_table
+from relay.cli.output import printable, show_json, show_table
 from relay.cli.session import Session, with_state
+from relay.health.concerns import Concern
+from relay.health.survey import Health, look
+from relay.health.wording import duration
 
 
 @click.command()

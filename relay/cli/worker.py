@@ -6,16 +6,23 @@ import sys
 
 import click
 
-from relay import configuration as environment
+from relay.cli.session import Session, with_state
 
 
 @click.command()
-def worker() -> None:
+@with_state()
+def worker(session: Session) -> None:
     """Delivers what is queued to the partners, until Ctrl-C.
 
     It works on the state that BACKEND and STATE_DIR name, and writes one line of JSON for every attempt to standard error.
     Several workers can share a state.
+
+    \b
+    Example:
+      diy worker --quiet
     """
+    session.name_state()
+    session.close()
     from worker.process import run_worker
 
-    sys.exit(run_worker(environment.read()))
+    sys.exit(run_worker(session.configuration))

@@ -9,11 +9,11 @@ from flask import Flask, Response, render_template, request
 
 from relay.backends import open_backend
 from relay.backends.interfaces import Backend
-from relay.configuration import LOCAL_CONSOLE_PASSWORD, Configuration
+from relay.configuration import LOCAL_CONSOLE_PASSWORD, LOOPBACK, Configuration, refuse_known_console_password
 from relay.console import wording
-from relay.console.overview import look
+from relay.console.overview import overview_of
 from relay.domain.clock import Clock, SystemClock
-from relay.domain.errors import ConfigurationError, RelayError
+from relay.domain.errors import RelayError
 
 _POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _HEADERS = {
@@ -30,17 +30,22 @@ def create_app(configuration: Configuration, backend: Backend | None = None, clo
 
     Raises `ConfigurationError` where the page could be reached from elsewhere with the password that everybody knows.
     """
-    _refuse_known_password(configuration)
+    refuse_known_console_password(configuration)
+    for_this_machine = configuration.console_password == LOCAL_CONSOLE_PASSWORD
     now = clock or SystemClock()
     opened = _Opened(configuration, backend)
     # functions-framework keeps /static for itself.
     app = Flask(__name__, static_url_path="/assets")
     app.add_template_filter(wording.moment)
     app.add_template_filter(wording.number)
+    app.add_template_filter(wording.commands)
     app.add_template_global(wording.relative)
 
     @app.before_request
     def ask_for_password() -> Response | None:
+        # The server may listen on more addresses than HOST says, if it was told so on its command line.
+        if for_this_machine and request.remote_addr not in LOOPBACK:
+            return Response("The console has the password that everybody knows, and answers only to its own machine.", 403)
         given = request.authorization.password if request.authorization else None
         if given is not None and hmac.compare_digest(given.encode(), configuration.console_password.encode()):
             return None
@@ -57,17 +62,9 @@ def create_app(configuration: Configuration, backend: Backend | None = None, clo
 
     @app.get("/")
     def overview() -> str:
-        return render_template("overview.html", overview=look(opened.get(), now.now()))
+        return render_template("overview.html", overview=overview_of(opened.get(), now.now()))
 
     return app
-
-
-def _refuse_known_password(configuration: Configuration) -> None:
-    elsewhere = configuration.on_cloud_run or not configuration.on_loopback
-    if elsewhere and hmac.compare_digest(configuration.console_password.encode(), LOCAL_CONSOLE_PASSWORD.encode()):
-        raise ConfigurationError(
-            "The console can be reached from elsewhere and has the password that everybody knows: set CONSOLE_PASSWORD."
-        )
 
 
 class _Opened:

@@ -1,8 +1,15 @@
-"""Moments and numbers as the page says them."""
+"""Moments, numbers and advice as the page says them."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+
+from markupsafe import Markup, escape
+
+from relay.health.wording import duration
+
+_COMMAND = re.compile(r"\bdiy (?:[^;,']|'[^']*')+")
 
 
 def moment(at: float) -> str:
@@ -17,12 +24,13 @@ def number(value: int) -> str:
 
 def relative(at: float, now: float) -> str:
     """How far from now: `in 30 s`, `5 min ago`."""
-    distance = at - now
-    length = abs(distance)
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if length >= size:
-            text = f"{int(length // size)} {unit}"
-            break
-    else:
-        text = f"{int(length)} s"
-    return f"in {text}" if distance > 0 else f"{text} ago"
+    return f"in {duration(at - now)}" if at > now else f"{duration(now - at)} ago"
+
+
+def commands(advice: str) -> Markup:
+    """Advice with its commands set as code, everything escaped."""
+    marked, end = Markup(""), 0
+    for found in _COMMAND.finditer(advice):
+        marked += Markup("{}<code>{}</code>").format(advice[end : found.start()], found.group())
+        end = found.end()
+    return marked + escape(advice[end:])

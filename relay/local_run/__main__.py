@@ -16,9 +16,10 @@ import relay.configuration
 from relay.backends import open_backend
 from relay.configuration import LOCAL_SECRETS, Configuration, bracketed
 from relay.domain.errors import RelayError
-from relay.local_run import arrival, banner, readiness
+from relay.local_run import arrival, banner, logs, readiness
 from relay.local_run.preparation import CONNECTOR, ROOT, Prepared, check_address, check_ports, prepare
 from relay.local_run.processes import Children
+from relay.local_run.terminal import Terminal
 from relay.simulator import population
 from relay.simulator.dmp import Dmp, DmpAudience
 from relay.simulator.summary import as_text
@@ -40,7 +41,7 @@ class LocalRun:
         self._receiver_url = f"{configuration.local_url(configuration.receiver_port)}/{CONNECTOR}"
         self._stop = threading.Event()
         self._signals = 0
-        self._lock = threading.Lock()
+        self._terminal = Terminal(lost=self._stop.set)
 
     def run(self) -> int:
         """The exit code. Raises `RelayError` before anything is started."""
@@ -49,14 +50,14 @@ class LocalRun:
         prepared = self._prepare()
         for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ending, self._on_signal)
-        children = Children(self._say)
+        children = Children(self._configuration.state_dir / logs.DIRECTORY, self._terminal.pass_on)
         try:
             self._start(children, prepared)
             if not self._stop.is_set():
                 self._show(prepared, children)
             return self._watch(children)
         except RelayError as error:
-            self._complain(str(error))
+            self._terminal.complain(str(error))
             return 1
         finally:
             self._say("ending ...")
@@ -78,15 +79,21 @@ class LocalRun:
         settings = self._configuration
         python = [sys.executable, "-u", "-m"]
         function = [*python, "functions_framework", "--source", str(ROOT / "main.py"), "--host", bracketed(settings.host)]
-        children.start("pangolin", [*python, "relay.pangolin"])
-        worker = children.start("worker", [*python, "relay.cli", "worker"])
-        children.start("receiver", [*function, "--target", "diy", "--port", str(settings.receiver_port)])
-        children.start("console", [*function, "--target", "console", "--port", str(settings.console_port)])
+        commands = {
+            "pangolin": [*python, "relay.pangolin"],
+            "worker": [*python, "relay.cli", "worker", "--quiet"],
+            "receiver": [*function, "--target", "diy", "--port", str(settings.receiver_port)],
+            "console": [*function, "--target", "console", "--port", str(settings.console_port)],
+        }
+        started = {}
+        for name, command in commands.items():
+            started[name] = children.start(name, command, sign="worker_started" if name == "worker" else "")
+            self._say(f"{name} started (process {started[name].pid})")
         readiness.wait(
             children,
             {
                 "pangolin": readiness.answers(f"{settings.local_url(settings.pangolin_port)}/"),
-                "worker": readiness.says(worker, "worker_started"),
+                "worker": readiness.signs(started["worker"]),
                 "receiver": readiness.accepts(Dmp(self._receiver_url, prepared.hmac_secret, prepared.basic, timeout_s=2)),
                 "console": readiness.answers(f"{settings.local_url(settings.console_port)}/"),
             },
@@ -113,8 +120,18 @@ class LocalRun:
             seed=random.SystemRandom().randrange(1_000_000),
             stop=traffic_over,
         )
-        simulation.on_progress(lambda: traffic_over.set() if self._stop.is_set() or children.ended() else None)
+        begun = 0
+
+        def on_progress() -> None:
+            nonlocal begun
+            begun += 1
+            self._terminal.show_bar(begun, simulation.requests)
+            if self._stop.is_set() or children.ended() is not None:
+                traffic_over.set()
+
+        simulation.on_progress(on_progress)
         summary = simulation.run()
+        self._terminal.end_bar()
         if self._stop.is_set() or children.ended() is not None:
             return
         self._say(f"\nsimulated traffic: {as_text(summary)}")
@@ -129,7 +146,7 @@ class LocalRun:
                 pangolin, CONNECTOR, simulation.ledger, pause=lambda: self._stop.wait(_WATCH_S) or time.monotonic() > deadline
             )
         except requests.RequestException as error:
-            return f"Pangolin could not be asked for its members ({type(error).__name__})."
+            return arrival.not_asked(error)
         if seen.differing:
             return f"Not everything has arrived yet: {seen.differing} users differ at Pangolin. What holds them: diy status"
         return (
@@ -140,7 +157,7 @@ class LocalRun:
     def _watch(self, children: Children) -> int:
         while not self._stop.wait(_WATCH_S):
             if (child := children.ended()) is not None:
-                self._complain(readiness.epitaph(child))
+                self._terminal.complain(readiness.epitaph(child))
                 return 1
         return 0
 
@@ -149,15 +166,7 @@ class LocalRun:
         self._stop.set()
 
     def _say(self, text: str) -> None:
-        with self._lock:
-            try:
-                print(text, flush=True)
-            except OSError:  # nobody reads any more
-                self._stop.set()
-
-    def _complain(self, text: str) -> None:
-        with self._lock:
-            print(text, file=sys.stderr, flush=True)
+        self._terminal.say(text)
 
 
 def main() -> int:

@@ -21,6 +21,16 @@ class Arrival(msgspec.Struct, frozen=True):
     differing: int
 
 
+def not_asked(error: requests.RequestException) -> str:
+    """Why Pangolin did not name its members."""
+    if error.response is None:
+        return f"Pangolin could not be asked for its members ({type(error).__name__})."
+    return (
+        f"Pangolin answered {error.response.status_code} when asked for its members. If its faults are still set, "
+        "DELETE /api/faults on its address ends them."
+    )
+
+
 class Pangolin:
     """Its API, read-only."""
 

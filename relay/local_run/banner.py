@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from relay.configuration import LOCAL_CONSOLE_PASSWORD, LOCAL_SECRETS, Configuration
+from relay.local_run.logs import DIRECTORY as LOG_DIRECTORY
 from relay.local_run.preparation import CONNECTOR, Prepared
 from relay.simulator.dmp import REQUEST_TYPES, Change, DmpAudience, change_body, sign
 
@@ -28,11 +29,13 @@ def text(configuration: Configuration, prepared: Prepared, audience: DmpAudience
     receiver = f"{configuration.local_url(configuration.receiver_port)}/{CONNECTOR}"
     console = f"{configuration.local_url(configuration.console_port)}/"
     pangolin = f"{configuration.local_url(configuration.pangolin_port)}/"
+    logs = str(configuration.state_dir / LOG_DIRECTORY)
     own_password = configuration.console_password != LOCAL_CONSOLE_PASSWORD
     rows = [
         ("receiver", receiver, "what the DMP calls"),
         ("console", console, "for the operator; log in with any name and the console password"),
         ("pangolin", pangolin, "the test platform: audiences and members, live"),
+        ("logs", logs, "all that the processes write; only you can read it. Trouble is shown here, too"),
         ("", "", ""),
         ("HMAC secret", LOCAL_SECRETS["pangolin-hmac"] if prepared.is_local else "(your own)", "signs every POST of the DMP"),
         ("Basic auth", LOCAL_SECRETS["pangolin-basic"] if prepared.is_local else "(your own)", "user:password of the DMP"),

@@ -1,4 +1,4 @@
-"""The processes of a local run: started in groups of their own, their output named, ended in order."""
+"""The processes of a local run: started in groups of their own, their output kept and passed on, ended in order."""
 
 from __future__ import annotations
 
@@ -11,23 +11,35 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from relay.local_run.logs import LogFile
 
 GRACE_S = 10.0
 _LAST_LINES = 15
 
 
 class Child:
-    """One process. It has a session of its own, so that Ctrl-C reaches only us, and we end the children in order."""
+    """One process. It has a session of its own, so that Ctrl-C reaches only us, and we end the children in order.
 
-    def __init__(self, name: str, command: Sequence[str], say: Callable[[str], None]) -> None:
+    log: keeps each line that it writes. pass_on: is given its name and the line. sign: a text that shows, in any line, that it
+    runs.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], *, log: LogFile, pass_on: Callable[[str, str], None], sign: str = ""
+    ) -> None:
         self.name = name
+        self.log = log.path
         self.last_lines: deque[str] = deque(maxlen=_LAST_LINES)
-        self._say = say
+        self._log = log
+        self._pass_on = pass_on
+        self._sign = sign
+        self._has_signed = threading.Event()
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )
-        say(f"{name} started (process {self._process.pid})")
-        self._reader = threading.Thread(target=self._pass_on, name=f"{name}-output", daemon=True)
+        self._reader = threading.Thread(target=self._read, name=f"{name}-output", daemon=True)
         self._reader.start()
 
     @property
@@ -39,9 +51,14 @@ class Child:
         """None while it runs; negative: the signal that ended it."""
         return self._process.poll()
 
-    def has_said(self, text: str) -> bool:
-        """Whether one of its last lines holds this."""
-        return any(text in line for line in list(self.last_lines))
+    @property
+    def has_signed(self) -> bool:
+        """Whether a line held the sign."""
+        return self._has_signed.is_set()
+
+    def finish_reading(self) -> None:
+        """Returns when all that an ended process has written is read, or after two seconds: its children may hold the pipe."""
+        self._reader.join(timeout=2)
 
     def end(self, *, at_once: Callable[[], bool]) -> None:
         """TERM, ten seconds to finish (none if `at_once` says so), KILL for what is left of its group."""
@@ -54,21 +71,27 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
-        self._reader.join(timeout=2)
+        self.finish_reading()
+        self._log.close()
 
-    def _pass_on(self) -> None:
+    def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - it was asked for
         for line in self._process.stdout:
+            self._log.write(line)
             text = line.decode(errors="replace").rstrip()
             self.last_lines.append(text)
-            self._say(f"{self.name:<8} | {text}")
+            if self._sign and self._sign in text:
+                self._has_signed.set()
+            self._pass_on(self.name, text)
 
 
 class Children:
     """All of them, and the lifeline that ends them should this process be killed."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, logs: Path, pass_on: Callable[[str, str], None]) -> None:
+        """logs: the directory of their logs. pass_on: is given each line that one of them writes, with its name before it."""
+        self._logs = logs
+        self._pass_on = pass_on
         self._all: list[Child] = []
         self._lifeline = subprocess.Popen(
             [sys.executable, "-m", "relay.local_run.lifeline"], stdin=subprocess.PIPE, start_new_session=True
@@ -76,9 +99,9 @@ class Children:
         assert self._lifeline.stdin is not None  # noqa: S101 - it was asked for
         self._pipe = self._lifeline.stdin
 
-    def start(self, name: str, command: Sequence[str]) -> Child:
-        """Starts one; its output is passed on, each line with its name before it."""
-        child = Child(name, command, self._say)
+    def start(self, name: str, command: Sequence[str], *, sign: str = "") -> Child:
+        """Starts one. sign: see `Child`. Raises `ConfigurationError` where its log cannot be written."""
+        child = Child(name, command, log=LogFile(self._logs, name), pass_on=self._pass_on, sign=sign)
         self._all.append(child)
         self._tell(str(child.pid))
         return child

@@ -39,26 +39,27 @@ def accepts(dmp: Dmp) -> Callable[[], bool]:
     return lambda: dmp.validate().accepted
 
 
-def says(child: Child, text: str) -> Callable[[], bool]:
-    """Whether the process has printed this."""
-    return lambda: child.has_said(text)
+def signs(child: Child) -> Callable[[], bool]:
+    """Whether the process has printed its sign."""
+    return lambda: child.has_signed
 
 
-def wait(children: Children, signs: Mapping[str, Callable[[], bool]], stop: threading.Event) -> None:
-    """Returns when all signs (by the name of the process) are seen, or `stop` is set. Raises `NotStarted`."""
-    missing = dict(signs)
+def wait(children: Children, ready: Mapping[str, Callable[[], bool]], stop: threading.Event) -> None:
+    """Returns when all (by the name of the process) are ready, or `stop` is set. Raises `NotStarted`."""
+    missing = dict(ready)
     deadline = time.monotonic() + PATIENCE_S
     while missing and not stop.wait(_PAUSE_S):
         if (child := children.ended()) is not None:
             raise NotStarted(epitaph(child))
-        missing = {name: sign for name, sign in missing.items() if not sign()}
+        missing = {name: look for name, look in missing.items() if not look()}
         if missing and time.monotonic() > deadline:
             raise NotStarted(f"Not ready after {PATIENCE_S:.0f} s: {', '.join(missing)}.")
 
 
 def epitaph(child: Child) -> str:
     """How a process came to its end, with its last lines."""
+    child.finish_reading()
     code = child.exit_code or 0
     how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
     lines = "".join(f"\n  {line}" for line in list(child.last_lines)) or " nothing"
-    return f"{child.name} {how}. Its last lines:{lines}"
+    return f"{child.name} {how}. Its last lines (all are in {child.log}):{lines}"

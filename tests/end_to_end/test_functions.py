@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import requests
@@ -15,7 +15,7 @@ Serve = Callable[[str], str]
 
 
 @pytest.fixture
-def serve(stack: Stack) -> Iterator[Serve]:
+def serve(stack: Stack) -> Serve:
     """Starts a function and returns its address."""
     stack.start("pangolin", "receiver")
 
@@ -31,7 +31,7 @@ def serve(stack: Stack) -> Iterator[Serve]:
         eventually(lambda: stack.listens(function))
         return f"http://127.0.0.1:{port}/"
 
-    yield start
+    return start
 
 
 def test_deliver_handles_one_message_a_call(stack: Stack, serve: Serve) -> None:

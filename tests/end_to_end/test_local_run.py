@@ -97,6 +97,10 @@ def test_the_printed_command_adds_a_user_and_a_second_run_still_has_it(run: Loca
     command = run.line("curl ")
 
     assert send(command) == 200
+    logged = run.state / "logs" / "worker.log"
+    eventually(lambda: '"event":"attempt"' in logged.read_text())
+    assert logged.stat().st_mode & 0o777 == 0o600
+    assert not [line for line in run.lines if line.startswith("{") or '"event"' in line], "what goes well is only in the logs"
     reference = "pangolin/a5940e473cea659.356693871497425011"
     eventually(lambda: run.members(reference) == {"my-first-user"})
 
@@ -123,6 +127,19 @@ def test_traffic_is_summed_up_and_arrives(run: LocalRun) -> None:
     for port in run.ports:
         assert f"http://127.0.0.1:{port}/" in ready
     assert run.members("Sneaker fans")
+
+
+def test_trouble_is_shown_in_the_terminal_in_short(run: LocalRun) -> None:
+    run.start()
+    run.line("ready:")
+    faults = f"http://127.0.0.1:{run.ports[2]}/api/faults"
+    requests.put(faults, json={"status": 503}, headers=HEADERS, timeout=10)
+
+    assert send(run.line("curl ")) == 200
+
+    shown = run.line("worker   | ")
+    assert "WARNING attempt connector=pangolin audience=a5940e473cea659.356693871497425011 problem=" in shown
+    assert "my-first-user" not in shown
 
 
 def test_when_a_process_ends_the_others_end_too(run: LocalRun) -> None:

@@ -1,4 +1,4 @@
-"""On Cloud Run with any back end but google, every function refuses to start with one clear line."""
+"""What must not be served does not start, and says why in one clear line."""
 
 from __future__ import annotations
 
@@ -10,13 +10,22 @@ import pytest
 from tests.end_to_end.stack import ROOT, free_port
 
 
+def refused(function: str, **variables: str) -> str:
+    """What is said while it refuses to start: one line."""
+    command = [sys.executable, "-m", "functions_framework", "--target", function, "--port", str(free_port())]
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **variables}
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode != 0
+    [line] = (run.stdout + run.stderr).strip().splitlines()
+    return line
+
+
 @pytest.mark.parametrize("function", ["diy", "create", "deliver", "tick", "console"])
 @pytest.mark.parametrize("backend", [{}, {"BACKEND": "embedded"}])
 def test_every_function_refuses_an_ephemeral_database(function: str, backend: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "functions_framework", "--target", function, "--port", str(free_port())]
-    environment = {"PATH": "/usr/bin:/bin", "K_SERVICE": "diy", "PYTHONPATH": str(ROOT), **backend}
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert run.returncode != 0
-    lines = (run.stdout + run.stderr).strip().splitlines()
-    assert len(lines) == 1
-    assert "BACKEND=google" in lines[0]
+    assert "BACKEND=google" in refused(function, K_SERVICE="diy", **backend)
+
+
+@pytest.mark.parametrize("password", [{}, {"CONSOLE_PASSWORD": "local-console-password"}])
+def test_the_console_refuses_to_be_reached_with_the_password_that_everybody_knows(password: dict[str, str]) -> None:
+    assert "set CONSOLE_PASSWORD" in refused("console", HOST="0.0.0.0", **password)  # noqa: S104 - it is refused

@@ -25,9 +25,11 @@ RULES = {
     },
     "relay/pangolin": {"relay.pangolin", "relay.domain.clock", "relay.domain.errors", "relay.configuration"},
     "relay/simulator": {"relay.simulator", "relay.domain", "relay.configuration"},
+    "relay/health": {
+        "relay.health", "relay.domain", "relay.backends.interfaces", "relay.connectors", "adapters.contract", "adapters.registry",
+    },
     "relay/console": {
-        "relay.console", "relay.domain", "relay.backends", "relay.connectors", "relay.configuration", "relay.wide_log",
-        "adapters.contract", "adapters.registry",
+        "relay.console", "relay.health", "relay.domain", "relay.backends", "relay.configuration", "relay.wide_log",
     },
 }  # fmt: skip
 
@@ -74,6 +76,7 @@ def test_nothing_but_the_configuration_reads_the_environment() -> None:
         ("handlers.mapp.receiver", ["adapters", "worker", "relay.connectors", "sqlite3", "requests", "flask"]),
         ("relay.functions", ["adapters", "worker", "relay.connectors", "requests"]),
         ("worker.turn", ["handlers", "starlette", "flask"]),
+        ("relay.health.survey", ["click", "flask", "sqlite3", "requests", "worker", "handlers"]),
         ("relay.pangolin.application", ["adapters", "worker", "handlers", "flask"]),
     ],
 )

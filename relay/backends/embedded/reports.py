@@ -15,6 +15,16 @@ from relay.domain.outcome import Rejection, Report
 
 _MINUTE_S = 60
 
+_REJECTED_CONNECTORS = """
+    WITH RECURSIVE names (name) AS (
+        SELECT min(connector) FROM rejections
+        UNION ALL
+        SELECT (SELECT min(connector) FROM rejections WHERE connector > name) FROM names WHERE name IS NOT NULL
+    )
+    SELECT name FROM names
+"""
+"""The few connectors there are, found by steps along an index; with them, that of audiences serves a search by audience alone."""
+
 
 class EmbeddedReports:
     """Written durably, since rejections are a part of the promise that nothing accepted is lost."""
@@ -48,15 +58,18 @@ class EmbeddedReports:
         audience: str | None = None,
         user_hash: str | None = None,
         after: int = 0,
+        newest_first: bool = False,
     ) -> list[tuple[int, Rejection]]:
         where = _where(
             connector,
             "audience = :audience" if audience is not None else "",
+            f"connector IN ({_REJECTED_CONNECTORS})" if audience is not None and connector is None else "",
             "user_hash = :user_hash" if user_hash is not None else "",
-            "number > :after",
+            f"number {'<' if newest_first else '>'} :after" if after else "",
         )
+        direction = "DESC" if newest_first else "ASC"
         found = self._database.rows(
-            f"SELECT number, record FROM rejections WHERE {where} ORDER BY number LIMIT :limit",  # noqa: S608 - parts are ours
+            f"SELECT number, record FROM rejections WHERE {where} ORDER BY number {direction} LIMIT :limit",  # noqa: S608 - parts are ours
             {"connector": connector, "audience": audience, "user_hash": user_hash, "after": after, "limit": limit},
         )
         return [(number, REJECTION.read(record)) for number, record in found]

@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from relay.cli.lazy import WRONG_USE
-from relay.cli.output import count, show_json
+from relay.cli.output import show_json
 from relay.cli.publishing import open_publishing
 from relay.cli.session import Session, json_option, with_state
 from relay.domain.connector import DocumentVersion
 from relay.domain.errors import ConfigurationError, DocumentError
+from relay.health.wording import count
 
 _MOST_BYTES = 1024 * 1024
 """More than any document may have; protects from a wrong file, not more."""

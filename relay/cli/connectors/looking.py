@@ -21,7 +21,7 @@ def list_(session: Session) -> None:
     Example:
       diy connectors list --json
     """
-    from relay.cli.attention import all_states, look
+    from relay.health.survey import all_states, look
 
     default = session.backend.connectors.default()
     health = {one.name: one for one in look(session.backend, session.now).connectors}

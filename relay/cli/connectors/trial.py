@@ -10,7 +10,6 @@ import msgspec
 from msgspec.structs import replace
 
 from relay.backends.interfaces import Backend
-from relay.cli.advice import ADVICE, what_to_do
 from relay.cli.lazy import SOMEONE_MUST_ACT
 from relay.cli.output import printable, show_json
 from relay.cli.session import Session, with_state
@@ -20,8 +19,10 @@ from relay.domain.clock import Clock
 from relay.domain.connector import Connector
 from relay.domain.message import VERSION, Direction, Message, Mutation
 from relay.domain.outcome import Outcome, Report
+from relay.health.advice import ADVICE, what_to_do
 
 TEST_AUDIENCE = "diy-relay-test"
+TEST_USER = "diy-relay-test-user"
 TEST_AUDIENCE_NAME = "DIY Relay test - may be deleted"
 
 _POLL_S = 0.2
@@ -47,7 +48,7 @@ class Step(msgspec.Struct, frozen=True):
 
 @click.command()
 @click.argument("name")
-@click.option("--user-id", metavar="ID", help="The test user's ID.")
+@click.option("--user-id", metavar="ID", help=f"The test user's ID. Unless any identifier is given: {TEST_USER!r}.")
 @click.option("--identifier", "identifiers", multiple=True, metavar="NAME=VALUE", help="Another identifier; may be repeated.")
 @click.option("--audience", metavar="ID", help=f"An audience to use, instead of {TEST_AUDIENCE!r}, which is made if need be.")
 @click.option("--keep", is_flag=True, help="Does not remove the user at the end.")
@@ -69,6 +70,7 @@ def test(
 
     \b
     Examples:
+      diy connectors test pangolin
       diy connectors test pangolin --user-id test-1
       diy connectors test pangolin --identifier email=test@example.com --keep
     """
@@ -179,6 +181,4 @@ def _user(user_id: str | None, identifiers: tuple[str, ...]) -> dict[str, str]:
         if not separator or not identifier or not value:
             raise click.BadParameter("An identifier looks like email=test@example.com.", param_hint="--identifier")
         user[identifier] = value
-    if not user:
-        raise click.UsageError("Name the test user: --user-id ID, or --identifier NAME=VALUE.")
-    return user
+    return user or {"id": TEST_USER}

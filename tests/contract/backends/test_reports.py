@@ -77,6 +77,15 @@ def test_rejections_are_read_page_by_page(backend: Backend) -> None:
     assert indices == [[0, 1], [2, 3], [4]]
 
 
+def test_rejections_are_read_page_by_page_from_the_newest_back(backend: Backend) -> None:
+    backend.reports.add_rejections(rejection("other" if index == 2 else "pangolin", index=index) for index in range(6))
+    indices, after = [], 0
+    while page := backend.reports.rejections("pangolin", limit=2, after=after, newest_first=True):
+        indices.append([one.index for _, one in page])
+        after = page[-1][0]
+    assert indices == [[5, 4], [3, 1], [0]]
+
+
 @pytest.mark.parametrize(
     ("wanted", "indices"),
     [

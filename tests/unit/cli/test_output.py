@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from relay.cli.output import count, duration, iso, moment, relative, show_fields, show_table
+from relay.cli.output import iso, moment, relative, show_fields, show_table
 
 NOON = 1_700_000_000.0
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (59.9, "59 s"), (60, "1 min"), (3599, "59 min"), (3600, "1 h"), (86399, "23 h"), (86400 * 12.5, "12 d")],
-)
-def test_a_length_of_time_is_in_its_largest_unit(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_a_moment_is_local_with_its_age() -> None:
@@ -28,11 +20,6 @@ def test_a_moment_is_local_with_its_age() -> None:
 def test_no_moment_is_a_dash_and_null(at: float | None) -> None:
     assert moment(at, NOON) == "-"
     assert iso(at) is None
-
-
-def test_a_number_agrees_with_its_noun() -> None:
-    assert [count(1, "batch", "batches"), count(2, "batch", "batches")] == ["1 batch", "2 batches"]
-    assert count(1_000, "hold") == "1,000 holds"
 
 
 def test_columns_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:

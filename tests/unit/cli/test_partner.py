@@ -182,6 +182,13 @@ def test_without_a_worker_a_test_says_that_none_took_it(connected: Diy) -> None:
     assert "diy worker" in result.stdout
 
 
-@pytest.mark.parametrize("options", [[], ["--identifier", "email"], ["--identifier", "=x"]])
-def test_a_test_needs_a_user(connected: Diy, options: list[str]) -> None:
+def test_a_test_without_a_user_takes_one_that_is_meant_for_it(connected: Diy, pangolin: InThread) -> None:
+    with running_worker(connected):
+        assert connected.json("connectors", "test", "pangolin")["passed"]
+        set_faults(pangolin, reject_users=["diy-relay-test-user"])
+        assert not connected.json("connectors", "test", "pangolin")["passed"]
+
+
+@pytest.mark.parametrize("options", [["--identifier", "email"], ["--identifier", "=x"]])
+def test_an_identifier_has_a_name_and_a_value(connected: Diy, options: list[str]) -> None:
     assert connected("connectors", "test", "pangolin", *options).exit_code == 2

@@ -40,6 +40,7 @@ NEEDS_A_STATE = [
     ["rejections", "list"],
     ["rejections", "export"],
     ["queue"],
+    ["worker"],
     ["status"],
 ]
 

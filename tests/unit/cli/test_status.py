@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from relay.backends import open_backend
-from relay.backends.interfaces import Backend
-from relay.cli.advice import ADVICE
-from relay.cli.attention import Health, look
+from relay.backends.interfaces import Backend, QueueDepth
 from relay.configuration import Configuration
 from relay.domain.audience import HOLD_REASONS, NEEDS_SOMEONE, HoldReason, HoldRequest
 from relay.domain.clock import SystemClock
 from relay.domain.message import VERSION, Message, Mutation
+from relay.health.advice import ADVICE
+from relay.health.concerns import about_queue
+from relay.health.survey import Health, look
 from tests.unit.cli.conftest import Diy
 
 DAY_S = 86_400.0
@@ -159,12 +160,9 @@ def test_a_queue_that_nobody_takes_from_means_that_no_worker_runs(diy: Diy) -> N
     diy.apply()
     diy.receive("a.1", "user-1")
     assert diy("status").exit_code == 0, "it was only just queued"
-    from relay.backends.interfaces import QueueDepth
-    from relay.cli.attention import queue_concern
-
-    assert queue_concern(QueueDepth(messages=1, leased=0, oldest_s=29)) is None
-    assert queue_concern(QueueDepth(messages=2, leased=1, oldest_s=99)) is None
-    found = queue_concern(QueueDepth(messages=1, leased=0, oldest_s=31))
+    assert about_queue(QueueDepth(messages=1, leased=0, oldest_s=29)) is None
+    assert about_queue(QueueDepth(messages=2, leased=1, oldest_s=99)) is None
+    found = about_queue(QueueDepth(messages=1, leased=0, oldest_s=31))
     assert found is not None
     assert (found.kind, found.act, found.do) == ("no_worker", True, "diy worker")
 

@@ -16,6 +16,8 @@ from relay.configuration import LOCAL_CONSOLE_PASSWORD, Configuration
 from relay.connectors.publishing import Publishing
 from relay.console import create_app
 from relay.console.__main__ import command
+from relay.console.overview import MOST_CONCERNS, MOST_HOLDS
+from relay.console.wording import commands
 from relay.domain.audience import HoldRequest
 from relay.domain.errors import ConfigurationError
 from relay.domain.message import Message, Mutation
@@ -109,14 +111,15 @@ def test_the_page_needs_nothing_that_its_policy_forbids(visitor: FlaskClient, pu
 
 
 def test_without_a_connector_it_says_how_to_begin(visitor: FlaskClient) -> None:
-    assert "There is no connector yet" in page(visitor)
+    assert "There is no connector yet. <span class=\"block do\">→ <code>diy connectors apply FILE</code></span>" in page(visitor)
 
 
-def test_a_complete_connector_is_on(visitor: FlaskClient, publishing: Publishing) -> None:
+def test_a_complete_connector_runs_and_needs_nobody(visitor: FlaskClient, publishing: Publishing) -> None:
     shown = page(visitor)
 
     assert "shop <small>version 1</small>" in shown
-    assert '<span class="standing on">on</span>' in shown
+    assert '<span class="standing running">running</span>' in shown
+    assert "Nothing needs anybody." in shown
 
 
 def test_an_incomplete_connector_says_what_is_missing(
@@ -127,7 +130,49 @@ def test_an_incomplete_connector_says_what_is_missing(
     shown = page(visitor)
 
     assert '<span class="standing incomplete">incomplete</span>' in shown
-    assert "diy secrets set shop-token" in shown
+    assert "<code>diy secrets set shop-token</code>" in shown
+    assert "Someone must act for: shop." in shown
+    assert "Nothing needs anybody" not in shown
+
+
+def test_what_needs_someone_is_said_in_words_with_what_to_do(
+    visitor: FlaskClient, publishing: Publishing, backend: EmbeddedBackend, clock: TurnedClock
+) -> None:
+    turn = backend.audiences.begin_turn("shop", "a.1", position=1, message_id="m")
+    backend.audiences.join(turn, message(clock), HoldRequest("credentials_refused", clock.now() + 60, "<Bad> token."))
+
+    shown = page(visitor)
+
+    assert "1 batch of audience a.1 waits: the partner refuses the credentials (&lt;Bad&gt; token)." in shown
+    assert "it is tried at once: <code>diy secrets set shop-token</code>; or" in shown
+    assert "<code>diy holds resume shop</code>" in shown
+
+
+def test_a_long_list_of_concerns_and_holds_is_cut_and_says_so(
+    visitor: FlaskClient, publishing: Publishing, backend: EmbeddedBackend, clock: TurnedClock
+) -> None:
+    for number in range(MOST_HOLDS + 3):
+        turn = backend.audiences.begin_turn("shop", f"a.{number}", position=1, message_id=f"m{number}")
+        backend.audiences.join(turn, message(clock, f"a.{number}"), HoldRequest("audience_gone", clock.now() + 60))
+
+    shown = page(visitor)
+
+    assert shown.count("Someone must act:") == MOST_CONCERNS
+    assert f"{MOST_HOLDS + 3 - MOST_CONCERNS} more: <code>diy status</code>" in shown
+    assert "3 more: <code>diy holds list</code>" in shown
+
+
+def test_a_queue_that_nobody_takes_from_is_said_first(
+    visitor: FlaskClient, publishing: Publishing, backend: EmbeddedBackend, clock: TurnedClock
+) -> None:
+    backend.queue.publish([message(clock)])
+    clock.advance(60)
+
+    shown = page(visitor)
+
+    assert "No worker takes what waits: 1 message in the queue, the oldest for 1 min." in shown
+    assert shown.index("No worker takes") < shown.index("<h2>Connectors</h2>")
+    assert "Nothing needs anybody" not in shown
 
 
 def test_a_connector_that_is_off_says_so(visitor: FlaskClient, publishing: Publishing) -> None:
@@ -136,7 +181,8 @@ def test_a_connector_that_is_off_says_so(visitor: FlaskClient, publishing: Publi
     shown = page(visitor)
 
     assert '<span class="standing off">off</span>' in shown
-    assert "Switched off; what comes in waits." in shown
+    assert "It is off; what comes in waits." in shown
+    assert "<code>diy connectors enable shop</code>" in shown
 
 
 def test_a_connector_on_hold_says_why_and_for_how_long(
@@ -148,7 +194,7 @@ def test_a_connector_on_hold_says_why_and_for_how_long(
     shown = page(visitor)
 
     assert '<span class="standing on-hold">on hold</span>' in shown
-    assert "The partner is left alone for 90 s (come back later: Too many requests)." in shown
+    assert "The partner is left alone for 1 min (come back later: Too many requests)." in shown
 
     clock.advance(91)
     assert "left alone" not in page(visitor)
@@ -160,9 +206,9 @@ def test_an_action_that_is_off_is_named(visitor: FlaskClient, publishing: Publis
     assert "The action &#39;Remove&#39; is off; its mutations are skipped." in page(visitor)
 
 
-def message(clock: TurnedClock) -> Message:
+def message(clock: TurnedClock, audience: str = "a.1") -> Message:
     mutations = (Mutation(0, user={"id": CANARY}), Mutation(1, user={"id": CANARY + "2"}))
-    return Message(1, "change", "shop", "a.1", "request", clock.now(), mutations=mutations)
+    return Message(1, "change", "shop", audience, "request", clock.now(), mutations=mutations)
 
 
 def test_a_hold_is_shown_with_its_reason_due_time_and_counts(
@@ -174,7 +220,8 @@ def test_a_hold_is_shown_with_its_reason_due_time_and_counts(
 
     shown = page(visitor)
 
-    assert '<span class="standing on-hold">on hold</span> <small class="block">All of its audiences wait' in shown
+    assert '<span class="standing on-hold">on hold</span>' in shown
+    assert "the partner cannot be reached; it is tried again by itself (It answered &lt;500&gt;)." in shown
     assert "partner unavailable" in shown
     assert "It answered &lt;500&gt;." in shown
     assert "in 5 min" in shown
@@ -191,7 +238,7 @@ def test_a_connector_is_on_hold_only_when_all_of_its_audiences_are(
 
     shown = page(visitor)
 
-    assert '<span class="standing on">on</span>' in shown
+    assert '<span class="standing running">running</span>' in shown
     assert "audience gone" in shown
     assert "when the reason is gone" in shown
 
@@ -258,3 +305,36 @@ def test_the_password_that_everybody_knows_is_good_on_this_machine_only(changes:
         create_app(configuration)
     with pytest.raises(ConfigurationError, match="CONSOLE_PASSWORD"):
         command(configuration)
+
+
+@pytest.mark.parametrize(
+    ("password", "address", "status"),
+    [
+        (LOCAL_CONSOLE_PASSWORD, "127.0.0.1", 200),
+        (LOCAL_CONSOLE_PASSWORD, "::1", 200),
+        (LOCAL_CONSOLE_PASSWORD, "192.0.2.7", 403),
+        ("own", "192.0.2.7", 200),
+    ],
+)
+def test_whatever_the_server_listens_on_the_known_password_opens_it_to_this_machine_only(
+    backend: EmbeddedBackend, clock: TurnedClock, password: str, address: str, status: int
+) -> None:
+    visitor = create_app(Configuration(console_password=password), backend, clock).test_client()
+
+    answer = visitor.get("/", auth=("anybody", password), environ_base={"REMOTE_ADDR": address})
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("advice", "shown"),
+    [
+        ("diy worker", "<code>diy worker</code>"),
+        ("look, then: diy a b; or diy c", "look, then: <code>diy a b</code>; or <code>diy c</code>"),
+        ("diy c 'x; y', diy d", "<code>diy c &#39;x; y&#39;</code>, <code>diy d</code>"),
+        ("<b>diyx</b>", "&lt;b&gt;diyx&lt;/b&gt;"),
+        ("", ""),
+    ],
+)
+def test_commands_are_set_apart_from_words(advice: str, shown: str) -> None:
+    assert commands(advice) == shown

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from relay.backends.embedded import EmbeddedBackend, audience_rows
 from relay.domain import audience as policy
 from relay.domain.message import encode
-from tests.contract.backends.given import BEGINNING, message, request
+from tests.contract.backends.given import BEGINNING, message, rejection, request
 
 MANY = 3_000
 _GRAIN = 10
@@ -66,6 +68,33 @@ def test_an_idle_look_at_the_queue_writes_nothing(backend: EmbeddedBackend) -> N
     backend.database.connection().set_trace_callback(statements.append)
     assert backend.queue.take() is None
     assert "BEGIN IMMEDIATE" not in statements
+
+
+@pytest.mark.parametrize(
+    ("connector", "audience", "user_hash"),
+    [
+        (None, None, None),
+        ("one", None, None),
+        ("one", "a.2", None),
+        (None, "a.2", None),
+        ("one", None, "beef"),
+        (None, None, "beef"),
+    ],
+)
+def test_the_newest_rejections_are_found_without_walking_along_all(
+    backend: EmbeddedBackend, connector: str | None, audience: str | None, user_hash: str | None
+) -> None:
+    wanted = [rejection("one", index=index, audience="a.2", user_hash="beef") for index in range(5)]
+    backend.reports.add_rejections(rejection("one", index=index) for index in range(MANY))
+    backend.reports.add_rejections(wanted)
+    backend.reports.add_rejections(rejection("other", index=index) for index in range(MANY if connector else 0))
+    backend.reports.add_rejections(rejection("one", index=index) for index in range(MANY if audience or user_hash else 0))
+
+    def newest() -> None:
+        found = backend.reports.rejections(connector, audience=audience, user_hash=user_hash, limit=5, newest_first=True)
+        assert [one.index for _, one in found] == [4, 3, 2, 1, 0]
+
+    assert _steps(backend, newest) < MANY / 4
 
 
 def _with_a_large_hold(backend: EmbeddedBackend) -> None:

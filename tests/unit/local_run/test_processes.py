@@ -1,4 +1,4 @@
-"""Processes of a local run: named output, an end in order, and no orphans."""
+"""Processes of a local run: output kept and passed on, an end in order, and no orphans."""
 
 from __future__ import annotations
 
@@ -55,32 +55,44 @@ def lives(pid: int) -> bool:
 
 
 @pytest.fixture
-def said() -> list[str]:
+def said() -> list[tuple[str, str]]:
     return []
 
 
 @pytest.fixture
-def children(said: list[str]) -> Iterator[Children]:
-    children = Children(said.append)
+def children(said: list[tuple[str, str]], tmp_path: Path) -> Iterator[Children]:
+    children = Children(tmp_path, lambda name, line: said.append((name, line)))
     yield children
     children.end(at_once=lambda: True)
 
 
 def started(children: Children, program: str, name: str = "one") -> Child:
-    child = children.start(name, python(program))
-    eventually(lambda: child.has_said("up"))
+    child = children.start(name, python(program), sign="up")
+    eventually(lambda: child.has_signed)
     return child
 
 
-def test_output_and_errors_are_passed_on_with_the_name_of_the_process(children: Children, said: list[str]) -> None:
+def test_output_and_errors_are_passed_on_and_kept_as_they_are(
+    children: Children, said: list[tuple[str, str]], tmp_path: Path
+) -> None:
     children.start("worker", python("import sys; print('one'); sys.stdout.flush(); sys.stderr.buffer.write(b'two \\xff\\n')"))
 
-    eventually(lambda: len(said) == 3)
+    eventually(lambda: len(said) == 2)
 
-    assert said[1:] == ["worker   | one", "worker   | two \ufffd"]
+    assert said == [("worker", "one"), ("worker", "two \ufffd")]
+    assert (tmp_path / "worker.log").read_bytes() == b"one\ntwo \xff\n"
 
 
-def test_the_end_comes_in_the_opposite_order_of_the_start(children: Children, said: list[str]) -> None:
+def test_a_sign_is_seen_however_much_is_written_after_it(children: Children) -> None:
+    child = children.start("busy", python("print('up'); [print('line', number) for number in range(1000)]"), sign="up")
+
+    child.finish_reading()
+
+    assert child.has_signed
+    assert "line 999" in child.last_lines
+
+
+def test_the_end_comes_in_the_opposite_order_of_the_start(children: Children, said: list[tuple[str, str]]) -> None:
     program = (
         "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit())); "
         "print('up', flush=True); time.sleep(600)"
@@ -90,7 +102,7 @@ def test_the_end_comes_in_the_opposite_order_of_the_start(children: Children, sa
 
     children.end()
 
-    assert [line for line in said if "bye" in line] == ["c        | bye", "b        | bye", "a        | bye"]
+    assert [name for name, line in said if line == "bye"] == ["c", "b", "a"]
 
 
 def test_who_does_not_listen_is_killed(children: Children) -> None:
@@ -116,17 +128,16 @@ def test_one_that_ends_by_itself_is_found_with_its_last_lines(children: Children
     with pytest.raises(readiness.NotStarted) as problem:
         readiness.wait(children, {"broken": lambda: False}, threading.Event())
 
-    assert str(problem.value).startswith("broken ended with exit code 3. Its last lines:")
-    child = children.ended()
-    assert child
-    eventually(lambda: "this went wrong" in readiness.epitaph(child))
+    said = str(problem.value)
+    assert said.startswith("broken ended with exit code 3. Its last lines (all are in ")
+    assert said.endswith("broken.log):\n  this went wrong")
 
 
 def test_waiting_ends_when_everything_shows_or_when_told_to(children: Children) -> None:
     child = started(children, OBEDIENT)
     stop = threading.Event()
 
-    readiness.wait(children, {"one": readiness.says(child, "up")}, stop)
+    readiness.wait(children, {"one": readiness.signs(child)}, stop)
     stop.set()
     readiness.wait(children, {"one": lambda: False}, stop)
 
@@ -135,8 +146,9 @@ def test_waiting_ends_when_everything_shows_or_when_told_to(children: Children) 
 
 PARENT = """
 import sys, time
+from pathlib import Path
 from relay.local_run.processes import Children
-children = Children(lambda _: None)
+children = Children(Path(sys.argv[1]), lambda *_: None)
 for _ in range(2):
     child = children.start("child", [sys.executable, "-c", "import time; time.sleep(600)"])
     print(child.pid, flush=True)
@@ -144,8 +156,8 @@ time.sleep(600)
 """
 
 
-def test_the_processes_end_when_the_one_that_started_them_is_killed() -> None:
-    parent = subprocess.Popen(python(PARENT), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+def test_the_processes_end_when_the_one_that_started_them_is_killed(tmp_path: Path) -> None:
+    parent = subprocess.Popen([*python(PARENT), str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert parent.stdout
     orphans = [int(parent.stdout.readline()) for _ in range(2)]
     try:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
 
 import msgspec
 
-from relay.cli.output import iso
 from relay.domain.audience import NEEDS_SOMEONE, Audience, Hold, HoldReason
 from relay.domain.connector import Connector
 
@@ -82,23 +80,3 @@ def what_to_do(audience: Audience, hold: Hold, connector: Connector | None = Non
         audience=shlex.quote(audience.id),
         secrets=", ".join(f"diy secrets set {shlex.quote(name)}" for name in names) or "diy secrets list",
     )
-
-
-def hold_as_json(audience: Audience, hold: Hold) -> dict[str, Any]:
-    """A hold for a script. Moments are UTC."""
-    return {
-        "connector": audience.connector,
-        "audience": audience.id,
-        "name": audience.name,
-        "reason": hold_reason(audience, hold),
-        "detail": hold.detail,
-        "needs_someone": needs_someone(audience, hold),
-        "what_to_do": what_to_do(audience, hold),
-        "since": iso(hold.since),
-        "due_at": iso(hold.due_at),
-        "oldest_at": iso(hold.oldest_at),
-        "probes": hold.probes,
-        "batches": hold.batches,
-        "mutations": hold.items,
-        "bytes": hold.bytes,
-    }

@@ -1,0 +1,162 @@
+"""Single things to know about a connector, or about everything: what is the matter, whether someone must act, and how."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from relay.backends.interfaces import QueueDepth
+from relay.domain.audience import Audience, Hold, HoldReason
+from relay.domain.connector import Connector, ConnectorState
+from relay.health.advice import ADVICE, hold_reason, needs_someone, what_to_do
+from relay.health.wording import count, duration
+
+UNTOUCHED_S = 30.0
+"""A queue whose oldest message is older than this, while none is being handled, has no worker."""
+
+OVERDUE_S = 120.0
+"""A hold is resumed within a minute of its due time; twice that and nobody looks at holds."""
+
+
+class Concern(msgspec.Struct, frozen=True):
+    """One thing to know.
+
+    act: someone must do something. kind: a stable word for scripts. do: how, in words and commands; empty where nothing is asked.
+    """
+
+    act: bool
+    kind: str
+    what: str
+    do: str = ""
+
+
+class Held(msgspec.Struct, frozen=True):
+    """An audience that waits, with its hold."""
+
+    audience: Audience
+    hold: Hold
+
+    @property
+    def reason(self) -> HoldReason:
+        """As it is now."""
+        return hold_reason(self.audience, self.hold)
+
+    @property
+    def needs_someone(self) -> bool:
+        """Whether it does not pass without a person."""
+        return needs_someone(self.audience, self.hold)
+
+
+def about_queue(depth: QueueDepth) -> Concern | None:
+    """That no worker takes from the queue, if so."""
+    if not depth.messages or depth.leased or depth.oldest_s <= UNTOUCHED_S:
+        return None
+    waiting = f"{count(depth.messages, 'message')} in the queue, the oldest for {duration(depth.oldest_s)}"
+    return Concern(True, "no_worker", f"No worker takes what waits: {waiting}.", "diy worker")
+
+
+def about_overdue(held: Iterable[Held], now: float) -> Concern | None:
+    """That no worker looks at these holds, of connectors that run, if so."""
+    overdue = sum(1 for one in held if _overdue(one, now))
+    if not overdue:
+        return None
+    what = f"No worker tries again what waits: {count(overdue, 'hold')} overdue by more than {duration(OVERDUE_S)}."
+    return Concern(True, "no_worker", what, "diy worker")
+
+
+def _overdue(one: Held, now: float) -> bool:
+    if one.hold.due_at is None or one.audience.paused:
+        return False
+    return one.hold.due_at < now - OVERDUE_S and one.hold.asked_at < now - OVERDUE_S
+
+
+def about_unpublished(state: ConnectorState, newest: int) -> Concern:
+    """Of a connector that no version runs. newest: number of its document's newest version."""
+    if "@" in state.name:
+        return Concern(False, "not_published", "The version that runs has no such environment.")
+    do = f"diy connectors publish {shlex.quote(state.name)} {newest}"
+    return Concern(False, "not_published", "No version of it is published.", do)
+
+
+def about_state(state: ConnectorState, lacking: Sequence[str], now: float) -> Iterator[Concern]:
+    """What keeps the connector as a whole, or an action of it. lacking: sentences of `completeness.missing`."""
+    name = shlex.quote(state.name)
+    for sentence in lacking:
+        what, command, arguments = sentence.partition(": diy ")  # sentences about secrets end with the command that helps
+        do = f"diy {arguments}" if command else "complete the document: diy connectors apply FILE"
+        yield Concern(state.enabled, "incomplete", f"It does not run: {what.rstrip('.')}.", do)
+    if not state.enabled:
+        yield Concern(False, "off", "It is off; what comes in waits.", f"diy connectors enable {name}")
+    if state.paused:
+        yield Concern(False, "paused", "It is paused; what comes in waits.", f"diy holds resume {name}")
+    if state.not_before > now:
+        reason = state.not_before_reason.replace("_", " ")
+        detail = f": {state.not_before_detail.rstrip('.')}" if state.not_before_detail else ""
+        what = f"The partner is left alone for {duration(state.not_before - now)} ({reason}{detail})."
+        yield Concern(False, "left_alone", what)
+    for action, switch in state.actions.items():
+        effect = "what comes in waits" if switch == "paused" else "its mutations are skipped"
+        what = f"The action {action!r} is off; {effect}."
+        yield Concern(False, "action_off", what, f"diy actions enable {name} {shlex.quote(action)}")
+
+
+def about_holds(held: Iterable[Held], state: ConnectorState, connector: Connector | None) -> Iterator[Concern]:
+    """Why audiences wait; those that wait for the same and need the same are one concern. What gathers is as it should be, and
+    what the connector's own state explains is not said twice."""
+    groups: dict[tuple[HoldReason, str, str, bool], list[Held]] = {}
+    for one in held:
+        if one.reason in ("gathering", "connector_off") or (one.reason == "paused" and state.paused):
+            continue
+        do = what_to_do(one.audience, one.hold, connector)
+        groups.setdefault((one.reason, one.hold.detail.rstrip("."), do, one.needs_someone), []).append(one)
+    for (reason, detail, do, act), group in groups.items():
+        explained = f"{ADVICE[reason].meaning}{f' ({detail})' if detail else ''}"
+        yield Concern(act, f"hold_{reason}", f"{_waiting(group)}: {explained}.", do)
+
+
+def about_old_holds(held: Iterable[Held], connector: Connector, now: float) -> Iterator[Concern]:
+    """Of batches that have waited so long that someone should know before they become rejections."""
+    retention = connector.retention
+    groups: dict[tuple[HoldReason, str], list[Held]] = {}
+    for one in held:
+        if one.hold.oldest_at and one.hold.oldest_at < now - retention.warning_s:
+            groups.setdefault((one.reason, what_to_do(one.audience, one.hold, connector)), []).append(one)
+    for (reason, do), group in groups.items():
+        oldest_s = now - min(one.hold.oldest_at for one in group)
+        fate = f"at {duration(retention.holds_s)} they become rejections"
+        what = f"{_waiting(group)}, the oldest for {duration(oldest_s)} ({reason.replace('_', ' ')}); {fate}."
+        yield Concern(True, "old_hold", what, do or _to_look_at(group))
+
+
+def _waiting(group: Sequence[Held]) -> str:
+    batches = sum(one.hold.batches for one in group)
+    whose = f"audience {group[0].audience.id}" if len(group) == 1 else f"{len(group):,} audiences"
+    return f"{count(batches, 'batch', 'batches')} of {whose} {'waits' if batches == 1 else 'wait'}"
+
+
+def _to_look_at(group: Sequence[Held]) -> str:
+    first = group[0].audience
+    if len(group) > 1:
+        return f"diy holds list {shlex.quote(first.connector)}"
+    return f"diy holds show {shlex.quote(first.connector)} {shlex.quote(first.id)}"
+
+
+def about_creations(audiences: Iterable[Audience]) -> Iterator[Concern]:
+    """Of audiences whose creation the partner refused for good."""
+    for audience in audiences:
+        if audience.status != "failed":
+            continue
+        what = f"The audience {audience.id} could not be created at the partner: {audience.error or 'no reason is on record'}"
+        which = f"{shlex.quote(audience.connector)} {shlex.quote(audience.id)}"
+        link = f"diy audiences link {which} PARTNER_ID"
+        do = f"create it again: diy audiences create {which} --name NAME; or name an existing one: {link}"
+        yield Concern(True, "creation_failed", what, do)
+
+
+def about_rejections(connector: str, rejected: int) -> Iterator[Concern]:
+    """That the partner refused mutations in the last hour."""
+    if rejected:
+        what = f"{count(rejected, 'mutation')} rejected in the last hour."
+        yield Concern(False, "rejections", what, f"diy rejections list {shlex.quote(connector)}")

@@ -1,0 +1,20 @@
+"""Numbers and lengths of time in sentences."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay.health.wording import count, duration
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.9, "59 s"), (60, "1 min"), (3599, "59 min"), (3600, "1 h"), (86399, "23 h"), (86400 * 12.5, "12 d")],
+)
+def test_a_length_of_time_is_in_its_largest_unit(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_number_agrees_with_its_noun() -> None:
+    assert [count(1, "batch", "batches"), count(2, "batch", "batches")] == ["1 batch", "2 batches"]
+    assert count(1_000, "hold") == "1,000 holds"
