@@ -191,9 +191,15 @@ def test_without_a_python_that_is_new_enough_make_says_so_first(tmp_path: Path) 
     if make is None:
         pytest.skip("make is not installed")
     environment = tmp_path / "environment"
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"}
 
     ended = subprocess.run(
-        [make, "run", "PYTHONS=no-python-at-all", f"VENV={environment}"], cwd=ROOT, capture_output=True, text=True, check=False
+        [make, "run", "PYTHONS=no-python-at-all", f"VENV={environment}"],
+        cwd=ROOT,
+        env=own,  # not that of a make which runs these tests
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert ended.returncode == 2
