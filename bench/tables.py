@@ -11,13 +11,14 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Minimum, percentiles and maximum."""
+    """Minimum, percentiles and maximum; of fewer than a hundred values only the median, since the rest would say too much."""
     ordered = sorted(values)
 
     def at(share: float) -> float:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
-    return {"n": len(ordered), "min": ordered[0], "p50": at(0.5), "p95": at(0.95), "p99": at(0.99), "max": ordered[-1]}
+    tail = {"p95": at(0.95), "p99": at(0.99)} if len(ordered) >= 100 else {}
+    return {"n": len(ordered), "min": ordered[0], "p50": at(0.5), **tail, "max": ordered[-1]}
 
 
 def print_table(rows: dict[str, dict[str, float]]) -> None:

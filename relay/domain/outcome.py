@@ -10,7 +10,6 @@ import msgspec
 VERSION = 1
 
 Outcome = Literal["delivered", "rejected", "retry", "superseded", "skipped"]
-OUTCOMES: tuple[Outcome, ...] = ("delivered", "rejected", "retry", "superseded", "skipped")
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):

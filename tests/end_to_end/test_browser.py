@@ -1,4 +1,4 @@
-"""Pangolin's page and the console in a real Chromium."""
+"""Pangolin's page in a real Chromium."""
 
 from __future__ import annotations
 

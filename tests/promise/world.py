@@ -48,7 +48,7 @@ actions:
   - {{name: Add, trigger: joined, operation: add, mapping: {{id: lower(user.id)}}}}
   - {{name: Remove, trigger: left, operation: remove, mapping: {{id: lower(user.id)}}}}
 limits: {{batch: {{max_items: {max_items}, max_age: {max_age}}}, rate: {rate}}}
-timeouts: {{connect: 1s, answer: 250ms, batch_answer: 250ms}}
+timeouts: {{connect: 1s, answer: {answer}, batch_answer: {answer}}}
 """
 
 EFFECTS = {
@@ -139,18 +139,21 @@ class World:
         mode: str = "own",
         unknown: str = "create",
         rate: str = "{concurrency: 8}",
+        answer: str = "250ms",
     ) -> None:
         self.state, self.pangolin, self.prefix = state, pangolin, prefix
         self.clock = TurnedClock()
         self.effects = Effects()
         self.accepted: dict[tuple[str, str], tuple[str, int, str]] = {}
+        self.users: dict[tuple[str, int], str] = {}
+        self.refusable: dict[str, str] = {}
         self.late: list[threading.Thread] = []
         self._start()
         publishing = Publishing(self.backend, describe, "test")
         publishing.set_secret("partner-token", TOKEN)
         publishing.set_secret("dmp-hmac", HMAC_SECRET)
         self.document = DOCUMENT.format(
-            url=pangolin.url, max_items=max_items, max_age=max_age, mode=mode, unknown=unknown, rate=rate
+            url=pangolin.url, max_items=max_items, max_age=max_age, mode=mode, unknown=unknown, rate=rate, answer=answer
         )
         publishing.apply(self.document)
         self.view = InboundView(self.backend.inbound, reread_s=3600)
@@ -187,6 +190,7 @@ class World:
         request_id = answer.headers["X-Request-Id"]
         for index, (audience, user, direction) in enumerate(mutations):
             self.accepted[self.prefix + audience, user.lower()] = (request_id, index, direction)
+            self.users[request_id, index] = user.lower()
 
     def post(self, kind: str, body: bytes) -> Response:
         """A signed POST through the receiver."""
@@ -284,6 +288,8 @@ class World:
 
     def faults(self, **faults: Any) -> None:
         self.slow = "latency_ms" in faults or "hang" in faults or getattr(self, "slow", False)
+        self.refusable |= dict.fromkeys(faults.get("reject_users", ()), "user_rejected")
+        self.refusable |= dict.fromkeys(faults.get("poison_users", ()), "refused")
         answer = requests.put(f"{self.pangolin.url}/api/faults", json=faults, headers=self.authorization, timeout=5)
         assert answer.status_code < 300, answer.text
 
@@ -339,10 +345,13 @@ class World:
         raise AssertionError("does not drain")
 
     def assert_last_mutation_wins(self) -> None:
-        """Every user whose last mutation was not rejected is a member exactly if that mutation was `joined`."""
-        rejected = {
-            (rejection.request_id, rejection.index) for _, rejection in self.backend.reports.rejections(limit=100_000)
-        }
+        """Every user whose last mutation was not rejected is a member exactly if that mutation was `joined`; and nobody was
+        rejected but users whom the partner was told to refuse."""
+        rejected = dict[tuple[str, int], str]()
+        for _, rejection in self.backend.reports.rejections(limit=100_000):
+            rejected[rejection.request_id, rejection.index] = rejection.code
+        unjust = [(place, code) for place, code in rejected.items() if self.refusable.get(self.users[place]) != code]
+        assert not unjust, "rejected, and the partner had not refused them"
         members = self.members()
         wrong = [
             (audience, user, direction)

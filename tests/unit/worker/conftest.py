@@ -23,6 +23,8 @@ def make_world(pangolin: InThread, tmp_path: Path) -> Iterator[Callable[..., Wor
     made: list[World] = []
 
     def make(**options: Any) -> World:
+        # Long enough for a busy machine; tests of time-outs ask for less.
+        options = {"answer": "5s", **options}
         made.append(World(tmp_path / f"state-{len(made)}", pangolin, f"{tmp_path.name}-{len(made)}-", **options))
         return made[-1]
 

@@ -87,7 +87,10 @@ def test_a_single_user_that_is_refused_is_a_rejection(world: World) -> None:
         ({"status": 429, "retry_after": 77}, "come_back_later"),
     ],
 )
-def test_trouble_is_a_hold_that_probes_and_heals_by_itself(world: World, fault: dict[str, Any], reason: str) -> None:
+def test_trouble_is_a_hold_that_probes_and_heals_by_itself(
+    make_world: Callable[..., World], fault: dict[str, Any], reason: str
+) -> None:
+    world = make_world(answer="500ms")
     warm(world)
     world.faults(**fault)
     world.accept(THREE)
@@ -153,7 +156,8 @@ def test_a_short_retry_after_is_waited_for_within_the_turn(world: World) -> None
     assert 1 <= world.clock.now() - began < 3
 
 
-def test_a_passing_error_is_repeated_within_the_turn_but_a_time_out_is_not(world: World) -> None:
+def test_a_passing_error_is_repeated_within_the_turn_but_a_time_out_is_not(make_world: Callable[..., World]) -> None:
+    world = make_world(answer="500ms")
     warm(world)
     world.faults(status=503, calls=2)
     world.accept([("a.1", "u1", "joined")])
