@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import NamedTuple
 
 import msgspec
 
@@ -10,6 +11,7 @@ from adapters.contract import Description, Operation
 from adapters.registry import describe
 from relay.backends.interfaces import Backend
 from relay.connectors.completeness import missing
+from relay.connectors.live import document_of
 from relay.connectors.mapping import CompiledMapping, compile_mapping
 from relay.domain.clock import Clock
 from relay.domain.connector import Action, Connector, ConnectorState
@@ -49,14 +51,24 @@ def running(connector: Connector, missing_parts: tuple[str, ...] = ()) -> Runnin
     return Running(connector, description, tuple(actions), missing_parts)
 
 
+class _Known(NamedTuple):
+    """A connector as it was published then, and when its secrets were looked at."""
+
+    live: int
+    live_since: float
+    running: Running
+    looked_at: float
+
+
 class Catalog:
-    """Live connectors by name. Versions never change, so they are read once; secrets are looked at every ten seconds."""
+    """Live connectors by name. A version never changes, so it is read once when it goes live; secrets are looked at every ten
+    seconds."""
 
     def __init__(self, backend: Backend, clock: Clock) -> None:
         self._backend = backend
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[float, Running]] = {}
+        self._known: dict[str, _Known] = {}
 
     def get(self, state: ConnectorState) -> Running:
         """The live version of this connector. Raises `NotFound` if none is published."""
@@ -64,19 +76,22 @@ class Catalog:
             raise NotFound(f"No version of the connector {state.name!r} is published.")
         now = self._clock.now()
         with self._lock:
-            at, known = self._known.get(state.name, (0.0, None))
-        if known and known.connector.document_version == state.live and 0 <= now - at < _SECRETS_GOOD_FOR_S:
-            return known
-        if known and known.connector.document_version == state.live:
-            connector = known.connector
-        else:
-            document = state.name.partition("@")[0]
-            version = self._backend.connectors.version(document, state.live)
-            connector = next((one for one in version.connectors if one.name == state.name), None)  # type: ignore[assignment]
-            if connector is None:
-                raise NotFound(f"Version {state.live} of {document!r} has no connector {state.name!r}.")
-        fresh = running(connector)
-        fresh = msgspec.structs.replace(fresh, missing=tuple(missing(connector, fresh.description, self._backend.secrets)))
+            known = self._known.get(state.name)
+        if known is not None and (known.live, known.live_since) != (state.live, state.live_since):
+            known = None
+        if known is not None and 0 <= now - known.looked_at < _SECRETS_GOOD_FOR_S:
+            return known.running
+        fresh = known.running if known is not None else running(self._read(state))
+        absent = tuple(missing(fresh.connector, fresh.description, self._backend.secrets))
+        fresh = msgspec.structs.replace(fresh, missing=absent)
         with self._lock:
-            self._known[state.name] = (now, fresh)
+            self._known[state.name] = _Known(state.live, state.live_since, fresh, now)
         return fresh
+
+    def _read(self, state: ConnectorState) -> Connector:
+        document = document_of(state.name)
+        version = self._backend.connectors.version(document, state.live)
+        for connector in version.connectors:
+            if connector.name == state.name:
+                return connector
+        raise NotFound(f"Version {state.live} of {document!r} has no connector {state.name!r}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import NamedTuple
 
 from adapters.contract import Adapter
 from adapters.registry import open_adapter
@@ -14,27 +15,41 @@ from worker.tokens import SharedTokens
 _SECRETS_GOOD_FOR_S = 10.0
 
 
+class _Opened(NamedTuple):
+    """An adapter, what it was made of, and when its secrets were looked at."""
+
+    connector: Connector
+    values: dict[str, str]
+    adapter: Adapter
+    looked_at: float
+
+
 class Partners:
-    """One adapter per connector version, opened anew when a secret of it has changed (looked at every ten seconds)."""
+    """One adapter per connector, opened anew when anything about the connector has changed, or a secret of it (looked at every
+    ten seconds)."""
 
     def __init__(self, backend: Backend, clock: Clock) -> None:
         self._secrets = backend.secrets
         self._clock = clock
         self._tokens = SharedTokens(backend.tokens, clock)
         self._lock = threading.Lock()
-        self._open: dict[str, tuple[float, int, dict[str, str], Adapter]] = {}
+        self._open: dict[str, _Opened] = {}
 
     def open(self, connector: Connector) -> Adapter:
         """The adapter for this connector. Secrets that are not set are left out: a preview needs none."""
         now = self._clock.now()
         with self._lock:
-            at, version, values, adapter = self._open.get(connector.name, (0.0, 0, {}, None))
-            if adapter and version == connector.document_version and 0 <= now - at < _SECRETS_GOOD_FOR_S:
-                return adapter
-            current = self._values(connector)
-            if adapter is None or version != connector.document_version or values != current:
-                adapter = open_adapter(connector, current, clock=self._clock, tokens=self._tokens)
-            self._open[connector.name] = (now, connector.document_version, current, adapter)
+            known = self._open.get(connector.name)
+            if known is not None and known.connector != connector:
+                known = None
+            if known is not None and 0 <= now - known.looked_at < _SECRETS_GOOD_FOR_S:
+                return known.adapter
+            values = self._values(connector)
+            if known is not None and known.values == values:
+                adapter = known.adapter
+            else:
+                adapter = open_adapter(connector, values, clock=self._clock, tokens=self._tokens)
+            self._open[connector.name] = _Opened(connector, values, adapter, now)
             return adapter
 
     def forget(self, connector: Connector) -> None:

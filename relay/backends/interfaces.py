@@ -124,7 +124,9 @@ class Audiences(Protocol):
         ...
 
     # turns
-    def begin_turn(self, connector: str, audience_id: str, *, position: int, message_id: str) -> Turn:
+    def begin_turn(
+        self, connector: str, audience_id: str, *, position: int, message_id: str, forgiven: int = 0
+    ) -> Turn:
         """`domain.audience.begin_turn` in a transaction; makes the record where there is none."""
         ...
 
@@ -207,10 +209,6 @@ class Audiences(Protocol):
         """By hand: this audience is that one at the partner, whatever was recorded before. Its holds become due."""
         ...
 
-    def delete_all(self, connector: str) -> int:
-        """Removes the connector's audiences and what waits in their holds."""
-        ...
-
 
 class Connectors(Protocol):
     """Documents with versions, and the state of connectors."""
@@ -226,16 +224,18 @@ class Connectors(Protocol):
     def version(self, document: str, number: int) -> DocumentVersion: ...
 
     def add_version(self, document: DocumentVersion) -> DocumentVersion:
-        """Stores it under the next number, which it returns in the record."""
+        """Stores it under the next number, which the stored record, returned, and each of its connectors (`document_version`)
+        carry, whatever number was given."""
         ...
 
     def publish(self, document: str, number: int) -> None:
-        """This version runs: `live` of all its connectors' states; its gathering holds become due. States of connectors that
-        the version does not have are set to live 0."""
+        """This version runs: `live` of all its connectors' states, since now (`live_since`); its gathering holds become due.
+        States of connectors that the version does not have are set to live 0."""
         ...
 
     def delete(self, document: str) -> None:
-        """The document with its versions and states. `Conflict` while audiences of its connectors hold batches."""
+        """The document with its versions, states and audiences. `Conflict` while messages of its connectors are queued or batches
+        are held: nothing that was accepted goes with it."""
         ...
 
     def state(self, connector: str) -> ConnectorState:
@@ -349,11 +349,16 @@ class Secrets(Protocol):
         ...
 
     def rotate(self, name: str, value: str) -> None:
-        """The current value becomes the previous one. `NotFound` if it is not set."""
+        """The current value becomes the previous one. `NotFound` if it is not set. Nothing changes where it is the current value
+        already: one who repeats a rotation that was cut short must not lose the value before."""
         ...
 
     def retire(self, name: str) -> None:
         """Forgets the previous value."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Forgets both values. `NotFound` if it is not set."""
         ...
 
     def all(self) -> list[SecretInfo]: ...

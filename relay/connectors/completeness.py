@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from adapters.contract import Description
 from relay.backends.interfaces import Secrets
 from relay.domain.connector import Connector, Trigger
+from relay.domain.credentials import is_user_and_password
 
 _TRIGGER_WORDS: dict[Trigger, str] = {
     "created": "an audience is created",
@@ -34,7 +35,7 @@ def _missing_inbound(connector: Connector, secrets: Secrets) -> Iterator[str]:
     pairs = secrets.get(inbound.basic_auth)
     if not pairs:
         yield _unset(inbound.basic_auth, "Basic user and password of the DMP, as user:password")
-    elif not all(pairs[0].partition(":")):
+    elif not is_user_and_password(pairs[0]):
         yield f"The secret '{inbound.basic_auth}' is not of the form user:password: diy secrets set {inbound.basic_auth}"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from adapters.contract import Description
+from adapters.registry import ADAPTERS
 from relay.connectors import values
 from relay.connectors.environments import Merged
 from relay.connectors.quantities import Malformed
@@ -32,12 +33,20 @@ _KEYS = (
 _NO_ADAPTER = BatchLimits(max_items=1, max_bytes=1)
 
 
-def expand(text: str, *, describe: Describe) -> tuple[Connector, ...]:
+def expand(text: str, *, describe: Describe, adapters: Collection[str] = tuple(ADAPTERS)) -> tuple[Connector, ...]:
     """The document's own connector, then one for each of its environments, named `name@environment`. `document_version` is 0:
-    publishing fills it in. Raises `DocumentError`."""
+    publishing fills it in. adapters: the names that `describe` knows, to be offered. Raises `DocumentError`."""
     problems = Problems()
     document = load(text)
-    connectors = [_read(document, problems, describe)]
+
+    def describe_or_say(section: Section, adapter: str) -> Description | None:
+        description = describe(adapter) if adapter else None
+        if adapter and description is None:
+            near = values.suggestion(adapter, adapters)
+            section.problem("adapter", f"There is no adapter named '{adapter}'. It can be: {', '.join(adapters)}.{near}")
+        return description
+
+    connectors = [_read(document, problems, describe_or_say)]
     environments = Section(document.get("environments"), ("environments",), problems, known=None)
     if len(environments.values) > MAX_ENVIRONMENTS:
         problems.add(environments.path, f"There are more than {MAX_ENVIRONMENTS} environments.")
@@ -45,12 +54,12 @@ def expand(text: str, *, describe: Describe) -> tuple[Connector, ...]:
         _check_environment_name(environment, environments)
         merged = Merged(document, override, ("environments", environment), problems)
         found = Problems()
-        connectors.append(_read(merged.values, found, describe, environment))
+        connectors.append(_read(merged.values, found, describe_or_say, environment))
         # What is wrong without the override is said once, there.
         for path, sentence in found.all():
             if (path, sentence) not in problems:
                 problems.add(merged.place(path), sentence)
-    problems.raise_any()
+    problems.raise_any(document)
     return tuple(connectors)
 
 
@@ -61,14 +70,14 @@ def _check_environment_name(environment: str, environments: Section) -> None:
         environments.problem(environment, str(problem))
 
 
-def _read(document: dict[str, Any], problems: Problems, describe: Describe, environment: str = "") -> Connector:
+def _read(
+    document: dict[str, Any], problems: Problems, describe: Callable[[Section, str], Description | None], environment: str = ""
+) -> Connector:
     section = Section(document, (), problems, known=_KEYS)
     section.read("version", values.choice(FORMAT), FORMAT)
     name = section.require("name", values.name, "")
     adapter = section.require("adapter", values.text, "")
-    description = describe(adapter) if adapter else None
-    if adapter and description is None:
-        section.problem("adapter", f"There is no adapter named '{adapter}'.")
+    description = describe(section, adapter)
     limits = read_limits(section, description.limits if description else _NO_ADAPTER)
     retention = read_retention(section)
     actions = read_actions(section, description, limits.batch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from relay.backends.interfaces import Backend
 from relay.connectors.live import all_live
 from relay.domain.connector import VERSION, InboundConnector, InboundDocument
@@ -28,12 +30,13 @@ def build_inbound(backend: Backend) -> InboundDocument:
 
 
 def refresh_inbound(backend: Backend) -> None:
-    """Writes the inbound document if it is not what it should be.
+    """Writes the inbound document if it is not what it should be: a no-op most of the time, so it may be called again and again,
+    and heals what one left behind who was stopped between a change and this.
 
     Built anew after every write until nothing has changed: of two who change things at once, the one who writes last has then
     seen the change of the other.
     """
-    written = backend.inbound.read()
+    written = _written(backend)
     for _ in range(_MOST_ROUNDS):
         wanted = build_inbound(backend)
         if wanted == written:
@@ -41,3 +44,10 @@ def refresh_inbound(backend: Backend) -> None:
         backend.inbound.write(wanted)
         written = wanted
     raise StoreUnavailable("The connectors keep changing; the receiver may not know the newest state. Apply again.")
+
+
+def _written(backend: Backend) -> InboundDocument | None:
+    try:
+        return backend.inbound.read()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None  # damaged: it is written anew

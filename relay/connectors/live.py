@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from relay.backends.interfaces import Connectors
-from relay.domain.connector import Connector, DocumentVersion
+from relay.domain.connector import Connector
 from relay.domain.errors import NotFound
 
 
@@ -18,7 +16,7 @@ def live(store: Connectors, name: str) -> Connector:
     """The connector of that name as it runs. Raises `NotFound` where there is none, or no version of it is published."""
     number = store.state(name).live
     if number:
-        for connector in _numbered(store.version(document_of(name), number)):
+        for connector in store.version(document_of(name), number).connectors:
             if connector.name == name:
                 return connector
     raise NotFound(f"No version of the connector '{name}' is published.")
@@ -33,11 +31,7 @@ def all_live(store: Connectors) -> list[Connector]:
             continue
         key = document_of(state.name), state.live
         if key not in versions:
-            versions[key] = {connector.name: connector for connector in _numbered(store.version(*key))}
+            versions[key] = {connector.name: connector for connector in store.version(*key).connectors}
         if state.name in versions[key]:
             found.append(versions[key][state.name])
     return found
-
-
-def _numbered(version: DocumentVersion) -> list[Connector]:
-    return [replace(connector, document_version=version.number) for connector in version.connectors]

@@ -15,6 +15,7 @@ from relay.connectors.document import Describe, expand
 from relay.connectors.inbound_document import refresh_inbound
 from relay.connectors.live import all_live, live
 from relay.connectors.quantities import Malformed
+from relay.connectors.secret_names import secret_names
 from relay.domain.audience import HoldReason
 from relay.domain.clock import Clock, SystemClock
 from relay.domain.connector import VERSION, ActionSwitch, Connector, ConnectorState, DocumentVersion
@@ -41,7 +42,8 @@ class Publishing:
 
     def apply(self, text: str, *, note: str = "", draft: bool = False) -> DocumentVersion:
         """Validates the document, stores it as a new version and, unless it is a draft, publishes it. A document that says what
-        the current version says makes no new one. Raises `DocumentError`, `Conflict`."""
+        the current version says makes no new one. Of two who apply at once each makes a version, and the last to publish is
+        heard. Raises `DocumentError`, `Conflict`."""
         connectors = expand(text, describe=self._describe)
         document = connectors[0].document
         versions = self._versions_or_none(document)
@@ -50,7 +52,9 @@ class Publishing:
         current = [one for one in versions if one.number == running] + versions[-1:]
         same = next((one for one in current if one.text == text and _equal(one.connectors, connectors)), None)
         if same is None:
-            same = self._add(document, text, connectors, number=versions[-1].number + 1 if versions else 1, note=note)
+            same = self._backend.connectors.add_version(
+                DocumentVersion(VERSION, document, 0, text, by=self._by, at=self._clock.now(), note=note, connectors=connectors)
+            )
             self._note("draft" if draft else "apply", document, f"version {same.number}")
         if draft:
             return same
@@ -90,12 +94,9 @@ class Publishing:
         return "".join(f"{line}\n" for line in lines)
 
     def delete(self, document: str) -> None:
-        """Removes the document, its versions, and its connectors with their audiences. Raises `NotFound`; `Conflict` while one
-        of them holds batches."""
-        versions = self._backend.connectors.versions(document)
+        """Removes the document, its versions, and its connectors with their audiences. Raises `NotFound`; `Conflict` while
+        anything of them is queued or held."""
         self._backend.connectors.delete(document)
-        for name in sorted({connector.name for version in versions for connector in version.connectors}):
-            self._backend.audiences.delete_all(name)
         refresh_inbound(self._backend)
         self._note("delete", document)
 
@@ -143,8 +144,8 @@ class Publishing:
         self._secret_changed("set secret", name)
 
     def rotate_secret(self, name: str, value: str) -> None:
-        """Sets the value; the present one is accepted from the DMP until it is retired. Raises `NotFound` if none is set, and
-        `ConfigurationError`."""
+        """Sets the value; the present one is accepted from the DMP until it is retired. To repeat it with the same value changes
+        nothing. Raises `NotFound` if none is set, and `ConfigurationError`."""
         _check_secret(name, value)
         self._backend.secrets.rotate(name, value)
         self._secret_changed("rotate secret", name)
@@ -155,6 +156,16 @@ class Publishing:
             raise NotFound(f"The secret '{name}' is not set.")
         self._backend.secrets.retire(name)
         self._secret_changed("retire secret", name)
+
+    def delete_secret(self, name: str) -> None:
+        """Forgets the secret. Raises `NotFound` if it is not set, `Conflict` while a connector that runs names it."""
+        users = [connector.name for connector in self.all_live() if name in secret_names(connector)]
+        if users:
+            raise Conflict(f"The secret '{name}' is named by {', '.join(users)}; without it that could not run.")
+        if not self._backend.secrets.get(name):
+            raise NotFound(f"The secret '{name}' is not set.")
+        self._backend.secrets.delete(name)
+        self._secret_changed("delete secret", name)
 
     # the parts of these
 
@@ -169,17 +180,6 @@ class Publishing:
             return self._backend.connectors.state(document).live
         except NotFound:
             return 0
-
-    def _add(
-        self, document: str, text: str, connectors: Iterable[Connector], *, number: int, note: str
-    ) -> DocumentVersion:
-        numbered = tuple(replace(connector, document_version=number) for connector in connectors)
-        stored = self._backend.connectors.add_version(
-            DocumentVersion(VERSION, document, number, text, by=self._by, at=self._clock.now(), note=note, connectors=numbered)
-        )
-        if stored.number != number:
-            raise Conflict(f"Somebody else applied '{document}' at the same moment; look at the versions and apply again.")
-        return stored
 
     def _make_live(self, document: str, number: int) -> DocumentVersion:
         self._backend.connectors.publish(document, number)

@@ -40,7 +40,7 @@ def _read_action(section: Section, description: Description | None, limits: Batc
         name=section.require("name", values.label, ""),
         trigger=trigger,
         operation=name,
-        mapping=_read_mapping(section, operation) if operation else {},
+        mapping=_read_mapping(section, operation) if operation else _read_sources(section),
         audiences=section.each("audiences", values.text),
         consent=section.each("consent", values.label) or (),
         enabled=section.read("enabled", values.flag, True),
@@ -86,8 +86,15 @@ def _read_mapping(action: Section, operation: Operation) -> dict[str, str | Cons
     return mapping
 
 
-def _source_of(field: Field) -> values.Reader[str | Constant]:
-    check = values.of_field(field)
+def _read_sources(action: Section) -> dict[str, str | Constant]:
+    """The mapping of an operation that nobody knows: its expressions are read, whatever the fields are."""
+    section = action.section("mapping", None)
+    unread: str | Constant = ""
+    return {name: section.read(name, _source_of(None), unread) for name in section.values if section.given(name)}
+
+
+def _source_of(field: Field | None) -> values.Reader[str | Constant]:
+    check = values.of_field(field) if field else lambda value: value
 
     def read(value: Any) -> str | Constant:
         if isinstance(value, str):

@@ -19,8 +19,23 @@ def path_text(path: Path) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
+def _place(path: Path, document: object) -> tuple[int, ...]:
+    """Where the path is in the text, comparable with others: a key that is not there counts as the last of its mapping."""
+    place = []
+    for part in path:
+        if isinstance(document, dict):
+            keys = list(document)
+            place.append(keys.index(part) if part in document else len(keys))
+            document = document.get(part)
+        else:
+            index = part if isinstance(part, int) else 0
+            place.append(index)
+            document = document[index] if isinstance(document, list) and index < len(document) else None
+    return tuple(place)
+
+
 class Problems:
-    """The problems found so far, in the order in which they were found, each once."""
+    """The problems found so far, each once."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[Path, str], None] = {}
@@ -34,10 +49,11 @@ class Problems:
     def all(self) -> list[tuple[Path, str]]:
         return list(self._found)
 
-    def raise_any(self) -> None:
-        """Raises `DocumentError` with all of them, if there are any."""
+    def raise_any(self, document: object) -> None:
+        """Raises `DocumentError` with all of them in the order of the document, if there are any."""
         if self._found:
-            raise DocumentError([(path_text(path), sentence) for path, sentence in self._found])
+            found = sorted(self._found, key=lambda problem: _place(problem[0], document))
+            raise DocumentError([(path_text(path), sentence) for path, sentence in found])
 
 
 class Section:

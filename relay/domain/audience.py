@@ -52,6 +52,7 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     due_at    seconds since the epoch at which a resume is published; None: only when the reason is gone or someone says so
     probes    how often the partner was tried in this hold without success
     asked_at  when a resume was last published for it; 0 if none is on its way
+    proven    the partner took something during this hold: then it is not the connector that is wrong
     batches, items, bytes, oldest_at  what waits: numbers, encoded size, and when the oldest request in it was received
     """
 
@@ -61,6 +62,7 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
     probes: int = 0
     asked_at: float = 0
+    proven: bool = False
     batches: int = 0
     items: int = 0
     bytes: int = 0
@@ -121,22 +123,28 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class HoldRequest(msgspec.Struct, frozen=True):
-    """The hold that a turn asks for: see `Hold`. `probe`: whether the partner was tried in vain, which lengthens the wait."""
+    """The hold that a turn asks for: see `Hold`. `probe`: whether it was tried in vain, which lengthens the wait."""
 
     reason: HoldReason
     due_at: float | None
     detail: str = ""
     probe: bool = False
+    proven: bool = False
 
 
 Verdict = Literal["go", "behind", "crashed"]
 
 
-def begin_turn(audience: Audience, *, position: int, message_id: str, now: float) -> tuple[Audience, Verdict]:
+def begin_turn(
+    audience: Audience, *, position: int, message_id: str, now: float, forgiven: int = 0
+) -> tuple[Audience, Verdict]:
     """The one conditional write that begins a turn.
 
     `behind`: a later message has already had its turn; the record only counts the refusal, no turn begins.
-    `crashed`: a turn begins, and it is the third for this message: it must join the hold untouched.
+    `crashed`: a turn begins, and it is the third for this message: it must join the hold untouched. In a hold that is there for
+    that reason already, it is the second.
+
+    forgiven: turns of this message that ended in an orderly way without an end to it, since the store could not be reached.
     """
     if position < audience.position:
         refusals = audience.refusals + 1 if audience.refused_of == message_id else 1
@@ -152,7 +160,8 @@ def begin_turn(audience: Audience, *, position: int, message_id: str, now: float
         created_at=audience.created_at or now,
         updated_at=now,
     )
-    return begun, "crashed" if attempts >= CRASH_LIMIT else "go"
+    limit = CRASH_LIMIT - 1 if audience.hold and audience.hold.reason == "crashed" else CRASH_LIMIT
+    return begun, "crashed" if attempts - forgiven >= limit else "go"
 
 
 def join(audience: Audience, message: Message, size: int, request: HoldRequest, *, now: float) -> tuple[Audience, int]:
@@ -167,6 +176,7 @@ def join(audience: Audience, message: Message, size: int, request: HoldRequest, 
         due_at=request.due_at,
         detail=request.detail,
         probes=1 if request.probe else 0,
+        proven=request.proven,
         oldest_at=message.received_at,
     )
     hold = replace(
@@ -192,16 +202,18 @@ def settle(
 ) -> Audience:
     """The end of a step of a resume turn. `batches`, `items`, `size`, `oldest_at` describe what waits now (the back end counts).
 
-    Nothing waits: the hold is lifted. Something waits: the hold stands, with the request's reason and due time if there is
-    one. `progress`: something was settled, which starts the probes anew.
+    Nothing waits: the hold is lifted. Something waits: the hold stands; with a request the turn ends, and the hold has its reason
+    and due time. `progress`: the partner took something, which starts the probes anew.
     """
     counted = recount(audience, batches=batches, items=items, size=size, oldest_at=oldest_at, now=now)
     if counted.hold is None:
         return counted
-    hold = replace(counted.hold, asked_at=0)
+    hold = replace(counted.hold, proven=counted.hold.proven or progress)
     if request is not None:
         probes = (0 if progress else hold.probes) + (1 if request.probe else 0)
-        hold = replace(hold, reason=request.reason, due_at=request.due_at, detail=request.detail, probes=probes)
+        hold = replace(
+            hold, reason=request.reason, due_at=request.due_at, detail=request.detail, probes=probes, asked_at=0
+        )
     return replace(audience, hold=hold, updated_at=now)
 
 

@@ -140,6 +140,7 @@ class ConnectorState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What changes about a connector without a new version; read afresh at the beginning of every turn.
 
     live        the document version that runs; 0: none is published
+    live_since  when it was published. With `live` it names what runs: a document that was deleted begins again with version 1
     enabled     off: its batches join holds (`connector_off`)
     paused      by the operator: its batches join holds (`paused`)
     not_before  no call to the partner's account starts before this moment, for `not_before_reason`
@@ -154,6 +155,7 @@ class ConnectorState(msgspec.Struct, frozen=True, omit_defaults=True):
     not_before_reason: HoldReason = "come_back_later"
     not_before_detail: str = ""
     actions: dict[str, ActionSwitch] = {}
+    live_since: float = 0
 
 
 class DocumentVersion(msgspec.Struct, frozen=True, omit_defaults=True):

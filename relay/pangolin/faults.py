@@ -16,6 +16,10 @@ import msgspec
 
 _Users = tuple[str, ...]
 
+_MOST_SECONDS = 999_999_999
+_SECONDS = re.compile(r"[0-9]{1,9}")
+_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT")
+
 
 class InvalidFaults(ValueError):
     """The text says what is wrong with them."""
@@ -129,14 +133,22 @@ class CallLimit:
 
 
 def _check_retry_after(value: float | str) -> None:
-    if isinstance(value, str) and not re.fullmatch(r"\d+", value):
-        try:
-            parsedate_to_datetime(value)
-        except ValueError:
-            message = "retry_after: give seconds, or a date such as \"Wed, 21 Oct 2026 07:28:00 GMT\"."
-            raise InvalidFaults(message) from None
-    if isinstance(value, int | float) and not (0 <= value < math.inf):
-        raise InvalidFaults("retry_after: give seconds of 0 or more.")
+    if isinstance(value, str):
+        if not (_SECONDS.fullmatch(value) or _is_http_date(value)):
+            raise InvalidFaults("retry_after: give seconds, or a date such as \"Wed, 21 Oct 2026 07:28:00 GMT\".")
+    elif not 0 <= value <= _MOST_SECONDS:
+        raise InvalidFaults(f"retry_after: give seconds from 0 to {_MOST_SECONDS}.")
+
+
+def _is_http_date(value: str) -> bool:
+    """The one form that senders use: RFC 9110, section 5.6.7."""
+    if not _HTTP_DATE.fullmatch(value):
+        return False
+    try:
+        parsedate_to_datetime(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _header(value: float | str) -> str:

@@ -11,7 +11,9 @@ MAX_USERS = 100
 """Most users in one call; more are answered 413."""
 
 MAX_BODY_BYTES = 1024 * 1024
-_MAX_TEXT = 500
+
+MAX_TEXT = 1_000
+"""Longest name and longest reference, in characters."""
 
 
 class Refused(Exception):
@@ -47,14 +49,14 @@ def read_json(body: bytes) -> Any:
 
 
 def text_of(body: dict[str, Any], name: str, *, required: bool) -> str:
-    """A text of up to 500 characters; empty where it is not required and absent or null."""
+    """A text of up to `MAX_TEXT` characters; empty where it is not required and absent or null."""
     value = body.get(name)
     if value is None and not required:
         return ""
     if not isinstance(value, str) or (required and not value.strip()):
         raise Refused(400, f"{name}: give a text.")
-    if len(value) > _MAX_TEXT:
-        raise Refused(400, f"{name}: at most {_MAX_TEXT} characters.")
+    if len(value) > MAX_TEXT:
+        raise Refused(400, f"{name}: at most {MAX_TEXT} characters.")
     return value
 
 

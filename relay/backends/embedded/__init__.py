@@ -9,6 +9,7 @@ from relay.backends.embedded.audiences import EmbeddedAudiences
 from relay.backends.embedded.audit import EmbeddedAudit
 from relay.backends.embedded.connectors import EmbeddedConnectors
 from relay.backends.embedded.database import Database
+from relay.backends.embedded.files import remove_leftovers
 from relay.backends.embedded.inbound import EmbeddedInbound
 from relay.backends.embedded.owners import Owners
 from relay.backends.embedded.publisher import EmbeddedPublisher
@@ -24,6 +25,7 @@ from relay.domain.errors import ConfigurationError
 __all__ = ["EmbeddedBackend"]
 
 _DATABASE = "relay.db"
+_SECRETS = "secrets"
 
 
 class EmbeddedBackend:
@@ -40,6 +42,7 @@ class EmbeddedBackend:
 
     def __init__(self, state_dir: Path, clock: Clock, *, lease_s: float) -> None:
         self.database = Database(state_dir / _DATABASE)
+        self._state_dir = state_dir
         self._clock = clock
         self._queue = EmbeddedQueue(self.database, Owners(state_dir / "workers"), clock, lease_s=lease_s)
         self.queue = self._queue
@@ -47,7 +50,7 @@ class EmbeddedBackend:
         self.connectors = EmbeddedConnectors(self.database, clock)
         self.reports = EmbeddedReports(self.database)
         self.tokens = EmbeddedTokens(self.database, clock)
-        self.secrets = EmbeddedSecrets(state_dir / "secrets", clock)
+        self.secrets = EmbeddedSecrets(state_dir / _SECRETS, clock)
         self.inbound = EmbeddedInbound(state_dir / "inbound.json")
         self.audit = EmbeddedAudit(self.database, clock)
 
@@ -63,7 +66,7 @@ class EmbeddedBackend:
         if create:
             try:
                 absolute.mkdir(mode=0o700, parents=True, exist_ok=True)
-                (absolute / "secrets").mkdir(mode=0o700, exist_ok=True)
+                (absolute / _SECRETS).mkdir(mode=0o700, exist_ok=True)
                 os.close(os.open(database, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
             except OSError as error:
                 raise ConfigurationError(f"STATE_DIR {absolute} cannot be used: {error.strerror}.") from error
@@ -80,6 +83,9 @@ class EmbeddedBackend:
     def tidy(self) -> None:
         """See `interfaces.Backend.tidy`."""
         Tidying(self.database, self._clock).tidy()
+        for directory in (self._state_dir, self._state_dir / _SECRETS):
+            if directory.is_dir():
+                remove_leftovers(directory)
 
     def close(self) -> None:
         """Closes connections and gives up what this process still has leased. Publishers are closed before, by their users."""

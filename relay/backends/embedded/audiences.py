@@ -22,13 +22,3 @@ class EmbeddedAudiences(Turns, Holds, Creations):
             {"connector": connector},
         )
         return [AUDIENCE.read(record) for (record,) in found]
-
-    def delete_all(self, connector: str) -> int:
-        identifiers = self._database.rows("SELECT id FROM audiences WHERE connector = ?", (connector,))
-        number = 0
-        for (audience_id,) in identifiers:
-            # One by one, so that publishers need not wait until a large hold is gone.
-            with self._database.transaction() as connection:
-                deleted = connection.execute("DELETE FROM audiences WHERE connector = ? AND id = ?", (connector, audience_id))
-                number += deleted.rowcount
-        return number

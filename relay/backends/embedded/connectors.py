@@ -47,7 +47,9 @@ class EmbeddedConnectors:
             newest = connection.execute(
                 "SELECT coalesce(max(number), 0) FROM document_versions WHERE document = ?", (document.document,)
             ).fetchone()[0]
-            numbered = replace(document, number=newest + 1)
+            number = newest + 1
+            connectors = tuple(replace(connector, document_version=number) for connector in document.connectors)
+            numbered = replace(document, number=number, connectors=connectors)
             connection.execute(
                 "INSERT INTO document_versions (document, number, record) VALUES (?, ?, ?)",
                 (numbered.document, numbered.number, DOCUMENT_VERSION.write(numbered)),
@@ -66,9 +68,9 @@ class EmbeddedConnectors:
             known = {state.name: state for state in rows.states_of(connection, document)}
             for name in names:
                 if name in known:
-                    rows.save_state(connection, replace(known[name], live=number))
+                    rows.save_state(connection, replace(known[name], live=number, live_since=now))
                 else:
-                    rows.add_state(connection, document, ConnectorState(name=name, live=number, enabled=True))
+                    rows.add_state(connection, document, ConnectorState(name=name, live=number, live_since=now, enabled=True))
             for name in known.keys() - set(names):
                 rows.save_state(connection, replace(known[name], live=0))
             for name in {*names, *known}:
@@ -85,9 +87,18 @@ class EmbeddedConnectors:
             ).fetchone()
             if holding[0]:
                 raise Conflict(
-                    f"{holding[0]} audience(s) of {document!r} still hold changes that were not delivered (for instance of "
-                    f"connector {holding[1]!r}). Resume or discard those holds first."
+                    f"Changes that were not delivered still wait in {holding[0]:,} {'hold' if holding[0] == 1 else 'holds'} of "
+                    f"{document!r} (for instance of connector {holding[1]!r}). Resume or discard them first."
                 )
+            queued = connection.execute(
+                "SELECT coalesce(sum(messages), 0) FROM keys WHERE connector IN (SELECT connector FROM states WHERE document = ?)",
+                (document,),
+            ).fetchone()[0]
+            if queued:
+                raise Conflict(f"{queued:,} messages for {document!r} are still in the queue. Wait until they are delivered.")
+            connection.execute(
+                "DELETE FROM audiences WHERE connector IN (SELECT connector FROM states WHERE document = ?)", (document,)
+            )
             connection.execute(
                 "DELETE FROM admissions WHERE connector IN (SELECT connector FROM states WHERE document = ?)", (document,)
             )

@@ -79,7 +79,7 @@ class Creations:
     def link(self, connector: str, audience_id: str, *, partner_id: str, name: str | None = None) -> Audience:
         with self._database.transaction() as connection:
             audience = self._load_or_new(connection, connector, audience_id)
-            audience = self._identified(audience, partner_id, "ready", name=name)
+            audience = replace(self._identified(audience, partner_id, "ready", name=name), answers_to="")
             audience = policy.make_due(audience, now=self._clock.now())
             rows.save(connection, audience)
             return audience

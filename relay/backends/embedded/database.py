@@ -22,9 +22,31 @@ _WAL_KEPT_BYTES = 64 * 1024 * 1024
 """A write-ahead log that grew beyond this (a long reader, a flood) is cut back to it."""
 
 
+Place = tuple[int, int]
+"""Which file it is, whatever its name: device and inode."""
+
+
+class _Held:
+    """This thread's connection. `place`: the file that it is to. `uses`: blocks of the thread that are at work with it.
+    `left`: nobody begins to use it any more."""
+
+    __slots__ = ("connection", "left", "place", "thread", "uses")
+
+    def __init__(self, connection: sqlite3.Connection, place: Place | None) -> None:
+        self.thread = threading.current_thread()
+        self.connection = connection
+        self.place = place
+        self.uses = 0
+        self.left = False
+
+
 class Database:
     """The file at `path`, which must exist. Every method may raise `StoreUnavailable`, or `ConfigurationError` for a file that a
     newer program made.
+
+    SQLite goes on reading and writing a file that was deleted or replaced, and says that all is well. So before each use and
+    after each durable commit the file is compared with what is at `path`. If it is another one, whatever spans the change fails,
+    once for each thread; then the thread turns to the file that is there now.
 
     SQLite must not be carried into a forked child: its idea of who holds which lock is copied, and a child that trusts it can
     lose the log under its own feet (https://sqlite.org/howtocorrupt.html#_carrying_an_open_database_file_across_a_fork_). So the
@@ -39,8 +61,10 @@ class Database:
     def _reset(self, *, carried: bool) -> None:
         self._carried = carried
         self._own = threading.local()
-        self._all: dict[threading.Thread, sqlite3.Connection] = {}
+        self._all: set[_Held] = set()
+        """Those that are open."""
         self._guard = threading.Lock()
+        """Held to change these, and what is in `_all`."""
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
@@ -50,54 +74,92 @@ class Database:
         with whatever was committed later and not durably: what remains is always a state that once was. For accounts of what
         running processes do (leases, rates), which such a loss ends anyway.
         """
-        with readable():
-            connection = self.connection()
+        with readable(), self._using() as held:
+            connection = held.connection
             _set_synchronous(connection, "FULL" if durable else "NORMAL")
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
-                self._roll_back(connection)
+                self._roll_back(held)
                 raise
+            if durable:
+                self._check_place(held)
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """A reading transaction: all reads in the block see the same state."""
-        with readable():
-            connection = self.connection()
+        with readable(), self._using() as held:
             try:
-                connection.execute("BEGIN DEFERRED")
-                yield connection
+                held.connection.execute("BEGIN DEFERRED")
+                yield held.connection
             finally:
-                self._roll_back(connection)
+                self._roll_back(held)
 
     def rows(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Any]:
         """All rows of one SELECT."""
-        with readable():
-            return self.connection().execute(sql, parameters).fetchall()
+        with readable(), self._using() as held:
+            return held.connection.execute(sql, parameters).fetchall()
 
     def row(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Any:
         """The first row of one SELECT, or None."""
-        with readable():
-            return self.connection().execute(sql, parameters).fetchone()
+        with readable(), self._using() as held:
+            return held.connection.execute(sql, parameters).fetchone()
 
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection."""
-        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
-        if connection is None:
+        """This thread's connection, for as long as nobody calls `close`."""
+        return self._held().connection
+
+    @contextmanager
+    def _using(self) -> Iterator[_Held]:
+        """This thread's connection, which nobody else closes during the block."""
+        held = self._begin_use()
+        try:
+            self._check_place(held)
+            yield held
+        finally:
+            with self._guard:
+                held.uses -= 1
+                if held.left:
+                    self._close_unused(held)
+
+    def _begin_use(self) -> _Held:
+        while True:
+            held = self._held()
+            with self._guard:
+                if not held.left:
+                    held.uses += 1
+                    return held
+
+    def _held(self) -> _Held:
+        held: _Held | None = getattr(self._own, "held", None)
+        if held is None or held.left:
             if self._carried:
                 raise StoreUnavailable("The database was in use in another thread while this process was forked: start it anew.")
-            connection = self.connect()
-            self._own.connection = connection
+            place = _place_of(self.path)  # before connecting: a change in between is then seen, and not missed
+            held = _Held(self.connect(), place)
             with self._guard:
                 self._close_abandoned()
-                self._all[threading.current_thread()] = connection
-        return connection
+                self._all.add(held)
+            self._own.held = held
+        return held
+
+    def _check_place(self, held: _Held) -> None:
+        if held.place is None or _place_of(self.path) != held.place:
+            self._leave_own()
+            raise StoreUnavailable("The database file is missing, or another one has taken its place.")
 
     def _close_abandoned(self) -> None:
-        for thread in [thread for thread in self._all if not thread.is_alive()]:
-            self._all.pop(thread).close()
+        for held in [held for held in self._all if not held.thread.is_alive()]:
+            self._close_unused(held)
+
+    def _close_unused(self, held: _Held) -> None:
+        held.left = True
+        if not held.uses:
+            self._all.discard(held)
+            with suppress(sqlite3.Error):
+                held.connection.close()
 
     def connect(self) -> sqlite3.Connection:
         """A new connection, ready for use; the database is set up or migrated if need be."""
@@ -129,39 +191,47 @@ class Database:
             )
 
     def close(self) -> None:
-        """Closes this process's connections; a later use opens new ones."""
+        """Closes this process's connections; a later use opens new ones. One that is in use is closed by its thread, right after:
+        SQLite does not survive a connection that is closed while another thread works with it."""
         with self._guard:
-            for connection in self._all.values():
-                connection.close()
-            self._all.clear()
-            self._own = threading.local()
+            for held in tuple(self._all):
+                self._close_unused(held)
 
-    def _roll_back(self, connection: sqlite3.Connection) -> None:
+    def _roll_back(self, held: _Held) -> None:
         try:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            if held.connection.in_transaction:
+                held.connection.execute("ROLLBACK")
         except sqlite3.Error:
             # Whatever the transaction held is let go with the connection.
-            self._forget_own()
+            self._leave_own()
 
-    def _forget_own(self) -> None:
-        with self._guard:
-            connection = self._all.pop(threading.current_thread(), None)
-        self._own.connection = None
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.close()
+    def _leave_own(self) -> None:
+        """This thread's connection is not used again: it is closed now, or at the end of what the thread does with it."""
+        held: _Held | None = getattr(self._own, "held", None)
+        self._own.held = None
+        if held is not None:
+            with self._guard:
+                self._close_unused(held)
 
     def before_fork(self) -> None:
-        connection = getattr(self._own, "connection", None)
-        if connection is not None and not connection.in_transaction:
-            self._forget_own()
+        held: _Held | None = getattr(self._own, "held", None)
+        if held is not None and not held.uses:
+            self._leave_own()
         with self._guard:
             self._close_abandoned()
 
     def after_fork_in_child(self) -> None:
-        _never_closed.extend(self._all.values())
+        _never_closed.extend(held.connection for held in self._all)
         self._reset(carried=bool(self._all))
+
+
+def _place_of(path: Path) -> Place | None:
+    """None where there is nothing, or nothing that can be looked at."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _set_synchronous(connection: sqlite3.Connection, level: str) -> None:

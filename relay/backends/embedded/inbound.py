@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from relay.backends.embedded.files import replace_atomically
+from relay.backends.embedded.files import alone_in, replace_atomically
 from relay.backends.embedded.records import INBOUND
 from relay.domain.connector import InboundDocument
 from relay.domain.errors import StoreUnavailable
@@ -25,10 +25,11 @@ class EmbeddedInbound:
             raise StoreUnavailable(f"The file {self._path} cannot be read.") from error
 
     def write(self, document: InboundDocument) -> None:
-        try:
-            replace_atomically(self._path, INBOUND.write(document))
-        except OSError as error:
-            raise StoreUnavailable(f"The file {self._path} cannot be written.") from error
+        with alone_in(self._path.parent):
+            try:
+                replace_atomically(self._path, INBOUND.write(document))
+            except OSError as error:
+                raise StoreUnavailable(f"The file {self._path} cannot be written.") from error
 
     def changed(self) -> object:
         try:

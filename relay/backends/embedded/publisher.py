@@ -83,7 +83,7 @@ class EmbeddedPublisher:
     def _run(self, pending: SimpleQueue[_Request | None]) -> None:
         while (request := pending.get()) is not None:
             requests, last = _drain(request, pending)
-            # What its caller has given up on was answered with an error, and is best not queued at all.
+            # What its caller has given up on was answered with an error, and must not be queued.
             requests = [request for request in requests if not request.future.cancelled()]
             if requests:
                 self._commit(requests)
@@ -108,7 +108,9 @@ class EmbeddedPublisher:
     def _append(self, requests: list[_Request]) -> None:
         try:
             with self._database.transaction() as connection:
-                append(connection, [row for request in requests for row in request.rows], now=self._clock.now())
+                # The transaction may have waited for the database longer than some callers did.
+                wanted = [request for request in requests if not request.future.cancelled()]
+                append(connection, [row for request in wanted for row in request.rows], now=self._clock.now())
         except StoreUnavailable:
             raise
         except RelayError as error:

@@ -10,11 +10,12 @@ from relay.domain.outcome import Rejection
 
 
 def add_rejections(connection: sqlite3.Connection, rejections: Iterable[Rejection]) -> None:
-    """Stores them under the next numbers."""
+    """Stores them under the next numbers; one that is there already stays as it is."""
     connection.executemany(
-        "INSERT INTO rejections (connector, audience, user_hash, at, record) VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO rejections (connector, audience, request_id, place, action, user_hash, at, record)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (rejection.connector, rejection.audience, rejection.user_hash, rejection.at, REJECTION.write(rejection))
-            for rejection in rejections
+            (one.connector, one.audience, one.request_id, one.index, one.action, one.user_hash, one.at, REJECTION.write(one))
+            for one in rejections
         ],
     )

@@ -102,13 +102,18 @@ CREATE INDEX attempts_of_connector ON attempts (connector);
 CREATE INDEX attempts_failed ON attempts (connector) WHERE failed;
 CREATE INDEX attempts_failed_of_all ON attempts (number) WHERE failed;
 
+-- A turn that is repeated after the death of its worker rejects the same mutations again: they count once.
 CREATE TABLE rejections (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     connector TEXT NOT NULL,
     audience TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    action TEXT NOT NULL,
     user_hash TEXT NOT NULL,
     at REAL NOT NULL,
-    record BLOB NOT NULL
+    record BLOB NOT NULL,
+    UNIQUE (connector, request_id, place, action)
 );
 CREATE INDEX rejections_of_connector ON rejections (connector);
 CREATE INDEX rejections_of_audience ON rejections (connector, audience);

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from relay.backends.embedded.files import replace_atomically
+from relay.backends.embedded.files import alone_in, remove_durably, replace_atomically
 from relay.backends.interfaces import SecretInfo
 from relay.domain.clock import Clock
 from relay.domain.errors import ConfigurationError, NotFound, StoreUnavailable
@@ -39,16 +35,27 @@ class EmbeddedSecrets:
         return (stored.current,) if stored.previous is None else (stored.current, stored.previous)
 
     def set(self, name: str, value: str) -> None:
-        with self._changing():
+        with alone_in(self._directory):
             self._write(name, value, previous=None)
 
     def rotate(self, name: str, value: str) -> None:
-        with self._changing():
-            self._write(name, value, previous=self._existing(name).current)
+        with alone_in(self._directory):
+            current = self._existing(name).current
+            if value != current:
+                self._write(name, value, previous=current)
 
     def retire(self, name: str) -> None:
-        with self._changing():
+        with alone_in(self._directory):
             self._write(name, self._existing(name).current, previous=None)
+
+    def delete(self, name: str) -> None:
+        with alone_in(self._directory):
+            self._existing(name)
+            path = self._path(name)
+            try:
+                remove_durably(path)
+            except OSError as error:
+                raise StoreUnavailable(f"The file {path} cannot be removed.") from error
 
     def all(self) -> list[SecretInfo]:
         try:
@@ -98,15 +105,3 @@ class EmbeddedSecrets:
                 f"{name!r} is no name for a secret: it consists of a-z, 0-9, '.', '_' and '-' and begins with a letter or digit."
             )
         return self._directory / name
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        try:
-            descriptor = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise StoreUnavailable(f"The directory {self._directory} cannot be opened.") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)

@@ -24,13 +24,17 @@ class Turns:
         self._database = database
         self._clock = clock
 
-    def begin_turn(self, connector: str, audience_id: str, *, position: int, message_id: str) -> Turn:
+    def begin_turn(
+        self, connector: str, audience_id: str, *, position: int, message_id: str, forgiven: int = 0
+    ) -> Turn:
         with self._database.transaction() as connection:
             before = rows.load(connection, connector, audience_id)
             if before is None:
                 before = Audience(version=policy.VERSION, connector=connector, id=audience_id)
             state = load_state(connection, connector) or ConnectorState(name=connector, live=0, enabled=False)
-            after, verdict = policy.begin_turn(before, position=position, message_id=message_id, now=self._clock.now())
+            after, verdict = policy.begin_turn(
+                before, position=position, message_id=message_id, now=self._clock.now(), forgiven=forgiven
+            )
             rows.save(connection, after)
         return Turn(
             connector=connector,

@@ -33,9 +33,11 @@ class Recording:
     def __init__(self, timeouts: Timeouts) -> None:
         self._client = RequestsClient(timeouts, SystemClock())
         self.sent: list[HttpRequest] = []
+        self.credential_headers: list[tuple[str, ...]] = []
 
     def send(self, request: HttpRequest, *, auth: Mapping[str, str]) -> HttpAnswer:
         self.sent.append(request)
+        self.credential_headers.append(tuple(auth))
         return self._client.send(request, auth=auth)
 
 

@@ -388,3 +388,11 @@ def failure(call: Callable[[], object]) -> PartnerError:
     assert "canary-secret" not in told
     assert error.hint
     return error
+
+
+def test_the_headers_that_carry_credentials_are_the_ones_described(
+    harness: Harness, adapter: Adapter, client: Recording, target: Target
+) -> None:
+    adapter.send("add", target, [harness.row(1)])
+    adapter.check_credentials()
+    assert set(client.credential_headers) == {adapter.description.credential_headers}

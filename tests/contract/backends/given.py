@@ -97,6 +97,11 @@ def held(
         backend.audiences.join(turn, batch, why or request())
 
 
+def drop_all(backend: Backend, connector: str, audience: str = "a.1") -> None:
+    """Empties a hold."""
+    backend.audiences.drop(connector, audience, older_than=None, limit=1_000, reject=lambda _batches: [])
+
+
 def users(batches: list[Waiting]) -> list[list[str]]:
     """Who is in each of them."""
     return [[mutation.user["id"] for mutation in batch.message.mutations] for batch in batches]

@@ -9,7 +9,7 @@ from relay.backends.interfaces import Backend
 from relay.domain.connector import ConnectorState, RateLimits
 from relay.domain.errors import Conflict, NotFound
 from tests.clock import TurnedClock
-from tests.contract.backends.given import BEGINNING, connector, document, held, published, request
+from tests.contract.backends.given import BEGINNING, connector, document, drop_all, held, message, published, request
 
 NO_LIMIT = RateLimits()
 
@@ -22,6 +22,18 @@ def test_versions_are_numbered_from_one(backend: Backend) -> None:
     assert backend.connectors.add_version(document(connector("other"))).number == 1
     assert [version.number for version in backend.connectors.versions("pangolin")] == [1, 2]
     assert backend.connectors.version("pangolin", 1) == replace(given, number=1)
+
+
+def test_every_stored_connector_carries_the_number_of_its_version(backend: Backend) -> None:
+    for guess in (1, 1, 7):
+        connectors = [replace(connector(name), document_version=guess) for name in ("pangolin", "pangolin@sandbox")]
+        stored = backend.connectors.add_version(replace(document(*connectors), number=guess))
+        assert stored == backend.connectors.version("pangolin", stored.number)
+    numbers = [
+        (version.number, {one.document_version for one in version.connectors})
+        for version in backend.connectors.versions("pangolin")
+    ]
+    assert numbers == [(1, {1}), (2, {2}), (3, {3})]
 
 
 def test_documents_are_listed_in_the_order_in_which_they_were_first_applied(backend: Backend) -> None:
@@ -56,8 +68,8 @@ def test_a_draft_does_not_run(backend: Backend) -> None:
 def test_publishing_makes_the_states_of_all_its_connectors(backend: Backend) -> None:
     published(backend, connector("pangolin"), connector("pangolin@sandbox"))
     assert backend.connectors.states() == [
-        ConnectorState(name="pangolin", live=1, enabled=True),
-        ConnectorState(name="pangolin@sandbox", live=1, enabled=True),
+        ConnectorState(name="pangolin", live=1, live_since=BEGINNING, enabled=True),
+        ConnectorState(name="pangolin@sandbox", live=1, live_since=BEGINNING, enabled=True),
     ]
     assert backend.connectors.version("pangolin", 1).published_at == BEGINNING
 
@@ -68,10 +80,23 @@ def test_publishing_changes_the_live_version_and_nothing_else(backend: Backend) 
     backend.connectors.set_action("pangolin", "Add", "skipped")
     assert published(backend) == 2
     assert backend.connectors.state("pangolin") == ConnectorState(
-        name="pangolin", live=2, enabled=False, actions={"Add": "skipped"}
+        name="pangolin", live=2, live_since=BEGINNING, enabled=False, actions={"Add": "skipped"}
     )
     backend.connectors.publish("pangolin", 1)
     assert backend.connectors.state("pangolin").live == 1
+
+
+def test_a_document_that_was_deleted_and_applied_again_does_not_pass_for_the_one_before(
+    backend: Backend, clock: TurnedClock
+) -> None:
+    published(backend)
+    before = backend.connectors.state("pangolin")
+    backend.connectors.delete("pangolin")
+    clock.advance(1)
+    published(backend)
+    after = backend.connectors.state("pangolin")
+    assert (before.live, before.live_since) == (1, BEGINNING)
+    assert (after.live, after.live_since) == (1, BEGINNING + 1)
 
 
 def test_a_connector_that_the_version_does_not_have_stops(backend: Backend) -> None:
@@ -113,9 +138,23 @@ def test_a_document_whose_audiences_hold_batches_is_not_deleted(backend: Backend
     with pytest.raises(Conflict):
         backend.connectors.delete("pangolin")
     assert backend.connectors.documents() == ["pangolin"]
-    backend.audiences.delete_all("pangolin@sandbox")
+    drop_all(backend, "pangolin@sandbox")
     backend.connectors.delete("pangolin")
     assert backend.connectors.documents() == []
+    assert backend.audiences.all() == []
+
+
+def test_a_document_whose_messages_are_queued_is_not_deleted(backend: Backend) -> None:
+    published(backend)
+    backend.queue.publish([message()])
+    with pytest.raises(Conflict):
+        backend.connectors.delete("pangolin")
+    leased = backend.queue.take()
+    assert leased is not None
+    with pytest.raises(Conflict):
+        backend.connectors.delete("pangolin")
+    backend.queue.acknowledge(leased)
+    backend.connectors.delete("pangolin")
 
 
 # switches
@@ -174,7 +213,7 @@ def test_a_moment_in_the_past_clears_it(backend: Backend) -> None:
     published(backend)
     backend.connectors.not_before("pangolin", BEGINNING + 60, reason="credentials_refused", detail="wrong token")
     backend.connectors.not_before("pangolin", 0, reason="come_back_later", detail="")
-    assert backend.connectors.state("pangolin") == ConnectorState(name="pangolin", live=1)
+    assert backend.connectors.state("pangolin") == ConnectorState(name="pangolin", live=1, live_since=BEGINNING)
 
 
 def test_no_call_is_admitted_before_that_moment(backend: Backend, clock: TurnedClock) -> None:

@@ -172,14 +172,3 @@ def test_audiences_are_listed_by_connector_and_id(backend: Backend) -> None:
     assert [(audience.connector, audience.id) for audience in backend.audiences.all()] == [("a", "9"), ("b", "1"), ("b", "2")]
     assert [audience.id for audience in backend.audiences.all("b")] == ["1", "2"]
     assert backend.audiences.all("unknown") == []
-
-
-def test_all_audiences_of_a_connector_are_deleted_with_what_waits(backend: Backend) -> None:
-    held(backend, "a.1")
-    held(backend, "a.2")
-    held(backend, "a.1", connector="other")
-    assert backend.audiences.delete_all("pangolin") == 2
-    assert backend.audiences.all("pangolin") == []
-    assert backend.audiences.peek("pangolin", "a.1", limit=9) == []
-    assert len(backend.audiences.peek("other", "a.1", limit=9)) == 1
-    assert backend.audiences.delete_all("pangolin") == 0

@@ -68,6 +68,12 @@ def test_rejections_of_an_attempt_are_stored_with_it(backend: Backend) -> None:
     assert [number for number, _ in found] == sorted({number for number, _ in found})
 
 
+def test_a_rejection_that_is_repeated_after_a_worker_died_counts_once(backend: Backend) -> None:
+    backend.reports.attempt(report(rejected=2), [rejection(index=0), rejection(index=1)])
+    backend.reports.attempt(report(rejected=2), [rejection(index=0), rejection(index=1), rejection(index=2)])
+    assert [one.index for _, one in backend.reports.rejections("pangolin")] == [0, 1, 2]
+
+
 def test_rejections_are_read_page_by_page(backend: Backend) -> None:
     backend.reports.add_rejections(rejection(index=index) for index in range(5))
     indices, after = [], 0

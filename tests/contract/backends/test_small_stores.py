@@ -98,6 +98,13 @@ def test_a_secret_has_a_current_and_a_previous_value(backend: Backend) -> None:
     assert backend.secrets.get("pangolin-hmac") == ("three",)
 
 
+def test_repeating_a_rotation_keeps_the_value_before(backend: Backend) -> None:
+    backend.secrets.set("s", "one")
+    backend.secrets.rotate("s", "two")
+    backend.secrets.rotate("s", "two")
+    assert backend.secrets.get("s") == ("two", "one")
+
+
 def test_setting_a_secret_forgets_the_previous_value(backend: Backend) -> None:
     backend.secrets.set("s", "one")
     backend.secrets.rotate("s", "two")
@@ -111,6 +118,16 @@ def test_a_secret_that_is_not_set_is_neither_rotated_nor_retired(backend: Backen
     with pytest.raises(NotFound):
         backend.secrets.retire("s")
     assert backend.secrets.get("s") == ()
+
+
+def test_a_deleted_secret_has_no_value_left(backend: Backend) -> None:
+    backend.secrets.set("s", "one")
+    backend.secrets.rotate("s", "two")
+    backend.secrets.delete("s")
+    assert backend.secrets.get("s") == ()
+    assert backend.secrets.all() == []
+    with pytest.raises(NotFound):
+        backend.secrets.delete("s")
 
 
 def test_secrets_are_listed_without_their_values(backend: Backend, clock: TurnedClock) -> None:

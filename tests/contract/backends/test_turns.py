@@ -120,8 +120,9 @@ def test_a_turn_is_lost_once_another_has_begun(backend: Backend, write: str) -> 
 
 @pytest.mark.parametrize("write", ["join", "waiting", "settle"])
 def test_a_turn_is_lost_once_its_audience_was_deleted(backend: Backend, clock: TurnedClock, write: str) -> None:
+    published(backend)
     lost = _begin(backend)
-    backend.audiences.delete_all("pangolin")
+    backend.connectors.delete("pangolin")
     with pytest.raises(TurnLost):
         _write(backend, lost, [], write)
     clock.advance(1)

@@ -37,7 +37,7 @@ def changed(change: dict[str, Any]) -> str:
 
 def problems(text: str) -> dict[str, str]:
     with pytest.raises(DocumentError) as caught:
-        expand(text, describe=describe)
+        expand(text, describe=describe, adapters=("acme",))
     found = caught.value.problems
     assert len(found) == len(dict(found)), "one sentence for each place"
     return dict(found)
@@ -51,9 +51,29 @@ def test_a_wrong_document_names_every_wrong_place(case: dict[str, Any]) -> None:
         assert part in found[place]
 
 
-def test_all_errors_of_a_document_come_at_once() -> None:
-    change = {"name": "Acme", "adaptor": 1, "inbound": {"hmac_secret": None}, "actions": {1: {"trigger": "join"}}, "limits": 5}
-    assert list(problems(changed(change))) == ["adaptor", "name", "limits", "actions[1].trigger", "inbound.hmac_secret"]
+def test_all_errors_of_a_document_come_at_once_in_its_order() -> None:
+    text = """\
+limits: 5
+actions:
+  - {operation: add, trigger: join, name: Add, mapping: {id: user.id}}
+  - {name: Remove, mapping: {id: 'user.['}, operation: remove}
+adaptor: 1
+environments: {sandbox: {timeouts: {answer: 5}, settings: {base_uri: x}}, b: 7}
+inbound: {basic_auth: 'A B', hmac_secret: x}
+name: Acme
+"""
+    assert list(problems(text)) == [
+        "limits",
+        "actions[0].trigger",
+        "actions[1].mapping.id",
+        "actions[1].trigger",
+        "adaptor",
+        "environments.sandbox.timeouts.answer",
+        "environments.b",
+        "inbound.basic_auth",
+        "name",
+        "adapter",
+    ]
 
 
 def test_the_errors_read_as_lines_of_place_and_sentence() -> None:

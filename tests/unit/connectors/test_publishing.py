@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from msgspec.structs import replace
 
 from relay.backends.interfaces import Backend
 from relay.connectors.publishing import Publishing
-from relay.domain.connector import InboundDocument
+from relay.domain.connector import Connector, DocumentVersion, InboundDocument
 from relay.domain.errors import Conflict, DocumentError, NotFound
 from tests.clock import TurnedClock
-from tests.unit.connectors.example import ACME, DOCUMENT, hold
+from tests.unit.connectors.example import ACME, DOCUMENT, describe, hold
 
 OTHER = DOCUMENT + "title: Acme in Europe\n"
 THIRD = DOCUMENT + "title: Acme of Europe\n"
@@ -103,6 +105,35 @@ def test_the_same_text_makes_a_new_version_when_it_means_something_else_by_now(b
     smaller = replace(ACME, limits=replace(ACME.limits, max_items=10))
     assert Publishing(backend, lambda _name: smaller, "ada").apply(DOCUMENT).number == 2
     assert publishing.live("acme-eu").limits.batch.max_items == 10
+
+
+class _AppliesInBetween(Publishing):
+    """Another person applies a document while this one's is being looked at."""
+
+    def __init__(self, backend: Backend, other: Publishing, text: str) -> None:
+        super().__init__(backend, describe, "bob")
+        self._other = other
+        self._text = text
+
+    def _refuse_other_modes(self, versions: list[DocumentVersion], connectors: Iterable[Connector]) -> None:
+        super()._refuse_other_modes(versions, connectors)
+        if self._text:
+            text, self._text = self._text, ""
+            self._other.apply(text)
+
+
+@pytest.mark.parametrize("first", [[], [DOCUMENT]])
+def test_of_two_who_apply_at_once_each_makes_a_version_and_the_last_is_heard(
+    publishing: Publishing, backend: Backend, first: list[str]
+) -> None:
+    for text in first:
+        publishing.apply(text)
+    applied = _AppliesInBetween(backend, publishing, OTHER).apply(THIRD)
+    versions = backend.connectors.versions("acme-eu")
+    assert [one.text for one in versions] == [*first, OTHER, THIRD]
+    assert [one.connectors[0].document_version for one in versions] == [one.number for one in versions]
+    assert applied == versions[-1]
+    assert publishing.live("acme-eu") == applied.connectors[0]
 
 
 def test_environments_are_connectors_of_their_own(publishing: Publishing) -> None:

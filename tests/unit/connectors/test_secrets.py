@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from relay.backends.interfaces import Backend
+from relay.connectors.inbound_document import refresh_inbound
 from relay.connectors.publishing import Publishing, generate_secret
 from relay.domain.audience import HoldReason
 from relay.domain.connector import InboundDocument
@@ -15,6 +17,7 @@ from tests.clock import TurnedClock
 from tests.unit.connectors.example import DOCUMENT, describe, hold
 
 OTHER = DOCUMENT + "title: Acme in Europe\n"
+SANDBOX = DOCUMENT + "environments: {sandbox: {inbound: {hmac_secret: sandbox-hmac}}}\n"
 
 
 def inbound(backend: Backend) -> InboundDocument:
@@ -95,6 +98,40 @@ def test_an_inbound_document_that_is_right_is_not_written_again(publishing: Publ
     publishing.apply(DOCUMENT)
     publishing.set_secret("acme-token", "t")
     assert backend.inbound.changed() == before
+
+
+@pytest.mark.parametrize("damaged", [b"{garbage", b"\xff", b""])
+def test_an_inbound_document_that_was_damaged_is_written_anew(
+    publishing: Publishing, backend: Backend, tmp_path: Path, damaged: bytes
+) -> None:
+    publishing.apply(DOCUMENT)
+    good = inbound(backend)
+    (tmp_path / "inbound.json").write_bytes(damaged)
+    refresh_inbound(backend)
+    assert inbound(backend) == good
+
+
+def test_whoever_was_killed_before_telling_the_receiver_of_a_rotation_is_made_up_for(
+    publishing: Publishing, backend: Backend
+) -> None:
+    publishing.apply(DOCUMENT)
+    publishing.set_secret("acme-hmac", "one")
+    backend.secrets.rotate("acme-hmac", "two")  # and no further
+    refresh_inbound(backend)
+    assert inbound(backend).connectors[0].hmac_secrets == ("two", "one")
+    before = backend.inbound.changed()
+    refresh_inbound(backend)
+    assert backend.inbound.changed() == before
+
+
+def test_whoever_was_killed_before_telling_the_receiver_of_a_version_is_made_up_for(
+    publishing: Publishing, backend: Backend
+) -> None:
+    publishing.apply(DOCUMENT)
+    publishing.apply(SANDBOX, draft=True)
+    backend.connectors.publish("acme-eu", 2)  # and no further
+    refresh_inbound(backend)
+    assert [one.name for one in inbound(backend).connectors] == ["acme-eu", "acme-eu@sandbox"]
 
 
 # secrets

@@ -85,10 +85,10 @@ def test_the_newest_rejections_are_found_without_walking_along_all(
     backend: EmbeddedBackend, connector: str | None, audience: str | None, user_hash: str | None
 ) -> None:
     wanted = [rejection("one", index=index, audience="a.2", user_hash="beef") for index in range(5)]
-    backend.reports.add_rejections(rejection("one", index=index) for index in range(MANY))
+    backend.reports.add_rejections(rejection("one", index=1_000_000 + index) for index in range(MANY))
     backend.reports.add_rejections(wanted)
     backend.reports.add_rejections(rejection("other", index=index) for index in range(MANY if connector else 0))
-    backend.reports.add_rejections(rejection("one", index=index) for index in range(MANY if audience or user_hash else 0))
+    backend.reports.add_rejections(rejection("one", index=2_000_000 + index) for index in range(MANY if audience or user_hash else 0))
 
     def newest() -> None:
         found = backend.reports.rejections(connector, audience=audience, user_hash=user_hash, limit=5, newest_first=True)

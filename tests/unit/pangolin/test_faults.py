@@ -22,6 +22,8 @@ from tests.unit.pangolin.conftest import Chance, Customer
         ({"status": 204}, 204, {}),
         ({"status": 503, "retry_after": 7}, 503, {"Retry-After": "7"}),
         ({"retry_after": 1.0}, 429, {"Retry-After": "1"}),
+        ({"retry_after": "12"}, 429, {"Retry-After": "12"}),
+        ({"retry_after": 999_999_999}, 429, {"Retry-After": "999999999"}),
         ({"retry_after": "Wed, 21 Oct 2026 07:28:00 GMT"}, 429, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}),
         ({"unauthorized": True}, 401, {"WWW-Authenticate": "Bearer"}),
         ({"html": True}, 200, {"Content-Type": "text/html; charset=utf-8"}),
@@ -178,6 +180,16 @@ def test_new_faults_replace_the_old_ones(customer: Customer) -> None:
         ('{"retry_after": "soon"}', "retry_after"),
         ('{"retry_after": -1}', "retry_after"),
         ('{"retry_after": true}', "retry_after"),
+        ('{"retry_after": ""}', "retry_after"),
+        ('{"retry_after": "\u0661\u0662"}', "retry_after"),
+        ('{"retry_after": "7\\r\\nX-More: 1"}', "retry_after"),
+        ('{"retry_after": "Wed, 21 Oct 2026 07:28:00 GMT\\r\\nX-More: 1"}', "retry_after"),
+        ('{"retry_after": "Wed, 21 Oct 2026\\r\\n 07:28:00 GMT"}', "retry_after"),
+        ('{"retry_after": "Wed, \u0662\u0661 Oct 2026 07:28:00 GMT"}', "retry_after"),
+        ('{"retry_after": "Wed, 21 Oct 2026 07:28:00 GMT (\u00fcber)"}', "retry_after"),
+        ('{"retry_after": "Wed, 41 Oct 2026 07:28:00 GMT"}', "retry_after"),
+        ('{"retry_after": 1000000000}', "retry_after"),
+        ('{"retry_after": 1e300}', "retry_after"),
         ('{"reject_users": "a"}', "reject_users"),
         ('{"poison_users": [5]}', "poison_users"),
         ('{"limit_per_s": 0}', "limit_per_s"),
@@ -188,6 +200,12 @@ def test_faults_that_make_no_sense_are_refused_by_name(document: str, named: str
     with pytest.raises(InvalidFaults) as refusal:
         parse(document)
     assert named in str(refusal.value)
+
+
+@pytest.mark.parametrize("retry_after", ["\u0661\u0662", "Wed, 21 Oct 2026 07:28:00 GMT\r\nX-More: 1"])
+def test_a_retry_after_that_no_header_can_carry_is_refused_and_the_calls_go_on(customer: Customer, retry_after: str) -> None:
+    assert customer.call("PUT", "/api/faults", {"retry_after": retry_after}).status_code == 400
+    assert customer.call("GET", "/api/audiences").status_code == 200
 
 
 def test_faults_that_make_no_sense_change_nothing(customer: Customer) -> None:
