@@ -147,7 +147,7 @@ DEFAULTS: tuple[Rule, ...] = (
     Rule(credentials_refused("The partner does not accept the credentials."), (401, 403)),
     Rule(audience_gone("The partner no longer has this audience."), (404, 410), audience=True),
     Rule(misconfigured("The partner has nothing at this address; check the connector's address."), (404, 410)),
-    Rule(batch_refused("The partner refuses the call."), (400, 413, 422)),
+    Rule(batch_refused("What was sent cannot be taken as it is."), (400, 413, 422)),
     Rule(try_again("The partner asks for fewer calls.", code="rate_limited", account=True), (429,)),
     Rule(try_again("The partner was not ready for the call."), (408, 425)),
     # A gateway gave up waiting: what stands behind it may still be at work.
@@ -199,4 +199,4 @@ def _json(content: bytes) -> tuple[Any, bool]:
 
 
 def _with_status(hint: str, answered: Answered) -> str:
-    return f"{hint} (status {answered.status})"
+    return f"{hint.removesuffix('.')} (status {answered.status})."

@@ -82,16 +82,22 @@ class _Session(requests.Session):
         """None, ever: `requests` would read the whole body of a redirect to look at where it leads."""
 
 
-def _prepare(request: HttpRequest, auth: Mapping[str, str]) -> requests.PreparedRequest:
+def headers_of(request: HttpRequest) -> dict[str, str]:
+    """The headers that the call is sent with, but for the authentication and what the connection adds (Host, lengths)."""
     headers = {"Accept": "application/json", "User-Agent": "diy-relay", **request.headers}
+    has_type = any(name.lower() == "content-type" for name in headers)
+    if request.raw is None and request.body is not None and not has_type:
+        headers["Content-Type"] = "application/json"
+    return headers
+
+
+def _prepare(request: HttpRequest, auth: Mapping[str, str]) -> requests.PreparedRequest:
     content = request.raw
     if content is None and request.body is not None:
         content = msgspec.json.encode(request.body)
-        if not any(name.lower() == "content-type" for name in headers):
-            headers["Content-Type"] = "application/json"
     prepared = requests.PreparedRequest()
     try:
-        prepared.prepare(method=request.method, url=request.url, headers={**headers, **auth}, data=content)
+        prepared.prepare(method=request.method, url=request.url, headers={**headers_of(request), **auth}, data=content)
     except (requests.RequestException, ValueError):
         raise _unusable() from None
     return prepared
@@ -120,7 +126,7 @@ def _unusable() -> Misconfigured:
 
 def _no_answer(request: HttpRequest, call: Call, error: Exception) -> TryAgain | Misconfigured:
     """What became of a call without a whole answer. The error's own text is left out: it can hold the URL and headers."""
-    partner = f"The partner ({urlsplit(request.url).hostname})"
+    partner = f"The partner ({_host_and_port(request.url)})"
     causes = set(_causes(error))
     slow = any(issubclass(cause, TimeoutError) for cause in causes)
     if call.sent and slow:
@@ -142,6 +148,13 @@ def _no_answer(request: HttpRequest, call: Call, error: Exception) -> TryAgain |
     else:
         code, why = "unreachable", "the connection failed"
     return TryAgain(f"{partner} cannot be reached: {why}.", code=code, account=True)
+
+
+def _host_and_port(url: str) -> str:
+    """Where the call went: `api.example.com:443`, `[::1]:8082`."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return f"{f'[{host}]' if ':' in host else host}:{parts.port or (80 if parts.scheme == 'http' else 443)}"
 
 
 def _causes(error: BaseException) -> Iterator[type[BaseException]]:

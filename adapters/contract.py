@@ -63,6 +63,8 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True):
 
     required_triggers  a connector without an action on one of these is incomplete
     limits             defaults of the connector's batch limits
+    our_page           address or path of our page about it; partner_page: of the partner's own about its API
+    credential_headers headers that carry credentials: sent with every call, shown without their values
     unsupported        what the partner does not offer → a sentence about it
     """
 
@@ -76,6 +78,7 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True):
     limits: BatchLimits
     our_page: str = ""
     partner_page: str = ""
+    credential_headers: tuple[str, ...] = ("Authorization",)
     unsupported: dict[str, str] = {}
 
     def operation(self, name: str) -> Operation | None:

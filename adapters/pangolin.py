@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from adapters.answers import AnswerTable, unreadable
+from adapters.answers import AnswerTable, Rule, batch_refused, misconfigured, unreadable
 from adapters.contract import (
     Account,
     Delivered,
@@ -39,8 +39,26 @@ _HINTS = {
     "invalid_id": "Pangolin cannot use this user's ID: it is empty or too long.",
 }
 
-_ANSWERS = AnswerTable()
+# Pangolin takes everything that it was documented to take, so a refusal is about what the DMP chose: the name, or an ID.
+_CREATION_REFUSED = (
+    "Pangolin does not make an audience like this one. Give it another name in the DMP, of at most 1,000 characters, and share "
+    "it again; if that does not help, ask whoever runs Pangolin."
+)
+_CALL_REFUSED = "Pangolin refuses every call with this user. Correct the user's ID at its source; the DMP sends it again."
+_TOO_MUCH = (
+    "This is more than Pangolin takes in one call. Lower `limits.batch` in the connector's document; if it is a single user, its "
+    "ID is too long and is to be corrected at its source."
+)
 
+_CREATING = AnswerTable(Rule(batch_refused(_CREATION_REFUSED, code="audience_refused"), (400, 413, 422)))
+_CHANGING = AnswerTable(
+    Rule(batch_refused(_TOO_MUCH, code="too_large"), (413,)),
+    Rule(batch_refused(_CALL_REFUSED, code="call_refused"), (400, 422)),
+)
+# Nothing that we ask for depends on what the DMP sent.
+_ASKING = AnswerTable(
+    Rule(misconfigured("Pangolin does not understand the question; check the connector's address."), (400, 413, 422))
+)
 
 _Shape = TypeVar("_Shape", bound=msgspec.Struct)
 
@@ -116,6 +134,7 @@ class Pangolin:
         ),
         required_triggers=("created", "joined", "left"),
         limits=BatchLimits(max_items=MAX_USERS, max_bytes=1_000_000),
+        our_page="docs/connectors.md#pangolin",
     )
 
     def __init__(self, account: Account) -> None:
@@ -124,7 +143,7 @@ class Pangolin:
 
     def create_audience(self, name: str, reference: str) -> str:
         """See the contract. Pangolin itself finds an audience by its reference before it makes one."""
-        return self._read(self._creation(name, reference), _Audience).id
+        return self._read(self._creation(name, reference), _Audience, _CREATING).id
 
     def is_ready(self, partner_id: str) -> bool:
         """As soon as it exists."""
@@ -161,7 +180,7 @@ class Pangolin:
         if not target.partner_id:
             raise AudienceNotReady("The audience does not exist at Pangolin yet.")
         sent = [rows[place] for place in places]
-        taken = self._read(self._change(method, target, sent), _Taken, audience=True)
+        taken = self._read(self._change(method, target, sent), _Taken, _CHANGING, audience=True)
         codes = {user.index: user.code for user in taken.rejected if 0 <= user.index < len(sent)}
         if len(codes) != len(taken.rejected) or taken.accepted + len(codes) != len(sent):
             raise TryAgain("Pangolin's answer does not account for all users.", code="unaccounted")
@@ -204,12 +223,14 @@ class Pangolin:
     def _show(self, partner_id: str) -> _Audience:
         return self._read(HttpRequest("GET", f"{self._base}/{quote(partner_id, safe='')}"), _Audience, audience=True)
 
-    def _read(self, request: HttpRequest, shape: type[_Shape], *, audience: bool = False) -> _Shape:
+    def _read(
+        self, request: HttpRequest, shape: type[_Shape], answers: AnswerTable = _ASKING, *, audience: bool = False
+    ) -> _Shape:
         token = self._account.secrets.get("token")
         if not token:
             raise CredentialsRefused("The token for Pangolin is not set.", code="secret_missing")
         answer = self._account.client.send(request, auth={"Authorization": f"Bearer {token}"})
-        body = _ANSWERS.read(answer, clock=self._account.clock, audience=audience)
+        body = answers.read(answer, clock=self._account.clock, audience=audience)
         try:
             return msgspec.convert(body, shape)
         except msgspec.ValidationError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def read(environment: Mapping[str, str] | None = None) -> Configuration:
         google_cloud_project=given.get("GOOGLE_CLOUD_PROJECT", ""),
         on_cloud_run=bool(given.get("K_SERVICE")),
         function=given.get("FUNCTION_TARGET", ""),
-        user=given.get("USER") or given.get("LOGNAME") or "unknown",
+        user=given.get("USER") or given.get("LOGNAME") or _login_name(),
         simulate_hmac_secret=given.get("SIMULATE_HMAC_SECRET", ""),
         simulate_basic=given.get("SIMULATE_BASIC", ""),
     )
@@ -93,6 +94,15 @@ def refuse_known_console_password(configuration: Configuration) -> None:
         raise ConfigurationError(
             "The console can be reached from elsewhere and has the password that everybody knows: set CONSOLE_PASSWORD."
         )
+
+
+def _login_name() -> str:
+    """Whose process this is, where the environment does not say so, as under cron; a user without a name is given by number."""
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
 
 
 def _port(given: Mapping[str, str], name: str, default: int) -> int:

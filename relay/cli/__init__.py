@@ -15,6 +15,7 @@ COMMANDS = {
     "rejections": "relay.cli.rejections:rejections",
     "queue": "relay.cli.queue:queue",
     "status": "relay.cli.status:status",
+    "audit": "relay.cli.audit:audit",
     "simulate": "relay.cli.simulate:simulate",
     "worker": "relay.cli.worker:worker",
 }

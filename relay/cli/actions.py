@@ -31,24 +31,26 @@ def enable(session: Session, connector: str, action: str) -> None:
 @actions.command()
 @click.argument("connector")
 @click.argument("action")
-@click.option("--pause", "how", flag_value="paused", help="The connector's audiences wait until it is on again.")
-@click.option("--skip", "how", flag_value="skipped", help="Its mutations are skipped, for good.")
+@click.option("--pause", is_flag=True, help="The connector's audiences wait until it is on again.")
+@click.option("--skip", is_flag=True, help="Its mutations are skipped, for good.")
 @with_state()
-def disable(session: Session, connector: str, action: str, how: str | None) -> None:
+def disable(session: Session, connector: str, action: str, pause: bool, skip: bool) -> None:
     """Switches an action off. What comes in meanwhile either waits or is skipped for good; asks which, unless told.
 
     \b
     Example:
       diy actions disable pangolin "Remove" --pause
     """
-    if how is None:
+    if pause and skip:
+        raise click.UsageError("What comes in meanwhile either waits (--pause) or is skipped for good (--skip), not both.")
+    if not (pause or skip):
         answer = click.prompt(
             "What comes in meanwhile: pause (it waits) or skip (it is dropped)?",
             type=click.Choice(["pause", "skip"]),
             err=True,
             show_choices=False,
         )
-        how = "paused" if answer == "pause" else "skipped"
-    open_publishing(session).set_action(connector, action, "paused" if how == "paused" else "skipped")
-    effect = "what comes in waits" if how == "paused" else "its mutations are skipped"
+        pause = answer == "pause"
+    open_publishing(session).set_action(connector, action, "paused" if pause else "skipped")
+    effect = "what comes in waits" if pause else "its mutations are skipped"
     click.echo(f"The action {action!r} of {connector} is off; {effect}.")

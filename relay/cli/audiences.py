@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from relay.cli.hold_record import hold_as_json
+from relay.cli.hold_record import Setups, hold_as_json
 from relay.cli.known import known_audience
 from relay.cli.output import iso, moment, show_fields, show_json, show_table
 from relay.cli.session import Session, with_state
@@ -39,7 +39,8 @@ def list_(session: Session, connector: str | None) -> None:
         session.backend.connectors.state(connector)
     found = session.backend.audiences.all(connector)
     if session.as_json:
-        show_json([_as_json(audience) for audience in found])
+        setups = Setups(session.backend)
+        show_json([_as_json(audience, setups) for audience in found])
         return
     show_table(
         ["connector", "audience", "name", "partner id", "status", "waiting", "updated"],
@@ -76,7 +77,7 @@ def show(session: Session, connector: str, audience_id: str) -> None:
     recent = [one for one in session.backend.reports.attempts(connector, limit=1_000) if one.audience == audience_id]
     recent = recent[:_ATTEMPTS]
     if session.as_json:
-        show_json({**_as_json(audience), "attempts": [_attempt_as_json(report) for report in recent]})
+        show_json({**_as_json(audience, Setups(session.backend)), "attempts": [_attempt_as_json(report) for report in recent]})
         return
     _show(session, audience)
     click.echo()
@@ -165,7 +166,7 @@ def describe(session: Session, connector: str, audience_id: str) -> None:
 
 def _result(session: Session, audience: Audience) -> None:
     if session.as_json:
-        show_json(_as_json(audience))
+        show_json(_as_json(audience, Setups(session.backend)))
     else:
         _show(session, audience)
 
@@ -189,11 +190,11 @@ def _show(session: Session, audience: Audience) -> None:
         waiting = f"{count(hold.batches, 'batch', 'batches')}, {count(hold.items, 'mutation')}: {hold_reason(audience, hold)}"
         fields += [("waiting", waiting), ("detail", hold.detail)]
         if needs_someone(audience, hold):
-            fields.append(("what to do", what_to_do(audience, hold)))
+            fields.append(("what to do", what_to_do(audience, hold, *Setups(session.backend).of(audience.connector))))
     show_fields(fields)
 
 
-def _as_json(audience: Audience) -> dict[str, Any]:
+def _as_json(audience: Audience, setups: Setups) -> dict[str, Any]:
     return {
         "connector": audience.connector,
         "id": audience.id,
@@ -204,7 +205,7 @@ def _as_json(audience: Audience) -> dict[str, Any]:
         "customer": audience.customer,
         "paused": audience.paused,
         "answers_to": audience.answers_to or None,
-        "hold": hold_as_json(audience, audience.hold) if audience.hold else None,
+        "hold": hold_as_json(audience, audience.hold, setups.of(audience.connector)) if audience.hold else None,
         "created_at": iso(audience.created_at),
         "updated_at": iso(audience.updated_at),
     }

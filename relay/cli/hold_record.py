@@ -1,15 +1,33 @@
-"""A hold as scripts are given it."""
+"""A hold as scripts are given it, with the advice that the connector's present state calls for."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from relay.backends.interfaces import Backend
 from relay.cli.output import iso
+from relay.connectors.live import all_live
 from relay.domain.audience import Audience, Hold
-from relay.health.advice import hold_reason, needs_someone, what_to_do
+from relay.domain.connector import Connector, ConnectorState
+from relay.health.advice import due_at, hold_reason, needs_someone, what_to_do
+
+Setup = tuple[Connector | None, ConnectorState | None]
+"""A connector as it runs, and its switches; None where there is none."""
 
 
-def hold_as_json(audience: Audience, hold: Hold) -> dict[str, Any]:
+class Setups:
+    """All connectors, read once."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._running = {connector.name: connector for connector in all_live(backend.connectors)}
+        self._states = {state.name: state for state in backend.connectors.states()}
+
+    def of(self, connector: str) -> Setup:
+        """What the advice about its holds depends on."""
+        return self._running.get(connector), self._states.get(connector)
+
+
+def hold_as_json(audience: Audience, hold: Hold, setup: Setup) -> dict[str, Any]:
     """A hold for a script. Moments are UTC."""
     return {
         "connector": audience.connector,
@@ -18,9 +36,9 @@ def hold_as_json(audience: Audience, hold: Hold) -> dict[str, Any]:
         "reason": hold_reason(audience, hold),
         "detail": hold.detail,
         "needs_someone": needs_someone(audience, hold),
-        "what_to_do": what_to_do(audience, hold),
+        "what_to_do": what_to_do(audience, hold, *setup),
         "since": iso(hold.since),
-        "due_at": iso(hold.due_at),
+        "due_at": iso(due_at(audience, hold, setup[1])),
         "oldest_at": iso(hold.oldest_at),
         "probes": hold.probes,
         "batches": hold.batches,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from relay.cli.hold_record import hold_as_json
+from relay.cli.hold_record import Setups, hold_as_json
 from relay.cli.known import known_audience
 from relay.cli.output import iso, moment, show_fields, show_json, show_table
 from relay.cli.session import Session, with_state
 from relay.domain.audience import Audience, Hold
 from relay.domain.errors import NotFound
-from relay.health.advice import ADVICE, hold_reason, needs_someone, what_to_do
+from relay.health.advice import due_at, hold_reason, meaning, needs_someone, what_to_do
 from relay.health.wording import count
 
 
@@ -32,8 +32,9 @@ def list_(session: Session, connector: str | None) -> None:
     if connector is not None:
         session.backend.connectors.state(connector)
     held = [(audience, audience.hold) for audience in session.backend.audiences.all(connector) if audience.hold]
+    setups = Setups(session.backend)
     if session.as_json:
-        show_json([hold_as_json(audience, hold) for audience, hold in held])
+        show_json([hold_as_json(audience, hold, setups.of(audience.connector)) for audience, hold in held])
         return
     show_table(
         ["connector", "audience", "reason", "batches", "mutations", "since", "tried again", "someone must act"],
@@ -45,7 +46,7 @@ def list_(session: Session, connector: str | None) -> None:
                 hold.batches,
                 hold.items,
                 moment(hold.since, session.now),
-                moment(hold.due_at, session.now),
+                moment(due_at(audience, hold, setups.of(audience.connector)[1]), session.now),
                 needs_someone(audience, hold),
             ]
             for audience, hold in held
@@ -68,6 +69,7 @@ def show(session: Session, connector: str, audience_id: str, limit: int) -> None
     """
     audience, hold = _held(session, connector, audience_id)
     waiting = session.backend.audiences.peek(connector, audience_id, limit=limit)
+    setup = Setups(session.backend).of(connector)
     if session.as_json:
         batches = [
             {
@@ -81,18 +83,17 @@ def show(session: Session, connector: str, audience_id: str, limit: int) -> None
             }
             for one in waiting
         ]
-        show_json({**hold_as_json(audience, hold), "first_batches": batches})
+        show_json({**hold_as_json(audience, hold, setup), "first_batches": batches})
         return
-    reason = hold_reason(audience, hold)
     show_fields(
         [
             ("connector", connector),
             ("audience", f"{audience.id}  {audience.name}".rstrip()),
-            ("reason", f"{reason}: {ADVICE[reason].meaning}"),
+            ("reason", f"{hold_reason(audience, hold)}: {meaning(audience, hold, *setup)}"),
             ("detail", hold.detail),
-            ("what to do", what_to_do(audience, hold) or "nothing"),
+            ("what to do", what_to_do(audience, hold, *setup) or "nothing"),
             ("since", moment(hold.since, session.now)),
-            ("tried again", moment(hold.due_at, session.now)),
+            ("tried again", moment(due_at(audience, hold, setup[1]), session.now)),
             ("tried in vain", hold.probes),
             ("waiting", f"{count(hold.batches, 'batch', 'batches')}, {count(hold.items, 'mutation')}, {hold.bytes:,} bytes"),
             ("oldest", moment(hold.oldest_at, session.now)),

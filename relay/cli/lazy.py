@@ -11,7 +11,6 @@ import click
 from relay.cli.output import printable
 from relay.domain.errors import ConfigurationError, DocumentError, RelayError
 
-FINE = 0
 SOMEONE_MUST_ACT = 1
 WRONG_USE = 2
 

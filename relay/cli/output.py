@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from relay.health.wording import duration
+from relay.health import wording
 
 NONE = "-"
 """Stands in a table where there is nothing."""
@@ -18,6 +18,17 @@ NONE = "-"
 def show_json(value: Any) -> None:
     """One JSON document on standard output, indented."""
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def whole(value: Any) -> Any:
+    """The value for JSON, with every field of every record in it, those too that have their defaults."""
+    if isinstance(value, msgspec.Struct):
+        return {name: whole(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, dict):
+        return {key: whole(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [whole(inner) for inner in value]
+    return value
 
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
@@ -40,18 +51,8 @@ def show_fields(fields: Sequence[tuple[str, object]]) -> None:
 
 
 def moment(at: float | None, now: float) -> str:
-    """`2026-03-01T12:00:00+01:00 (3 min ago)`, in local time; `-` for none."""
-    if not at:
-        return NONE
-    local = datetime.fromtimestamp(at, tz=UTC).astimezone()
-    return f"{local.isoformat(timespec='seconds')} ({relative(at - now)})"
-
-
-def relative(seconds: float) -> str:
-    """How far from now: negative is past."""
-    if abs(seconds) < 1:
-        return "now"
-    return f"in {duration(seconds)}" if seconds > 0 else f"{duration(-seconds)} ago"
+    """`2026-03-01 11:00:05 UTC (3 min ago)`; `-` for none."""
+    return f"{wording.moment(at)} ({wording.relative(at - now)})" if at else NONE
 
 
 def iso(at: float | None) -> str | None:

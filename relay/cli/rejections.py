@@ -28,7 +28,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @click.group()
 def rejections() -> None:
-    """Mutations that a partner refused for good, with its reason. A person appears as a hash only."""
+    """Mutations that a partner refused for good, and why. A person appears as a hash only."""
 
 
 @rejections.command("list")

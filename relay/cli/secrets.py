@@ -11,7 +11,9 @@ from relay.cli.publishing import open_publishing
 from relay.cli.session import Session, with_state
 from relay.connectors.live import all_live
 from relay.connectors.publishing import generate_secret
-from relay.domain.connector import Connector
+from relay.connectors.secret_names import secret_names
+from relay.connectors.values import suggestion
+from relay.domain.errors import Conflict
 
 
 @click.group()
@@ -37,6 +39,9 @@ def set_(session: Session, name: str, generate: bool) -> None:
     value = _value(name, generate)
     open_publishing(session).set_secret(name, value)
     click.echo(f"{name} is set.")
+    named = {each for connector in all_live(session.backend.connectors) for each in secret_names(connector)}
+    if name not in named:
+        session.note(f"No connector that runs names it.{suggestion(name, named)}")
     if generate:
         _say_where(session)
 
@@ -48,10 +53,18 @@ def set_(session: Session, name: str, generate: bool) -> None:
 def rotate(session: Session, name: str, generate: bool) -> None:
     """Gives a secret a new value. The present one stays good as the previous one until it is retired.
 
+    If the command was cut short, repeat it: the same value again changes nothing, and --generate is refused while there is a
+    previous value, which the DMP may still use. A generated value is never lost: `diy connectors activation NAME
+    --show-secrets` shows the current one. Once the DMP has it, retire the previous one.
+
     \b
-    Example:
+    Example, a whole rotation:
       diy secrets rotate pangolin-hmac --generate
+      diy connectors activation pangolin --show-secrets
+      diy secrets retire pangolin-hmac
     """
+    if generate:
+        _refuse_second_rotation(session, name)
     value = _value(name, generate)
     open_publishing(session).rotate_secret(name, value)
     click.echo(f"{name} has a new value; the one before is still good. When nobody uses it any more: diy secrets retire {name}")
@@ -73,6 +86,23 @@ def retire(session: Session, name: str) -> None:
     click.echo(f"Only the current value of {name} is good now.")
 
 
+@secrets.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Does not ask.")
+@with_state()
+def delete(session: Session, name: str, yes: bool) -> None:
+    """Forgets a secret, for good. Refused while a connector that runs names it.
+
+    \b
+    Example:
+      diy secrets delete pangolin-tokn
+    """
+    if not yes:
+        click.confirm(f"Forget the secret {name} for good?", abort=True, err=True)
+    open_publishing(session).delete_secret(name)
+    click.echo(f"{name} is deleted.")
+
+
 @secrets.command("list")
 @with_state(json=True)
 def list_(session: Session) -> None:
@@ -85,7 +115,7 @@ def list_(session: Session) -> None:
     known = {info.name: info for info in session.backend.secrets.all()}
     users: dict[str, list[str]] = {}
     for connector in all_live(session.backend.connectors):
-        for name in _named_by(connector):
+        for name in secret_names(connector):
             users.setdefault(name, []).append(connector.name)
     rows = [(name, known.get(name), users.get(name, [])) for name in sorted(known.keys() | users.keys())]
     if session.as_json:
@@ -118,10 +148,14 @@ def list_(session: Session) -> None:
     )
 
 
-def _named_by(connector: Connector) -> list[str]:
-    inbound = connector.inbound
-    named = {inbound.hmac_secret, *connector.secrets.values(), *([inbound.basic_auth] if inbound.basic_auth else [])}
-    return sorted(named)
+def _refuse_second_rotation(session: Session, name: str) -> None:
+    """One who repeats a rotation that was cut short has not seen the value it made; another one would push out the value that the
+    DMP has."""
+    if len(session.backend.secrets.get(name)) > 1:
+        raise Conflict(
+            f"The secret '{name}' has been rotated, and its previous value is still good, since the DMP may use it. Put the "
+            f"current one into the DMP (diy connectors activation NAME --show-secrets), then: diy secrets retire {name}"
+        )
 
 
 def _value(name: str, generate: bool) -> str:

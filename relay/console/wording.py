@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
 
-from relay.health.wording import duration
+from relay.health import wording
 
 _COMMAND = re.compile(r"\bdiy (?:[^;,']|'[^']*')+")
 
 
 def moment(at: float) -> str:
     """Seconds since the epoch as `2026-03-01 11:00:05 UTC`; a dash for none."""
-    return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if at else "–"
+    return wording.moment(at) if at else "–"
 
 
 def number(value: int) -> str:
@@ -24,7 +23,7 @@ def number(value: int) -> str:
 
 def relative(at: float, now: float) -> str:
     """How far from now: `in 30 s`, `5 min ago`."""
-    return f"in {duration(at - now)}" if at > now else f"{duration(now - at)} ago"
+    return wording.relative(at - now)
 
 
 def commands(advice: str) -> Markup:

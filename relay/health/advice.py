@@ -7,7 +7,7 @@ import shlex
 import msgspec
 
 from relay.domain.audience import NEEDS_SOMEONE, Audience, Hold, HoldReason
-from relay.domain.connector import Connector
+from relay.domain.connector import Connector, ConnectorState
 
 
 class Advice(msgspec.Struct, frozen=True):
@@ -20,7 +20,7 @@ class Advice(msgspec.Struct, frozen=True):
 
 ADVICE: dict[HoldReason, Advice] = {
     "gathering": Advice("it gathers, to be sent in larger calls"),
-    "connector_off": Advice("the connector does not run", "diy connectors enable {connector}; if it is on: diy status"),
+    "connector_off": Advice("the connector does not run", "see why it does not run: diy status"),
     "partner_unavailable": Advice("the partner cannot be reached; it is tried again by itself"),
     "come_back_later": Advice("the partner asked to be called later; it is called then"),
     "credentials_refused": Advice(
@@ -36,7 +36,8 @@ ADVICE: dict[HoldReason, Advice] = {
     "misconfigured": Advice(
         "nothing that is sent can succeed as the connector, or the partner's account, is set up",
         "correct the document, then it is tried at once: diy connectors apply FILE; or, once the partner's account is right: "
-        "diy holds resume {connector}",
+        "diy holds resume {connector}; or, if it is the users themselves that cannot be sent, drop what waits: "
+        "diy holds discard {connector} {audience}",
     ),
     "crashed": Advice(
         "handling its first batch ended the worker several times",
@@ -54,7 +55,67 @@ def hold_reason(audience: Audience, hold: Hold) -> HoldReason:
 
 def needs_someone(audience: Audience, hold: Hold) -> bool:
     """Whether it does not pass without a person."""
-    return hold_reason(audience, hold) in NEEDS_SOMEONE or _never_announced(audience, hold)
+    return hold_reason(audience, hold) in NEEDS_SOMEONE or _under_the_wrong_id(audience, hold) or _never_announced(audience, hold)
+
+
+def due_at(audience: Audience, hold: Hold, state: ConnectorState | None = None) -> float | None:
+    """When it is tried again by itself; None while it, or the connector, is paused or off, whenever it was due before."""
+    stopped = audience.paused or (state is not None and (state.paused or not state.enabled))
+    return None if stopped else hold.due_at
+
+
+def paused_actions(state: ConnectorState, connector: Connector | None) -> list[str]:
+    """The connector's actions that are switched off so that everything waits."""
+    existing = {action.name for action in connector.actions} if connector else set()
+    return [name for name, switch in state.actions.items() if switch == "paused" and name in existing]
+
+
+def meaning(audience: Audience, hold: Hold, connector: Connector | None = None, state: ConnectorState | None = None) -> str:
+    """Why it waits, in words. connector: as it runs; None where no version does. state: its switches."""
+    reason = hold_reason(audience, hold)
+    if reason == "connector_off" and state is not None and state.enabled and paused_actions(state, connector):
+        return "an action of the connector is paused"
+    if _under_the_wrong_id(audience, hold):
+        return f"the DMP still sends under its own ID; it was answered as {audience.answers_to}"
+    return ADVICE[reason].meaning
+
+
+def what_to_do(audience: Audience, hold: Hold, connector: Connector | None = None, state: ConnectorState | None = None) -> str:
+    """The advice with the names filled in; empty where it passes by itself. connector, state: see `meaning`."""
+    names = sorted(connector.secrets.values()) if connector else []
+    return _template(audience, hold, connector, state).format(
+        connector=shlex.quote(audience.connector),
+        audience=shlex.quote(audience.id),
+        secrets=", ".join(f"diy secrets set {shlex.quote(name)}" for name in names) or "diy secrets list",
+    )
+
+
+def _template(audience: Audience, hold: Hold, connector: Connector | None, state: ConnectorState | None) -> str:
+    reason = hold_reason(audience, hold)
+    if reason == "paused" and not audience.paused:
+        return "diy holds resume {connector}"
+    if reason == "connector_off" and state is not None:
+        if not state.enabled:
+            return "diy connectors enable {connector}"
+        if paused := paused_actions(state, connector):
+            ways = (f"diy actions enable {{connector}} {_literal(shlex.quote(name))}" for name in paused)
+            return "; and ".join(ways)
+    if _under_the_wrong_id(audience, hold):
+        return (
+            "have the DMP take over that ID, which the answer to CREATE_AUDIENCE carried; and drop what waits here: "
+            "diy holds discard {connector} {audience}"
+        )
+    if _never_announced(audience, hold):
+        return (
+            "the DMP has not announced this audience: create it there, or say which one it is: "
+            "diy audiences link {connector} {audience} PARTNER_ID"
+        )
+    return ADVICE[reason].do
+
+
+def _under_the_wrong_id(audience: Audience, hold: Hold) -> bool:
+    """In mode `partner`, a change under the DMP's own ID: the DMP was told another one, so waiting changes nothing."""
+    return bool(audience.answers_to) and hold_reason(audience, hold) == "audience_not_ready"
 
 
 def _never_announced(audience: Audience, hold: Hold) -> bool:
@@ -63,20 +124,5 @@ def _never_announced(audience: Audience, hold: Hold) -> bool:
     return nobody and hold_reason(audience, hold) == "audience_not_ready"
 
 
-def what_to_do(audience: Audience, hold: Hold, connector: Connector | None = None) -> str:
-    """The advice with the names filled in; empty where it passes by itself."""
-    reason = hold_reason(audience, hold)
-    template = ADVICE[reason].do
-    if reason == "paused" and not audience.paused:
-        template = "diy holds resume {connector}"
-    if _never_announced(audience, hold):
-        template = (
-            "the DMP has not announced this audience: create it there, or say which one it is: "
-            "diy audiences link {connector} {audience} PARTNER_ID"
-        )
-    names = sorted(connector.secrets.values()) if connector else []
-    return template.format(
-        connector=shlex.quote(audience.connector),
-        audience=shlex.quote(audience.id),
-        secrets=", ".join(f"diy secrets set {shlex.quote(name)}" for name in names) or "diy secrets list",
-    )
+def _literal(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")

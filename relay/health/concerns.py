@@ -10,7 +10,7 @@ import msgspec
 from relay.backends.interfaces import QueueDepth
 from relay.domain.audience import Audience, Hold, HoldReason
 from relay.domain.connector import Connector, ConnectorState
-from relay.health.advice import ADVICE, hold_reason, needs_someone, what_to_do
+from relay.health.advice import due_at, hold_reason, meaning, needs_someone, what_to_do
 from relay.health.wording import count, duration
 
 UNTOUCHED_S = 30.0
@@ -33,10 +33,11 @@ class Concern(msgspec.Struct, frozen=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """An audience that waits, with its hold."""
+    """An audience that waits, with its hold. state: the switches of its connector."""
 
     audience: Audience
     hold: Hold
+    state: ConnectorState | None = None
 
     @property
     def reason(self) -> HoldReason:
@@ -47,6 +48,11 @@ class Held(msgspec.Struct, frozen=True):
     def needs_someone(self) -> bool:
         """Whether it does not pass without a person."""
         return needs_someone(self.audience, self.hold)
+
+    @property
+    def due_at(self) -> float | None:
+        """When it is tried again by itself, seconds since the epoch."""
+        return due_at(self.audience, self.hold, self.state)
 
 
 def about_queue(depth: QueueDepth) -> Concern | None:
@@ -67,9 +73,7 @@ def about_overdue(held: Iterable[Held], now: float) -> Concern | None:
 
 
 def _overdue(one: Held, now: float) -> bool:
-    if one.hold.due_at is None or one.audience.paused:
-        return False
-    return one.hold.due_at < now - OVERDUE_S and one.hold.asked_at < now - OVERDUE_S
+    return one.due_at is not None and one.due_at < now - OVERDUE_S and one.hold.asked_at < now - OVERDUE_S
 
 
 def about_unpublished(state: ConnectorState, newest: int) -> Concern:
@@ -109,20 +113,29 @@ def about_holds(held: Iterable[Held], state: ConnectorState, connector: Connecto
     for one in held:
         if one.reason in ("gathering", "connector_off") or (one.reason == "paused" and state.paused):
             continue
-        do = what_to_do(one.audience, one.hold, connector)
-        groups.setdefault((one.reason, one.hold.detail.rstrip("."), do, one.needs_someone), []).append(one)
-    for (reason, detail, do, act), group in groups.items():
-        explained = f"{ADVICE[reason].meaning}{f' ({detail})' if detail else ''}"
+        do = what_to_do(one.audience, one.hold, connector, state)
+        why = meaning(one.audience, one.hold, connector, state)
+        explained = f"{why} ({detail})" if (detail := one.hold.detail.rstrip(".")) else why
+        groups.setdefault((one.reason, explained, do, one.needs_someone), []).append(one)
+    for (reason, explained, do, act), group in groups.items():
         yield Concern(act, f"hold_{reason}", f"{_waiting(group)}: {explained}.", do)
 
 
-def about_old_holds(held: Iterable[Held], connector: Connector, now: float) -> Iterator[Concern]:
+def about_paused(audiences: Iterable[Audience], state: ConnectorState) -> Iterator[Concern]:
+    """Of paused audiences in which nothing waits yet; a pause of the whole connector says it for all of them."""
+    for audience in audiences:
+        if audience.paused and not audience.hold and not state.paused:
+            do = f"diy holds resume {shlex.quote(audience.connector)} {shlex.quote(audience.id)}"
+            yield Concern(False, "audience_paused", f"The audience {audience.id} is paused; what comes in waits.", do)
+
+
+def about_old_holds(held: Iterable[Held], state: ConnectorState, connector: Connector, now: float) -> Iterator[Concern]:
     """Of batches that have waited so long that someone should know before they become rejections."""
     retention = connector.retention
     groups: dict[tuple[HoldReason, str], list[Held]] = {}
     for one in held:
         if one.hold.oldest_at and one.hold.oldest_at < now - retention.warning_s:
-            groups.setdefault((one.reason, what_to_do(one.audience, one.hold, connector)), []).append(one)
+            groups.setdefault((one.reason, what_to_do(one.audience, one.hold, connector, state)), []).append(one)
     for (reason, do), group in groups.items():
         oldest_s = now - min(one.hold.oldest_at for one in group)
         fate = f"at {duration(retention.holds_s)} they become rejections"
@@ -155,8 +168,11 @@ def about_creations(audiences: Iterable[Audience]) -> Iterator[Concern]:
         yield Concern(True, "creation_failed", what, do)
 
 
-def about_rejections(connector: str, rejected: int) -> Iterator[Concern]:
-    """That the partner refused mutations in the last hour."""
+def about_rejections(connector: str, rejected: int, unreadable: int) -> Iterator[Concern]:
+    """That the partner refused mutations in the last hour, and that some could not be read."""
+    do = f"diy rejections list {shlex.quote(connector)}"
     if rejected:
-        what = f"{count(rejected, 'mutation')} rejected in the last hour."
-        yield Concern(False, "rejections", what, f"diy rejections list {shlex.quote(connector)}")
+        yield Concern(False, "rejections", f"{count(rejected, 'mutation')} rejected in the last hour.", do)
+    if unreadable:
+        what = f"{count(unreadable, 'mutation')} of the last hour could not be read, as the DMP sent them."
+        yield Concern(False, "unreadable", what, do)

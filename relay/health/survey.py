@@ -15,12 +15,15 @@ from relay.connectors.live import all_live
 from relay.domain.audience import Audience
 from relay.domain.connector import Connector, ConnectorState
 from relay.health import concerns as about
+from relay.health.advice import paused_actions
 from relay.health.concerns import Concern, Held
 
 HOUR_S = 3600.0
+_LOOKED_AT = 1_000
 
 Standing = Literal["running", "on hold", "paused", "incomplete", "off", "not published"]
-"""`on hold`: it runs, but all of its audiences wait, or its partner is left alone for a while."""
+"""`on hold`: it runs, but all of its audiences wait, or its partner is left alone for a while. `paused`: by an operator, it or an
+action of it, so that everything waits."""
 
 
 class ConnectorHealth(msgspec.Struct, frozen=True):
@@ -39,7 +42,7 @@ class ConnectorHealth(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """How everything stands. concerns: those that belong to no connector. held: all audiences that wait, by connector and ID."""
+    """How everything stands. concerns: those that belong to no connector. held: all audiences that wait."""
 
     queue: QueueDepth
     connectors: tuple[ConnectorHealth, ...]
@@ -66,7 +69,7 @@ def look(backend: Backend, now: float) -> Health:
         depth,
         connectors,
         tuple(_about_everything(depth, states, connectors, audiences, now)),
-        tuple(one for group in audiences.values() for one in _held(group)),
+        tuple(one for state in states for one in _held(audiences[state.name], state)),
     )
 
 
@@ -86,34 +89,35 @@ def _about_everything(
 ) -> Iterator[Concern]:
     if not states:
         yield Concern(False, "no_connector", "There is no connector yet.", "diy connectors apply FILE")
-    running = {connector.name for connector in connectors if connector.standing in ("running", "on hold")}
+    resumed = {connector.name for connector in connectors if connector.standing in ("running", "on hold")}
     resumable = (
         one
         for state in states
-        if state.name in running and state.not_before <= now and "paused" not in state.actions.values()
-        for one in _held(audiences[state.name])
+        if state.name in resumed and state.not_before <= now
+        for one in _held(audiences[state.name], state)
     )
     if no_worker := about.about_queue(depth) or about.about_overdue(resumable, now):
         yield no_worker
 
 
-def _held(audiences: Iterable[Audience]) -> list[Held]:
-    return [Held(audience, audience.hold) for audience in audiences if audience.hold]
+def _held(audiences: Iterable[Audience], state: ConnectorState) -> list[Held]:
+    return [Held(audience, audience.hold, state) for audience in audiences if audience.hold]
 
 
 def _connector(
     backend: Backend, state: ConnectorState, connector: Connector | None, audiences: Sequence[Audience], now: float
 ) -> ConnectorHealth:
     lacking = _missing(backend, connector) if connector else []
-    held = _held(audiences)
+    held = _held(audiences, state)
     totals = backend.reports.totals(state.name, since=now - HOUR_S)
     rejected = totals.get("rejected", 0)
     concerns = [
         *(about.about_state(state, lacking, now) if connector else [_about_unpublished(backend, state)]),
         *about.about_holds(held, state, connector),
-        *(about.about_old_holds(held, connector, now) if connector else []),
+        *about.about_paused(audiences, state),
+        *(about.about_old_holds(held, state, connector, now) if connector else []),
         *about.about_creations(audiences),
-        *about.about_rejections(state.name, rejected),
+        *about.about_rejections(state.name, rejected, _unreadable(backend, state.name, now) if totals.get("skipped") else 0),
     ]
     return ConnectorHealth(
         name=state.name,
@@ -127,6 +131,13 @@ def _connector(
         oldest_s=max((now - one.hold.oldest_at for one in held if one.hold.oldest_at), default=0.0),
         concerns=tuple(concerns),
     )
+
+
+def _unreadable(backend: Backend, connector: str, now: float) -> int:
+    """How many of the newest rejections are mutations of the last hour that could not be read: they count as skipped, as others
+    do that nobody needs to know of."""
+    newest = backend.reports.rejections(connector, limit=_LOOKED_AT, newest_first=True)
+    return sum(1 for _, rejection in newest if rejection.code == "unreadable" and rejection.at > now - HOUR_S)
 
 
 def _missing(backend: Backend, connector: Connector) -> list[str]:
@@ -150,7 +161,7 @@ def _standing(
         return "off"
     if lacking:
         return "incomplete"
-    if state.paused:
+    if state.paused or paused_actions(state, connector):
         return "paused"
     return "on hold" if state.not_before > now or _all_wait(audiences) else "running"
 

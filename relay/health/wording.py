@@ -1,6 +1,8 @@
-"""Numbers and lengths of time as sentences say them."""
+"""Numbers, moments and lengths of time as sentences say them."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
@@ -14,3 +16,15 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
     return f"{int(seconds)} s"
+
+
+def moment(at: float) -> str:
+    """Seconds since the epoch as `2026-03-01 11:00:05 UTC`."""
+    return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def relative(seconds: float) -> str:
+    """How far from now, negative is past: `in 30 s`, `5 min ago`, `now`."""
+    if abs(seconds) < 1:
+        return "now"
+    return f"in {duration(seconds)}" if seconds > 0 else f"{duration(-seconds)} ago"

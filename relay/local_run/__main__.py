@@ -104,8 +104,18 @@ class LocalRun:
         if self._configuration.traffic:
             self._simulate(prepared, children)
         if not self._stop.is_set() and children.ended() is None:
-            shown = AUDIENCES[0] if self._configuration.traffic else DmpAudience(AUDIENCES[0].id, "")
-            self._say(banner.text(self._configuration, prepared, shown))
+            self._say(banner.text(self._configuration, prepared, DmpAudience(AUDIENCES[0].id, self._name_at_pangolin())))
+
+    def _name_at_pangolin(self) -> str:
+        """How Pangolin shows the audience that the banner's command adds to; empty while it has none."""
+        try:
+            return self._pangolin().name(f"{CONNECTOR}/{AUDIENCES[0].id}")
+        except requests.RequestException:
+            return ""
+
+    def _pangolin(self) -> arrival.Pangolin:
+        url = self._configuration.local_url(self._configuration.pangolin_port)
+        return arrival.Pangolin(url, LOCAL_SECRETS["pangolin-token"])
 
     def _simulate(self, prepared: Prepared, children: Children) -> None:
         self._say(f"playing the DMP for {_TRAFFIC_S:.0f} seconds: users join and leave {len(AUDIENCES)} audiences ...")
@@ -138,8 +148,7 @@ class LocalRun:
         self._say(self._arrived(simulation))
 
     def _arrived(self, simulation: Simulation) -> str:
-        url = self._configuration.local_url(self._configuration.pangolin_port)
-        pangolin = arrival.Pangolin(url, LOCAL_SECRETS["pangolin-token"])
+        pangolin = self._pangolin()
         deadline = time.monotonic() + _ARRIVAL_PATIENCE_S
         try:
             seen = arrival.wait_for(

@@ -42,11 +42,19 @@ class Pangolin:
 
     def members(self, reference: str) -> set[str]:
         """Users of the audience with our reference; none if there is no such audience. Raises `requests.RequestException`."""
-        audiences = self._all("/api/audiences", "audiences")
-        found = next((audience for audience in audiences if audience["reference"] == reference), None)
+        found = self._audience(reference)
         if found is None:
             return set()
         return {user["id"] for user in self._all(f"/api/audiences/{found['id']}/users", "users")}
+
+    def name(self, reference: str) -> str:
+        """How it shows the audience with our reference; empty if there is none. Raises `requests.RequestException`."""
+        found = self._audience(reference)
+        return str(found["name"]) if found else ""
+
+    def _audience(self, reference: str) -> dict[str, Any] | None:
+        audiences = self._all("/api/audiences", "audiences")
+        return next((audience for audience in audiences if audience["reference"] == reference), None)
 
     def _all(self, path: str, list_name: str) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []

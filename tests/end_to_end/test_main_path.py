@@ -25,14 +25,17 @@ def test_eight_identical_creations_at_once_make_one_audience(running: Stack) -> 
     assert [one["name"] for one in listed if one["reference"] == "pangolin/eight.1"] == ["Eight"]
 
 
-def test_a_partner_that_refuses_an_audience_is_quoted_to_the_dmp(running: Stack) -> None:
-    running.pangolin("PUT", "/api/faults", status=400)
+def test_a_refused_audience_is_explained_to_the_dmp_in_our_own_words(running: Stack) -> None:
+    running.pangolin("PUT", "/api/faults", status=422)
     try:
         answer = running.post("CREATE_AUDIENCE", {"Name": "Refused", "Audience": "refused.1"})
     finally:
         running.pangolin("DELETE", "/api/faults")
     assert answer.status_code == 422
-    assert answer.json()["error"]
+    assert answer.json()["error"] == (
+        "The partner refused the audience: Pangolin does not make an audience like this one. Give it another name in the DMP, of "
+        "at most 1,000 characters, and share it again; if that does not help, ask whoever runs Pangolin (status 422)."
+    )
 
 
 def test_a_creation_that_takes_too_long_is_accepted_and_finished_before_its_additions(running: Stack) -> None:

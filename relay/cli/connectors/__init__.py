@@ -7,6 +7,7 @@ import click
 from relay.cli.lazy import LazyGroup
 
 VERBS = {
+    "adapters": "relay.cli.connectors.adapters:adapters",
     "validate": "relay.cli.connectors.documents:validate",
     "apply": "relay.cli.connectors.documents:apply",
     "publish": "relay.cli.connectors.documents:publish",
@@ -33,6 +34,7 @@ def connectors() -> None:
 
     \b
     From a document to a running connector:
+      diy connectors adapters pangolin
       diy connectors validate connector.yaml
       diy connectors apply connector.yaml
       diy secrets set pangolin-token

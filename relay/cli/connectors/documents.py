@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from relay.cli.known import whole_document
 from relay.cli.lazy import WRONG_USE
 from relay.cli.output import show_json
 from relay.cli.publishing import open_publishing
@@ -87,13 +88,13 @@ def apply(session: Session, file: Path, note: str, draft: bool) -> None:
 @click.argument("version", type=click.IntRange(1))
 @with_state()
 def publish(session: Session, name: str, version: int) -> None:
-    """Makes a version the one that runs. What was gathered is sent before.
+    """Makes a version the one that runs. What was gathered is sent right after, with the new version.
 
     \b
     Example:
       diy connectors publish pangolin 3
     """
-    _say_running(open_publishing(session).publish(name, version))
+    _say_running(open_publishing(session).publish(whole_document(name), version))
 
 
 @click.command()
@@ -107,7 +108,7 @@ def rollback(session: Session, name: str, version: int | None) -> None:
     Example:
       diy connectors rollback pangolin
     """
-    _say_running(open_publishing(session).rollback(name, version))
+    _say_running(open_publishing(session).rollback(whole_document(name), version))
 
 
 @click.command()
@@ -123,7 +124,7 @@ def delete(session: Session, name: str, yes: bool) -> None:
     Example:
       diy connectors delete pangolin
     """
-    number = len(session.backend.connectors.versions(name))
+    number = len(session.backend.connectors.versions(whole_document(name)))
     if not yes:
         click.confirm(f"Delete {name} with {count(number, 'version')} and the record of its audiences?", abort=True, err=True)
     open_publishing(session).delete(name)

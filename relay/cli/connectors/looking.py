@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import click
-import msgspec
 
-from relay.cli.output import iso, moment, show_fields, show_json, show_table
+from relay.cli.output import iso, moment, show_fields, show_json, show_table, whole
 from relay.cli.session import Session, with_state
 from relay.connectors.live import all_live, document_of
 from relay.domain.connector import DocumentVersion
@@ -80,7 +79,7 @@ def show(session: Session, name: str, number: int | None, only_yaml: bool) -> No
     version = _version(session, name, number)
     live = _live_number(session, version.document)
     if session.as_json:
-        show_json({**_as_json(version, live), "text": version.text, "connectors": msgspec.to_builtins(version.connectors)})
+        show_json({**_as_json(version, live), "text": version.text, "connectors": whole(version.connectors)})
         return
     if not only_yaml:
         show_fields(
@@ -158,6 +157,8 @@ def diff(session: Session, name: str, a: int | None, b: int | None) -> None:
         show_json({"document": document, "from": before, "to": after, "diff": text})
     elif text:
         click.echo(text, nl=False)
+    elif a is None and len(numbers) == 1:
+        session.note(f"There is only version {after} of {document}.")
     else:
         session.note(f"Versions {before} and {after} of {document} say the same.")
 

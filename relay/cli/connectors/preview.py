@@ -23,8 +23,10 @@ from relay.domain.outcome import hash_user
 
 _DIRECTIONS: tuple[Direction, ...] = ("joined", "left")
 
-SAMPLE_AUDIENCE = "a5940e473cea659.356693871497425011"
-"""Looks like one of the DMP's."""
+SAMPLE_AUDIENCE = "a000000000sample.100000000000000001"
+"""Has the form of the DMP's, and is none."""
+
+_MASK = "***"
 
 _SAMPLE_EMAIL = "sample@example.com"
 _SAMPLE_PHONE = "+15555550100"
@@ -84,7 +86,7 @@ def preview(session: Session, name: str, mutation: str, number: int | None) -> N
     if session.as_json:
         show_json(
             {
-                "requests": [{"action": call.action, **_as_json(call.request)} for call in calls],
+                "requests": [{"action": call.action, **_as_json(call.request, adapter)} for call in calls],
                 "not_sent": [
                     {"index": one.index, "action": one.action, "outcome": one.outcome, "code": one.code, "hint": one.hint}
                     for one in settled
@@ -94,11 +96,11 @@ def preview(session: Session, name: str, mutation: str, number: int | None) -> N
         return
     for call in calls:
         click.echo(f"# {call.action}")
-        click.echo(_as_text(call.request) + "\n")
+        click.echo(_as_text(call.request, adapter) + "\n")
     for result in settled:
         action = f" ({result.action})" if result.action else ""
         hint = f": {result.hint}" if result.hint else ""
-        click.echo(printable(f"# change {result.index}{action} is not sent: {result.outcome}{hint}"))
+        click.echo(printable(f"# change {result.index + 1}{action} is not sent: {result.outcome}{hint}"))
     if not calls:
         session.note("No request would be sent.")
 
@@ -171,13 +173,21 @@ def _by_audience(messages: Sequence[Message]) -> list[list[Message]]:
     return list(groups.values())
 
 
-def _as_json(request: HttpRequest) -> dict[str, Any]:
-    shown = {"method": request.method, "url": request.url, "headers": request.headers, "body": request.body}
+def _headers(request: HttpRequest, adapter: Adapter) -> dict[str, str]:
+    """As they are sent, those with credentials masked."""
+    from adapters.client import headers_of
+
+    return {**headers_of(request), **dict.fromkeys(adapter.description.credential_headers, _MASK)}
+
+
+def _as_json(request: HttpRequest, adapter: Adapter) -> dict[str, Any]:
+    shown = {"method": request.method, "url": request.url, "headers": _headers(request, adapter), "body": request.body}
     return shown if request.raw is None else {**shown, "raw_base64": base64.b64encode(request.raw).decode()}
 
 
-def _as_text(request: HttpRequest) -> str:
-    lines = [f"{request.method} {request.url}", *(f"{name}: {value}" for name, value in request.headers.items())]
+def _as_text(request: HttpRequest, adapter: Adapter) -> str:
+    headers = _headers(request, adapter)
+    lines = [f"{request.method} {request.url}", *(f"{name}: {value}" for name, value in headers.items())]
     if request.raw is not None:
         lines += ["", request.raw.decode("utf-8", "backslashreplace")]
     elif request.body is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from relay.cli.known import whole_document
 from relay.cli.output import show_json
 from relay.cli.publishing import open_publishing
 from relay.cli.session import Session, with_state
@@ -49,7 +50,7 @@ def default(session: Session, name: str | None) -> None:
       diy connectors default pangolin
     """
     if name is not None:
-        open_publishing(session).set_default(name)
+        open_publishing(session).set_default(whole_document(name))
     chosen = session.backend.connectors.default()
     if session.as_json:
         show_json({"default": chosen or None})

@@ -19,7 +19,7 @@ from relay.domain.clock import Clock
 from relay.domain.connector import Connector
 from relay.domain.message import VERSION, Direction, Message, Mutation
 from relay.domain.outcome import Outcome, Report
-from relay.health.advice import ADVICE, what_to_do
+from relay.health.advice import ADVICE, meaning, what_to_do
 
 TEST_AUDIENCE = "diy-relay-test"
 TEST_USER = "diy-relay-test-user"
@@ -159,9 +159,13 @@ class _Trial:
 
     def _waiting(self, direction: Direction, hold: Hold) -> Step:
         audience = self._backend.audiences.get(self._connector.name, self._audience)
-        do = what_to_do(audience, hold, self._connector) if audience else ""
+        why, do = ADVICE[hold.reason].meaning, ""
+        if audience is not None:
+            state = self._backend.connectors.state(self._connector.name)
+            why = meaning(audience, hold, self._connector, state)
+            do = what_to_do(audience, hold, self._connector, state)
         detail = f" ({hold.detail})" if hold.detail else ""
-        return Step(direction, "waiting", hint=f"{ADVICE[hold.reason].meaning}{detail}{f' -> {do}' if do else ''}")
+        return Step(direction, "waiting", hint=f"{why}{detail}{f' -> {do}' if do else ''}")
 
 
 def _steps(direction: Direction, report: Report, request_id: str) -> list[Step]:

@@ -79,3 +79,10 @@ def test_hints_do_not_repeat_what_the_partner_wrote() -> None:
         with pytest.raises(PartnerError) as caught:
             AnswerTable().read(given_answer(status, {"X-User": "somebody"}, body="<p>somebody"), clock=TurnedClock(NOW))
         assert "somebody" not in caught.value.hint
+
+
+def test_a_hint_is_one_sentence_with_the_status_in_it() -> None:
+    for status in (301, 400, 401, 404, 418, 422, 429, 500, 503):
+        with pytest.raises(PartnerError) as caught:
+            AnswerTable().read(given_answer(status), clock=TurnedClock(NOW))
+        assert caught.value.hint.endswith(f" (status {status}).")

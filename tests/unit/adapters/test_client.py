@@ -385,3 +385,16 @@ def test_5_5_and_10_seconds_measured_against_a_server_that_hangs() -> None:
         times = list(threads.map(lambda asked: waited(lambda: usual.send(asked, auth={})), calls))
     assert [round(one, 3) >= least for one, least in zip(times, (5, 5, 10), strict=True)] == [True, True, True]
     assert [one < least + 4 for one, least in zip(times, (5, 5, 10), strict=True)] == [True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("http://127.0.0.1:9", "127.0.0.1:9"),
+        ("http://[::1]:9", "[::1]:9"),
+        ("http://no-such-host.invalid", "no-such-host.invalid:80"),
+        ("https://no-such-host.invalid", "no-such-host.invalid:443"),
+    ],
+)
+def test_a_partner_that_cannot_be_reached_is_named_with_its_port(url: str, named: str) -> None:
+    assert failure(AMPLE, request(url)).hint.startswith(f"The partner ({named}) cannot be reached: ")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from adapters.contract import Delivered, Option, Rejected, Row, RowResult, Target
+from adapters.contract import Adapter, Delivered, Option, Rejected, Row, RowResult, Target
 from adapters.pangolin import MAX_USERS
-from relay.domain.errors import TryAgain
+from relay.domain.errors import BatchRefused, Misconfigured, TryAgain
 from tests.contract.adapters.harness import Recording, open_for, pangolin
 from tests.contract.adapters.scripted import ScriptedServer, Visit, answer
 from tests.contract.adapters.test_adapters import AMPLE
@@ -100,3 +102,41 @@ def test_existing_audiences_are_offered_page_by_page(tmp_path: Path, monkeypatch
         adapter = open_for(harness, Recording(AMPLE))
         made = [adapter.create_audience(f"Audience {number}", f"tested/{number}") for number in range(5)]
         assert adapter.options("audience", {}) == [Option(one, f"Audience {number}") for number, one in enumerate(made)]
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_refused_creation_says_what_to_do_about_the_audience(status: int) -> None:
+    with answering(status) as adapter, pytest.raises(BatchRefused) as caught:
+        adapter.create_audience("Spring", "tested/a.1")
+    assert caught.value.code == "audience_refused"
+    assert caught.value.hint.startswith("Pangolin does not make an audience like this one. Give it another name in the DMP")
+    assert caught.value.hint.endswith(f"(status {status}).")
+
+
+@pytest.mark.parametrize(("status", "code", "what_to_do"), [
+    (400, "call_refused", "Correct the user's ID"),
+    (422, "call_refused", "Correct the user's ID"),
+    (413, "too_large", "Lower `limits.batch`"),
+])  # fmt: skip
+def test_a_refused_call_says_what_to_do_about_its_users(status: int, code: str, what_to_do: str) -> None:
+    with answering(status) as adapter, pytest.raises(BatchRefused) as caught:
+        adapter.send("add", TARGET, [Row({"id": "a"}, "e", 0)])
+    assert caught.value.code == code
+    assert what_to_do in caught.value.hint
+
+
+def test_a_question_that_pangolin_does_not_understand_is_a_matter_of_the_set_up() -> None:
+    with answering(400) as adapter, pytest.raises(Misconfigured):
+        adapter.check_credentials()
+
+
+@contextmanager
+def answering(status: int) -> Iterator[Adapter]:
+    """The adapter in front of a Pangolin that answers everything with this status."""
+
+    def script(visit: Visit) -> None:
+        visit.read()
+        visit.write(answer(b'{"error": "somebody"}', status=f"{status} Refused"))
+
+    with ScriptedServer(script) as server:
+        yield open_for(Answering(server.url), Recording(AMPLE))  # type: ignore[arg-type]

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.unit.cli.conftest import Diy
 
 ROOT = Path(__file__).parents[3]
@@ -158,6 +160,58 @@ def test_switching_an_action_off_without_saying_how_changes_nothing(diy: Diy) ->
     diy.apply()
     assert diy("actions", "disable", "pangolin", "Add", input="").exit_code == 1
     assert diy.json("connectors", "list")[0]["actions_off"] == {}
+
+
+def test_an_action_is_not_both_paused_and_skipped(diy: Diy) -> None:
+    diy.apply()
+    result = diy("actions", "disable", "pangolin", "Add", "--skip", "--pause")
+    assert result.exit_code == 2
+    assert "not both" in result.stderr
+    assert diy.json("connectors", "list")[0]["actions_off"] == {}
+
+
+def test_scripts_are_shown_every_setting_as_it_runs_defaults_too(diy: Diy) -> None:
+    diy.apply()
+    (connector,) = diy.json("connectors", "show", "pangolin")["connectors"]
+    assert connector["timeouts"] == {"connect_s": 5.0, "answer_s": 5.0, "batch_answer_s": 10.0}
+    assert connector["limits"]["rate"] == {"calls": None, "items": None, "per_s": 1.0, "concurrency": 8}
+    assert (connector["inbound"]["unknown_audience"], connector["retention"]["holds_s"]) == ("create", 2_592_000.0)
+    assert [action["enabled"] for action in connector["actions"]] == [True] * 3
+
+
+def test_diff_of_the_only_version_says_that_there_is_no_other(diy: Diy) -> None:
+    diy.apply()
+    result = diy("connectors", "diff", "pangolin")
+    assert result.exit_code == 0
+    assert "There is only version 1 of pangolin." in result.stderr
+
+
+@pytest.mark.parametrize("verb", [["default"], ["delete", "--yes"], ["publish", "1"], ["rollback"]], ids=lambda verb: verb[0])
+def test_an_environment_goes_with_its_document(diy: Diy, verb: list[str]) -> None:
+    diy.apply(more="environments: {sandbox: {settings: {base_url: 'http://127.0.0.1:1'}}}\n")
+    version = [verb.pop()] if verb[0] == "publish" else []
+    result = diy("connectors", *verb, "pangolin@sandbox", *version)
+    assert result.exit_code == 2
+    assert "an environment, which goes with its document: name pangolin instead" in result.stderr
+    assert len(diy.json("connectors", "list")) == 2
+
+
+def test_the_adapters_are_described_without_a_state(diy: Diy) -> None:
+    assert "pangolin" in diy.fine("connectors", "adapters")
+    shown = diy.fine("connectors", "adapters", "pangolin")
+    for expected in ("docs/connectors.md#pangolin", "base_url", "Where Pangolin listens", "token", "operation remove", "on left"):
+        assert expected in shown
+    (described,) = diy.json("connectors", "adapters")
+    assert described == diy.json("connectors", "adapters", "pangolin")
+    assert described["operations"][1]["fields"][0]["required"] is True
+    assert (described["partner_page"], described["unsupported"]) == ("", {})
+    assert not diy.state.exists()
+
+
+def test_an_adapter_that_is_not_there_is_answered_with_those_that_are(diy: Diy) -> None:
+    result = diy("connectors", "adapters", "pangolim")
+    assert result.exit_code == 1
+    assert "there is pangolin. Did you mean 'pangolin'?" in result.stderr
 
 
 def test_unknown_names_fail_with_a_sentence(diy: Diy) -> None:

@@ -83,6 +83,31 @@ def test_what_an_operator_does_is_written_down(diy: Diy) -> None:
     ]
 
 
+def test_who_did_what_is_shown_oldest_first(diy: Diy) -> None:
+    diy.apply()
+    diy.fine("holds", "pause", "pangolin")
+    diy.fine("holds", "resume", "pangolin")
+    entries = diy.json("audit", "--limit", "2")
+    assert [(one["by"], one["what"], one["subject"]) for one in entries] == [
+        ("the-operator", "pause", "pangolin"),
+        ("the-operator", "resume", "pangolin"),
+    ]
+    assert "pause" in diy.fine("audit")
+
+
+def test_a_paused_audience_is_not_said_to_be_tried_again(connected: Diy) -> None:
+    with connected.backend() as backend:
+        backend.audiences.link("pangolin", "a.1", partner_id="pg_nothing")
+    connected.receive("a.1", "user-1")
+    connected.work()
+    assert connected.json("holds", "list")[0]["due_at"] is not None
+    for paused in (["pangolin"], ["pangolin", "a.1"]):
+        connected.fine("holds", "pause", *paused)
+        assert connected.json("holds", "list")[0]["due_at"] is None
+        assert "(in " not in connected.fine("holds", "list")
+        connected.fine("holds", "resume", "pangolin")
+
+
 def test_an_audience_is_created_at_the_partner_once(connected: Diy, pangolin: InThread) -> None:
     diy = connected
     first = diy.json("audiences", "create", "pangolin", "a.1", "--name", "Buyers")

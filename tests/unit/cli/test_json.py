@@ -21,6 +21,10 @@ READING = {
     "connectors versions pangolin": {"document", "version", "runs", "applied_at", "by", "note", "published_at"},
     "connectors diff pangolin": {"document", "from", "to", "diff"},
     "connectors default": {"default"},
+    "connectors adapters pangolin": {
+        "name", "title", "summary", "settings", "secrets", "operations", "required_triggers", "limits", "our_page",
+        "partner_page", "credential_headers", "unsupported",
+    },
     "connectors activation pangolin": {"place", "fields"},
     "connectors preview pangolin": {"requests", "not_sent"},
     "secrets list": {"name", "set", "changed_at", "has_previous", "used_by"},
@@ -33,6 +37,7 @@ READING = {
         "probes", "batches", "mutations", "bytes",
     },
     "queue": {"messages", "leased", "oldest_s"},
+    "audit": {"at", "by", "what", "subject", "detail"},
     "status": {"someone_must_act", "queue", "concerns", "connectors"},
     "rejections list": set(),
 }  # fmt: skip
@@ -58,7 +63,7 @@ def test_a_reading_verb_gives_one_json_document_and_nothing_else(diy: Diy, comma
     document = json.loads(result.stdout)
     first = document[0] if isinstance(document, list) and document else document
     assert set(first) == READING[command]
-    free = {"Add", "Content-Type", "connectors"} | {"actions_off", "settings", "headers"}
+    free = {"Add", "Accept", "Authorization", "Content-Type", "connectors"} | {"actions_off", "settings", "headers"}
     assert all(SNAKE.fullmatch(key) for key in keys(document) if key not in free and "-" not in key)
 
 

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from relay.cli.output import iso, moment, relative, show_fields, show_table
+from relay.cli.output import iso, moment, show_fields, show_table, whole
+from relay.domain.connector import Action, Constant
 
 NOON = 1_700_000_000.0
 
 
-def test_a_moment_is_local_with_its_age() -> None:
-    shown = moment(NOON, NOON + 180)
-    assert shown.endswith("(3 min ago)")
-    assert shown[:10] in ("2023-11-14", "2023-11-15")
-    assert (relative(90), relative(-0.2)) == ("in 1 min", "now")
+def test_a_moment_is_in_utc_with_its_age() -> None:
+    assert moment(NOON, NOON + 180) == "2023-11-14 22:13:20 UTC (3 min ago)"
+
+
+def test_records_for_scripts_have_every_field_whether_or_not_it_was_set() -> None:
+    assert whole([Action("Add", "joined", "add", {"kind": Constant("b")})]) == [
+        {
+            "name": "Add", "trigger": "joined", "operation": "add", "mapping": {"kind": {"constant": "b"}}, "audiences": None,
+            "consent": [], "enabled": True, "limits": None,
+        }
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("at", [None, 0, 0.0])

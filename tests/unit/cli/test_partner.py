@@ -10,8 +10,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from relay.cli.connectors.preview import SAMPLE_AUDIENCE
 from relay.domain.clock import SystemClock
 from relay.pangolin.server import InThread
+from relay.simulator.population import audiences
 from tests.unit.cli.conftest import NOBODY_LISTENS, TOKEN, Diy
 from worker.process import WorkerProcess
 
@@ -88,6 +90,20 @@ def test_a_preview_shows_the_exact_requests_without_secrets_or_calls(diy: Diy, p
     assert calls(pangolin) == []
 
 
+def test_a_preview_shows_the_headers_and_masks_the_credentials(diy: Diy) -> None:
+    diy.apply()
+    shown = diy.fine("connectors", "preview", "pangolin")
+    assert shown.count("Authorization: ***\n") == 3
+    assert shown.count("Content-Type: application/json\n") == 3
+    assert TOKEN not in shown
+    headers = diy.json("connectors", "preview", "pangolin")["requests"][0]["headers"]
+    assert headers["Authorization"] == "***"
+
+
+def test_the_audience_of_a_preview_is_none_of_the_simulated_dmp(diy: Diy) -> None:
+    assert SAMPLE_AUDIENCE not in [audience.id for audience in audiences(100)]
+
+
 def test_a_preview_of_a_request_reads_it_as_the_receiver_does(diy: Diy) -> None:
     diy.apply()
     file = diy.directory / "request.json"
@@ -107,7 +123,7 @@ def test_a_preview_says_what_would_not_be_sent_and_why(diy: Diy) -> None:
     shown = diy.json("connectors", "preview", "pangolin", "--mutation", str(file))
     assert shown["requests"] == []
     assert [(one["outcome"], one["code"]) for one in shown["not_sent"]] == [("rejected", "missing_field")]
-    assert "change 0 (Add) is not sent: rejected" in diy.fine("connectors", "preview", "pangolin", "--mutation", str(file))
+    assert "change 1 (Add) is not sent: rejected" in diy.fine("connectors", "preview", "pangolin", "--mutation", str(file))
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "", '{"Type": "VALIDATE"}', '{"Type": "ADD_TO_AUDIENCE"}', '{"Type": "DANCE"}'])

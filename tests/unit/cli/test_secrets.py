@@ -113,3 +113,30 @@ def test_the_list_shows_what_is_set_and_what_is_only_named(diy: Diy) -> None:
         "pangolin-token": (True, ["pangolin"]),
     }
     assert "a-value-to-keep" not in diy("secrets", "list").output
+
+
+def test_setting_a_secret_that_no_connector_names_says_so(diy: Diy) -> None:
+    diy.apply()
+    typo = diy("secrets", "set", "pangolin-tokn", input="value")
+    assert typo.exit_code == 0
+    assert "No connector that runs names it. Did you mean 'pangolin-token'?" in typo.stderr
+    assert "No connector" not in diy("secrets", "set", "pangolin-token", input="value").stderr
+
+
+def test_a_secret_is_deleted_after_asking(diy: Diy) -> None:
+    diy.apply()
+    diy.fine("secrets", "set", "pangolin-tokn", input="value")
+    assert diy("secrets", "delete", "pangolin-tokn", input="n\n").exit_code == 1
+    assert current(diy, "pangolin-tokn") == ("value",)
+    diy.fine("secrets", "delete", "pangolin-tokn", "--yes")
+    assert current(diy, "pangolin-tokn") == ()
+    assert diy("secrets", "delete", "pangolin-tokn", "--yes").exit_code == 1
+
+
+@pytest.mark.parametrize("name", ["pangolin-hmac", "pangolin-basic", "pangolin-token"])
+def test_a_secret_that_a_connector_names_is_not_deleted(diy: Diy, name: str) -> None:
+    diy.apply()
+    result = diy("secrets", "delete", name, "--yes")
+    assert result.exit_code == 1
+    assert f"'{name}' is named by pangolin" in result.stderr
+    assert current(diy, name)

@@ -205,3 +205,36 @@ def test_a_draft_that_never_ran_is_mentioned(diy: Diy) -> None:
         ["diy connectors publish pangolin 1"],
     )
     assert [one["name"] for one in diy.json("connectors", "list")] == ["pangolin"]
+
+
+def test_a_paused_action_shows_in_how_the_connector_stands_and_in_the_advice(diy: Diy) -> None:
+    diy.apply()
+    diy.fine("actions", "disable", "pangolin", "Add", "--pause")
+    diy.receive("a.1", "user-1")
+    diy.work()
+    assert diy.json("status")["connectors"][0]["standing"] == "paused"
+    (hold,) = diy.json("holds", "list")
+    assert (hold["reason"], hold["what_to_do"]) == ("connector_off", "diy actions enable pangolin Add")
+    assert "an action of the connector is paused" in diy.fine("holds", "show", "pangolin", "a.1")
+    diy.fine(*hold["what_to_do"].split()[1:])
+    assert diy.json("status")["connectors"][0]["standing"] != "paused"
+
+
+def test_mutations_that_could_not_be_read_are_mentioned_and_not_as_rejected(connected: Diy) -> None:
+    unread = Mutation(index=0, unreadable="It names no user.")
+    message = Message(VERSION, "change", "pangolin", "a.1", "r1", SystemClock().now(), mutations=(unread,))
+    with connected.backend() as backend:
+        backend.queue.publish([message])
+    connected.work()
+    result = connected("status")
+    assert result.exit_code == 0
+    assert "1 mutation of the last hour could not be read, as the DMP sent them." in result.stdout
+    assert "rejected in the last hour" not in result.stdout
+
+
+def test_a_paused_audience_is_mentioned_before_anything_waits_in_it(connected: Diy) -> None:
+    connected.receive("a.1", "user-1")
+    connected.work()
+    connected.fine("holds", "pause", "pangolin", "a.1")
+    (concern,) = connected.json("status")["connectors"][0]["concerns"]
+    assert (concern["act"], concern["do"]) == (False, "diy holds resume pangolin a.1")

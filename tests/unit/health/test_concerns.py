@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from relay.domain.audience import HOLD_REASONS, Audience, Hold, HoldReason
-from relay.domain.connector import ConnectorState
-from relay.health.concerns import Concern, Held, about_holds, about_overdue
+from relay.domain.connector import Action, BatchLimits, Connector, ConnectorState, Inbound, Limits
+from relay.health.advice import due_at, needs_someone, what_to_do
+from relay.health.concerns import Concern, Held, about_holds, about_overdue, about_paused
 
 STATE = ConnectorState("shop", live=1)
 NOW = 1_800_000_000.0
@@ -71,3 +72,63 @@ def test_a_paused_audience_is_never_overdue() -> None:
 
     assert about_overdue([held("a.1", "partner_unavailable", paused=True, due_at=late)], NOW) is None
     assert about_overdue([held("a.1", "partner_unavailable", due_at=late)], NOW)
+
+
+def test_a_change_under_the_dmps_own_id_needs_someone_where_it_was_answered_with_another() -> None:
+    hold = Hold("audience_not_ready", NOW, NOW + 60, batches=1, items=1)
+    for partner_id in (None, "pg_7"):
+        audience = Audience(1, "shop", "a.1", status="ready", partner_id=partner_id, answers_to="pg_7", hold=hold)
+        [concern] = about_holds([Held(audience, hold)], STATE, None)
+        assert needs_someone(audience, hold)
+        assert (concern.act, concern.kind) == (True, "hold_audience_not_ready")
+        assert "the DMP still sends under its own ID; it was answered as pg_7" in concern.what
+        assert "diy holds discard shop a.1" in concern.do
+
+
+def test_a_paused_audience_is_not_forgotten_while_nothing_waits_in_it() -> None:
+    idle = [Audience(1, "shop", "a.1", paused=True), Audience(1, "shop", "a.2")]
+    waiting = held("a.3", "partner_unavailable", paused=True).audience
+
+    assert list(about_paused([*idle, waiting], STATE)) == [
+        Concern(False, "audience_paused", "The audience a.1 is paused; what comes in waits.", "diy holds resume shop a.1")
+    ]
+    assert list(about_paused(idle, ConnectorState("shop", live=1, paused=True))) == []
+
+
+def test_what_waits_for_a_paused_action_is_let_go_by_that_action() -> None:
+    one = held("a.1", "connector_off")
+    connector = Connector(
+        name="shop", document="shop", document_version=1, adapter="pangolin", inbound=Inbound(hmac_secret="s"),
+        actions=(Action("Add {x}", "joined", "add"),), limits=Limits(BatchLimits(1, 1)),
+    )  # fmt: skip
+
+    def advised(state: ConnectorState) -> str:
+        return what_to_do(one.audience, one.hold, connector, state)
+
+    assert advised(ConnectorState("shop", live=1, actions={"Add {x}": "paused"})) == "diy actions enable shop 'Add {x}'"
+    assert advised(ConnectorState("shop", live=1, actions={"Gone": "paused"})) == "see why it does not run: diy status"
+    assert advised(ConnectorState("shop", live=1, enabled=False)) == "diy connectors enable shop"
+
+
+def test_what_is_misconfigured_may_be_the_fault_of_the_users_that_wait() -> None:
+    [concern] = about_holds([held("a.1", "misconfigured")], STATE, None)
+
+    assert "if it is the users themselves that cannot be sent, drop what waits: diy holds discard shop a.1" in concern.do
+
+
+def test_a_paused_audience_is_not_tried_again_by_itself() -> None:
+    paused, other = held("a.1", "partner_unavailable", paused=True), held("a.1", "partner_unavailable")
+
+    assert (due_at(paused.audience, paused.hold), due_at(other.audience, other.hold)) == (None, NOW)
+
+
+@pytest.mark.parametrize(("state", "due"), [
+    (ConnectorState("shop", live=1), NOW),
+    (ConnectorState("shop", live=1, paused=True), None),
+    (ConnectorState("shop", live=1, enabled=False), None),
+])  # fmt: skip
+def test_nothing_of_a_connector_that_is_paused_or_off_is_tried_again_by_itself(state: ConnectorState, due: float | None) -> None:
+    one = held("a.1", "partner_unavailable")
+
+    assert due_at(one.audience, one.hold, state) == due
+    assert Held(one.audience, one.hold, state).due_at == due

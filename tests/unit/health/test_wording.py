@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.health.wording import count, duration
+from relay.health.wording import count, duration, moment, relative
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,11 @@ def test_a_length_of_time_is_in_its_largest_unit(seconds: float, text: str) -> N
 def test_a_number_agrees_with_its_noun() -> None:
     assert [count(1, "batch", "batches"), count(2, "batch", "batches")] == ["1 batch", "2 batches"]
     assert count(1_000, "hold") == "1,000 holds"
+
+
+def test_a_moment_is_in_utc_everywhere() -> None:
+    assert moment(1_772_362_805.9) == "2026-03-01 11:00:05 UTC"
+
+
+def test_what_is_about_now_is_now() -> None:
+    assert [relative(90), relative(0.9), relative(-0.9), relative(-90)] == ["in 1 min", "now", "now", "1 min ago"]

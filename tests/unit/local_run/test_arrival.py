@@ -28,3 +28,13 @@ def test_one_that_is_not_there_could_not_be_asked() -> None:
         Pangolin("http://127.0.0.1:9", "token").members("pangolin/a.1")
 
     assert not_asked(problem.value) == "Pangolin could not be asked for its members (ConnectionError)."
+
+
+def test_an_audience_is_called_what_pangolin_calls_it(tmp_path: Path) -> None:
+    with InThread(tmp_path / "pangolin.db", "token") as partner:
+        body = {"name": "As it was first called", "reference": "pangolin/a.1"}
+        requests.post(f"{partner.url}/api/audiences", json=body, headers={"Authorization": "Bearer token"}, timeout=10)
+        asked = Pangolin(partner.url, "token")
+
+        assert asked.name("pangolin/a.1") == "As it was first called"
+        assert asked.name("pangolin/a.2") == ""

@@ -34,8 +34,8 @@ def at_port(port: int) -> Configuration:
     return Configuration(receiver_port=1, console_port=2, pangolin_port=port)
 
 
-def base_url(backend: EmbeddedBackend, connector: str = "pangolin") -> object:
-    return live(backend.connectors, connector).settings["base_url"]
+def base_url(backend: EmbeddedBackend) -> object:
+    return live(backend.connectors, "pangolin").settings["base_url"]
 
 
 def version(backend: EmbeddedBackend) -> int:
@@ -58,7 +58,12 @@ def test_the_connector_delivers_to_where_pangolin_is(backend: EmbeddedBackend) -
     prepare(at_port(9999), backend)
 
     assert base_url(backend) == "http://127.0.0.1:9999"
-    assert base_url(backend, "pangolin@sandbox") == "http://127.0.0.1:8083"
+
+
+def test_the_connector_of_a_local_run_points_to_nothing_that_does_not_run(backend: EmbeddedBackend) -> None:
+    prepare(at_port(8082), backend)
+
+    assert [state.name for state in backend.connectors.states()] == ["pangolin"]
 
 
 def test_a_second_run_changes_nothing(backend: EmbeddedBackend) -> None:
