@@ -17,13 +17,19 @@ from worker.retries import ATTEMPTS_IN_TURN, LONGEST_WAIT_IN_TURN_S, back_off_s
 
 
 class Postponed(RelayError):
-    """The call was not made, or is not worth repeating now: what is left waits until `due_at` (seconds since the epoch)."""
+    """The call was not made, or is not worth repeating now: what is left waits until `due_at` (seconds since the epoch).
 
-    def __init__(self, detail: str, *, due_at: float, reason: HoldReason = "come_back_later") -> None:
+    crowded: others wait for the same moment, at which only a few can go.
+    """
+
+    def __init__(
+        self, detail: str, *, due_at: float, reason: HoldReason = "come_back_later", crowded: bool = False
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.due_at = due_at
         self.reason = reason
+        self.crowded = crowded
 
 
 class Caller:
@@ -69,7 +75,7 @@ class Caller:
                 return
             if wait > LONGEST_WAIT_IN_TURN_S:
                 detail = "The partner asked to come back later, or the connector's rate limit is used up."
-                raise Postponed(detail, due_at=self._clock.now() + wait)
+                raise Postponed(detail, due_at=self._clock.now() + wait, crowded=True)
             self._clock.sleep(wait)
 
     def _require_time(self) -> None:
@@ -98,7 +104,8 @@ class Caller:
         if error.applied_unknown:
             return None
         if error.after_s is not None:
-            return error.after_s if error.after_s <= LONGEST_WAIT_IN_TURN_S else None
+            asked = max(error.after_s, back_off_s(attempt, self._chance))
+            return asked if asked <= LONGEST_WAIT_IN_TURN_S else None
         return back_off_s(attempt, self._chance)
 
     def _remember(self, error: TryAgain) -> None:

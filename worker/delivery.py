@@ -31,7 +31,7 @@ class Delivery(msgspec.Struct, frozen=True):
     rest     for each batch what is not settled of it, None where nothing is
     hold     the hold that the rest must join; None if nothing is left
     problem  code of the trouble, empty if there was none
-    progress whether anything was settled
+    progress whether the partner took anything
     """
 
     results: tuple[tuple[Pending, Result], ...]
@@ -77,26 +77,33 @@ def deliver(
         if trouble and trouble.stops_all:
             outcomes: dict[int, RowResult] = {}
         else:
-            outcomes, met = _carry_out(planned, running, target, caller)
+            outcomes, met = _carry_out(planned, running, target, caller, chance, proven=bool(standing and standing.proven))
             trouble = trouble or met
             if met and met.stops_all:
                 trouble = met
         name = planned.action.action.name
         results += [(row.pending, _result(pendings[row.pending], name, outcomes.get(row.pending))) for row in planned.rows]
-    hold = after_error(trouble.error, standing, clock, chance) if trouble else None
+    progress = any(result.outcome == "delivered" for _, result in results)
+    hold = None
+    if trouble is not None:
+        probes = standing.probes if standing and not progress else 0
+        hold = replace(after_error(trouble.error, probes, clock, chance), proven=progress)
     return Delivery(
         results=tuple((pendings[number], result) for number, result in results),
         rest=_rest(messages, pendings, results),
         hold=hold,
         problem=trouble.code if trouble else "",
-        progress=any(result.outcome in ("delivered", "rejected") for _, result in results),
+        progress=progress,
     )
 
 
 def _carry_out(
-    planned: PlannedAction, running: Running, target: Target, caller: Caller
+    planned: PlannedAction, running: Running, target: Target, caller: Caller, chance: random.Random, *, proven: bool
 ) -> tuple[dict[int, RowResult], _Trouble | None]:
-    """number of the mutation → its result, for the rows that are resolved, and the trouble that left others unresolved."""
+    """number of the mutation → its result, for the rows that are resolved, and the trouble that left others unresolved.
+
+    `proven`: the partner has taken others of this audience since the trouble began, so refusals are the users' own.
+    """
     action, operation = planned.action.action, planned.action.operation
     limits = action.limits or running.connector.limits.batch
     outcomes: dict[int, RowResult] = {}
@@ -116,7 +123,7 @@ def _carry_out(
         for chunk in chunks(
             planned.rows, max_items=min(limits.max_items, operation.max_items), max_bytes=limits.max_bytes
         ):
-            if isolate(chunk, send, settle):
+            if isolate(chunk, send, settle, chance):
                 searching = Postponed(
                     "The partner refuses whole calls; the users it refuses are being found.",
                     due_at=caller.now(),
@@ -128,7 +135,7 @@ def _carry_out(
     if not_yet and trouble is None:
         waits = [one.after_s for one in not_yet if one.after_s is not None]
         trouble = _Trouble(TryAgain(not_yet[0].hint, after_s=max(waits, default=None)), stops_all=False)
-    if refused := _all_refused_alike(list(outcomes.values())):
+    if not proven and (refused := _all_refused_alike(list(outcomes.values()))):
         outcomes = {}
         hint = f"The partner refuses every user of the batch alike: {refused.hint}"
         alike = _Trouble(Misconfigured(hint, code=refused.code), stops_all=False)
@@ -138,7 +145,8 @@ def _carry_out(
 
 
 def _all_refused_alike(outcomes: Sequence[RowResult]) -> Rejected | None:
-    """Two or more rows, none taken, all refused with one code: then it is the connector that is wrong, not the users."""
+    """Two or more rows, none taken, all that are known refused with one code: then it is the connector that seems to be wrong and
+    not the users. Where the search for bad users was cut short, it goes on another way at the next turn."""
     refused = [one for one in outcomes if isinstance(one, Rejected)]
     if len(refused) < 2 or len(refused) != len(outcomes) or len({one.code for one in refused}) > 1:
         return None

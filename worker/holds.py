@@ -14,12 +14,14 @@ from relay.domain.errors import (
     CredentialsRefused,
     Misconfigured,
     PartnerError,
+    RelayError,
+    StoreUnavailable,
     TryAgain,
     Unsupported,
 )
 from worker.calls import Postponed
-from worker.catalog import Running
-from worker.retries import probe_s
+from worker.catalog import Catalog, Running
+from worker.retries import crashed_s, least_s, probe_s, spread_s
 
 # One table from what the partner answered to why the audience waits. BatchRefused is here for a creation: rows that are refused
 # are rejections, not holds.
@@ -33,19 +35,30 @@ _REASONS: tuple[tuple[type[PartnerError], HoldReason], ...] = (
     (TryAgain, "partner_unavailable"),
 )
 
-_ONLY_WHEN_GONE: frozenset[HoldReason] = frozenset({"connector_off", "paused"})
-"""Reasons that lie in the connector's or the audience's state: no time makes them pass."""
+def running_or_why(catalog: Catalog, state: ConnectorState) -> tuple[Running | None, str]:
+    """The connector as it runs, or None and why it cannot (none published, a secret that cannot be read, …): trouble of this
+    connector alone."""
+    try:
+        return catalog.get(state), ""
+    except StoreUnavailable:
+        raise
+    except RelayError as error:
+        return None, str(error)
 
 
-def must_hold(state: ConnectorState, running: Running | None, audience: Audience, now: float) -> HoldRequest | None:
+def must_hold(
+    state: ConnectorState, running: Running | None, audience: Audience, now: float, *, why: str = ""
+) -> HoldRequest | None:
     """The hold that the state of things asks for, whatever the partner would say; None if deliveries may go on.
 
-    `running` is None where no version is published.
+    `running` is None where the connector cannot run, for the reason `why`.
     """
     if audience.paused or state.paused:
         return HoldRequest("paused", None, "Paused by an operator.")
-    if running is None or not state.enabled:
-        return HoldRequest("connector_off", None, "The connector is switched off." if running else "No version is published.")
+    if not state.enabled and state.live:
+        return HoldRequest("connector_off", None, "The connector is switched off.")
+    if running is None:
+        return HoldRequest("connector_off", None, why or "No version is published.")
     if running.missing:
         return HoldRequest("connector_off", None, "The connector is incomplete: " + " ".join(running.missing))
     if waiting := [name for name, switch in state.actions.items() if switch == "paused" and _has_action(running, name)]:
@@ -59,29 +72,36 @@ def _has_action(running: Running, name: str) -> bool:
     return any(one.action.name == name for one in running.actions)
 
 
-def may_resume(hold: Hold) -> bool:
-    """Whether a resume turn may try the partner. A batch that killed its worker waits for a person, who makes the hold due."""
-    return hold.reason != "crashed" or hold.due_at is not None
+def is_due(hold: Hold, now: float) -> bool:
+    """Whether a resume turn may try the partner now. A resume may come early, when one was published twice, or late.
+
+    What gathers may always be sent, since it is asked for when enough is together. Without a due time, the reason lies in the
+    state of things.
+    """
+    return hold.due_at is None or hold.due_at <= now or hold.reason == "gathering"
 
 
-def reason_may_be_gone(audience: Audience, blocking: HoldRequest | None) -> bool:
-    """Whether a due hold is worth a resume, given what the state of things asks for now."""
-    if audience.hold is None or not may_resume(audience.hold):
-        return False
-    return blocking is None
+def crashed(hold: Hold | None, clock: Clock) -> HoldRequest:
+    """The hold of a message that ended its worker several times."""
+    probes = hold.probes if hold and hold.reason == "crashed" else 0
+    due_at = clock.now() + crashed_s(probes)
+    return HoldRequest("crashed", due_at, "A batch ended its worker several times; look at the worker's log.", probe=True)
 
 
-def after_error(error: PartnerError | Postponed, hold: Hold | None, clock: Clock, chance: random.Random) -> HoldRequest:
-    """The hold for what is left after this error. `hold`: the standing one, whose vain probes lengthen the wait."""
+def after_error(error: PartnerError | Postponed, probes: int, clock: Clock, chance: random.Random) -> HoldRequest:
+    """The hold for what is left after this error. `probes`: the vain tries so far, which lengthen the wait."""
     now = clock.now()
     if isinstance(error, Postponed):
-        return HoldRequest(error.reason, error.due_at, error.detail)
+        if not error.crowded:
+            return HoldRequest(error.reason, error.due_at, error.detail)
+        due_at = error.due_at + spread_s(error.due_at - now, probes, chance)
+        return HoldRequest(error.reason, due_at, error.detail, probe=True)
     if isinstance(error, TryAgain) and error.after_s is not None:
-        return HoldRequest("come_back_later", now + error.after_s, error.hint, probe=True)
+        return HoldRequest("come_back_later", now + max(error.after_s, least_s(probes)), error.hint, probe=True)
     reason: HoldReason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), "partner_unavailable")
-    wait_s = probe_s(hold.probes if hold else 0, chance)
+    wait_s = probe_s(probes, chance)
     if isinstance(error, AudienceNotReady) and error.after_s is not None:
-        wait_s = min(wait_s, error.after_s)
+        wait_s = min(wait_s, max(error.after_s, least_s(probes)))
     return HoldRequest(reason, now + wait_s, error.hint, probe=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -16,30 +17,35 @@ T = TypeVar("T")
 
 
 def isolate(
-    rows: Sequence[T], send: Callable[[Sequence[T]], Sequence[RowResult]], settle: Callable[[T, RowResult], None]
+    rows: Sequence[T],
+    send: Callable[[Sequence[T]], Sequence[RowResult]],
+    settle: Callable[[T, RowResult], None],
+    chance: random.Random,
 ) -> list[T]:
-    """Sends the rows; those of a refused call in halves, depth first, in order. `settle` is told each row's result as soon as it
-    is known. Returns the rows that are still unresolved when the calls are used up.
+    """Sends the rows; those of a refused call in halves. `settle` is told each row's result as soon as it is known. Returns the
+    rows that are still unresolved when the calls are used up, in order.
 
-    One bad row of 100 costs at most 15 calls. Errors of `send` other than `BatchRefused` pass through; what `settle` was told
-    stands.
+    Which half goes first is left to chance: many bad rows in one place would else use up the same calls at every turn, and the
+    good rows behind them would never be tried. One bad row of 100 costs at most 15 calls. Errors of `send` other than
+    `BatchRefused` pass through; what `settle` was told stands.
     """
-    stack: list[Sequence[T]] = [rows]
+    stack: list[range] = [range(len(rows))]
     calls = 0
     most = max(MOST_CALLS, 2 * len(rows).bit_length())
     while stack and calls < most:
         part = stack.pop()
         calls += 1
         try:
-            results = send(part)
+            results = send(rows[part.start : part.stop])
         except BatchRefused as refused:
             if len(part) == 1:
-                settle(part[0], Rejected(refused.code, refused.hint))
+                settle(rows[part.start], Rejected(refused.code, refused.hint))
                 continue
-            middle = len(part) // 2
-            stack.append(part[middle:])
-            stack.append(part[:middle])
+            middle = part.start + len(part) // 2
+            halves = [range(part.start, middle), range(middle, part.stop)]
+            chance.shuffle(halves)
+            stack += halves
             continue
-        for row, result in zip(part, results, strict=True):
-            settle(row, result)
-    return [row for part in reversed(stack) for row in part]
+        for number, result in zip(part, results, strict=True):
+            settle(rows[number], result)
+    return [rows[number] for part in sorted(stack, key=lambda left: left.start) for number in part]

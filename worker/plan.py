@@ -149,8 +149,13 @@ def _lacking(operation: Operation, values: dict[str, Any]) -> str:
     return ""
 
 
-def _comparable(value: Any) -> Any:
-    return value if value is None or isinstance(value, str) else msgspec.json.encode(value, order="deterministic")
+def _comparable(value: Any) -> str | bytes | None:
+    """The value as partners compare it: a number and its digits as text are the same row."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int | float):
+        return str(value)
+    return msgspec.json.encode(value, order="deterministic")
 
 
 def _row(number: int, pending: Pending, action: str, values: dict[str, Any]) -> PlannedRow:

@@ -29,3 +29,20 @@ def probe_s(probes: int, chance: random.Random) -> float:
     """
     wait = min(PROBE_LONGEST_S, PROBE_FIRST_S * float(2 ** min(probes, 10)))
     return wait * (1 - chance.uniform(0, 0.1))
+
+
+def least_s(probes: int) -> float:
+    """The least wait after so many vain probes, whatever sooner moment the partner named: 1 s, doubling to 5 minutes."""
+    return min(PROBE_LONGEST_S, float(2 ** min(probes, 10)))
+
+
+def spread_s(wait_s: float, probes: int, chance: random.Random) -> float:
+    """Seconds to add to the wait of one that found the rate used up so often, at most 30: of many that wait for the same moment
+    only a few can go, and the others should not all come back at the next one."""
+    return chance.uniform(0, min(30.0, wait_s * (2 ** min(probes, 10) - 1)))
+
+
+def crashed_s(probes: int) -> float:
+    """Seconds until a batch that ended its worker is tried again: 5 minutes, doubling to an hour. Most often it was not the batch
+    that was to blame, and then nobody needs to act."""
+    return min(3_600.0, 300.0 * float(2 ** min(probes, 10)))

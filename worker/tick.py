@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
+
 from relay.backends.interfaces import Backend
+from relay.domain.audience import Audience
 from relay.domain.clock import Clock
-from relay.domain.errors import NotFound
-from worker.catalog import Catalog, Running
-from worker.holds import must_hold, reason_may_be_gone
-from worker.turn import publish_resume
+from relay.domain.message import VERSION, Message
+from worker.catalog import Catalog
+from worker.holds import must_hold, running_or_why
 
 
 def tick(backend: Backend, catalog: Catalog, clock: Clock) -> int:
@@ -17,17 +19,31 @@ def tick(backend: Backend, catalog: Catalog, clock: Clock) -> int:
     if not due:
         return 0
     states = {state.name: state for state in backend.connectors.states()}
+    known = {name: running_or_why(catalog, states[name]) for name in {audience.connector for audience in due} & states.keys()}
     resumed = 0
     for audience in due:
-        state = states.get(audience.connector)
-        if state is None:
+        if audience.hold is None or audience.connector not in known:
             continue
-        running: Running | None
-        try:
-            running = catalog.get(state)
-        except NotFound:
-            running = None
-        if reason_may_be_gone(audience, must_hold(state, running, audience, now)):
+        running, why = known[audience.connector]
+        if must_hold(states[audience.connector], running, audience, now, why=why) is None:
             publish_resume(backend, audience, now)
             resumed += 1
     return resumed
+
+
+def publish_resume(backend: Backend, audience: Audience, now: float) -> None:
+    """Asks for a turn of this audience's hold, on its own key.
+
+    Noted first: a resume that is quick would else be followed by the note that one is on its way. If this process ends in
+    between, it is asked for again a minute later.
+    """
+    backend.audiences.mark_asked(audience.connector, audience.id)
+    message = Message(
+        version=VERSION,
+        kind="resume",
+        connector=audience.connector,
+        audience=audience.id,
+        request_id=uuid.uuid4().hex,
+        received_at=now,
+    )
+    backend.queue.publish([message])

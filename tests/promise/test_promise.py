@@ -4,6 +4,7 @@ retried, repeated, split, held, crashed or frozen; and no accepted mutation is l
 from __future__ import annotations
 
 import itertools
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.registry import describe
-from relay.connectors.publishing import Publishing
+from relay.domain.errors import StoreUnavailable
 from relay.pangolin.server import InThread
 from tests.promise.world import Abort, World
+from worker.tick import tick
 
 USERS = ["U1", "u1", "u2", "u3"]  # U1 and u1 are one row at the partner
 AUDIENCES = ["a.1", "a.2"]
@@ -51,6 +52,13 @@ steps = st.one_of(
     st.tuples(st.just("tick"), st.sampled_from([0.5, 31.0, 100.0, 301.0])),
     st.tuples(st.just("faults"), st.sampled_from(FAULTS)),
     st.tuples(st.just("switch"), st.booleans()),
+    st.tuples(st.just("storm"), st.integers(0, 1_000_000)),
+    st.tuples(st.just("storm"), st.integers(0, 1_000_000)),
+    st.tuples(st.just("pause"), st.booleans()),
+    st.tuples(st.just("pause audience"), st.booleans()),
+    st.tuples(st.just("action"), st.sampled_from(["paused", None])),
+    st.tuples(st.just("version"), st.sampled_from(["0s", "60s"])),
+    st.tuples(st.just("resume"), st.none()),
 )
 
 numbers = itertools.count()
@@ -59,6 +67,27 @@ numbers = itertools.count()
 def abort_at(moment: int) -> Callable[[int, str], None]:
     def on(count: int, _name: str) -> None:
         if count == moment:
+            raise Abort
+
+    return on
+
+
+def storm(world: World, chance: random.Random) -> Callable[[int, str], None]:
+    """Between the effects of a turn time passes, holds are looked at, requests come in, the connector is switched, the store
+    fails and the process ends."""
+
+    def on(_count: int, name: str) -> None:
+        what = chance.random()
+        if what < 0.10:
+            world.clock.advance(chance.choice([0, 0.5, 2]))
+            tick(world.backend, world.worker.catalog, world.clock)
+        elif what < 0.13:
+            world.accept([(chance.choice(AUDIENCES), chance.choice(USERS), chance.choice(["joined", "left"]))])
+        elif what < 0.15:
+            world.publishing().set_enabled("pangolin", chance.random() < 0.6)
+        elif what < 0.17 and name.startswith("before") and "send" not in name and "create_audience" not in name:
+            raise StoreUnavailable("The store cannot be reached.")
+        elif what < 0.19:
             raise Abort
 
     return on
@@ -91,7 +120,21 @@ def play(world: World, script: list[tuple[str, Any]]) -> None:
             case "faults":
                 world.faults(**value)
             case "switch":
-                Publishing(world.backend, describe, "test").set_enabled("pangolin", value)
+                world.publishing().set_enabled("pangolin", value)
+            case "storm":
+                for _ in range(4):
+                    world.work(storm(world, random.Random(value)))
+            case "pause":
+                world.backend.connectors.set_paused("pangolin", value)
+            case "pause audience":
+                for audience in world.backend.audiences.all()[:1]:
+                    world.backend.audiences.set_paused("pangolin", audience.id, value)
+            case "action":
+                world.publishing().set_action("pangolin", "Remove", value)
+            case "version":
+                world.publishing().apply(world.gathering(value))
+            case "resume":
+                world.backend.audiences.make_due("pangolin")
     for wake in wakes:
         wake()
 
@@ -108,11 +151,12 @@ def test_the_last_mutation_wins_whatever_happens(pangolin: InThread, tmp_path: P
         script=st.lists(steps, min_size=2, max_size=14),
         max_items=st.sampled_from([2, 100]),
         max_age=st.sampled_from(["0s", "0s", "60s"]),
+        rate=st.sampled_from(["{concurrency: 8}", "{concurrency: 8}", "{calls: 3, per: 10s}"]),
     )
-    def holds(script: list[tuple[str, Any]], max_items: int, max_age: str) -> None:
+    def holds(script: list[tuple[str, Any]], max_items: int, max_age: str, rate: str) -> None:
         number = next(numbers)
         state = tmp_path / str(number)
-        world = World(state, pangolin, f"w{number}-{tmp_path.name}-", max_items=max_items, max_age=max_age)
+        world = World(state, pangolin, f"w{number}-{tmp_path.name}-", max_items=max_items, max_age=max_age, rate=rate)
         try:
             play(world, script)
             world.drain()

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import hmac
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -149,7 +150,7 @@ class World:
         self.refusable: dict[str, str] = {}
         self.late: list[threading.Thread] = []
         self._start()
-        publishing = Publishing(self.backend, describe, "test")
+        publishing = self.publishing()
         publishing.set_secret("partner-token", TOKEN)
         publishing.set_secret("dmp-hmac", HMAC_SECRET)
         self.document = DOCUMENT.format(
@@ -166,6 +167,14 @@ class World:
         partners: Any = TappedPartners(self.worker.partners, self.effects)
         self.worker.partners = partners
         self.worker.creation = Creation(self.tapped, self.worker.catalog, partners, self.clock)
+
+    def publishing(self) -> Publishing:
+        """What an operator changes connectors with."""
+        return Publishing(self.backend, describe, "test")
+
+    def gathering(self, max_age: str) -> str:
+        """The connector's document with another `max_age`."""
+        return re.sub(r"max_age: \w+", f"max_age: {max_age}", self.document)
 
     def restart(self) -> None:
         """The process is gone, with its locks, and another one starts."""
@@ -289,7 +298,7 @@ class World:
     def faults(self, **faults: Any) -> None:
         self.slow = "latency_ms" in faults or "hang" in faults or getattr(self, "slow", False)
         self.refusable |= dict.fromkeys(faults.get("reject_users", ()), "user_rejected")
-        self.refusable |= dict.fromkeys(faults.get("poison_users", ()), "refused")
+        self.refusable |= dict.fromkeys(faults.get("poison_users", ()), "call_refused")
         answer = requests.put(f"{self.pangolin.url}/api/faults", json=faults, headers=self.authorization, timeout=5)
         assert answer.status_code < 300, answer.text
 
@@ -331,17 +340,20 @@ class World:
     # the comparison
 
     def drain(self) -> None:
-        """The weather is calm again; everything that waits is delivered, by itself. Only a batch that ended its worker three
-        times needs a word of an operator."""
+        """The weather is calm again; everything that waits is delivered, by itself."""
         self.faults()
-        Publishing(self.backend, describe, "test").set_enabled("pangolin", True)
+        publishing = self.publishing()
+        publishing.set_enabled("pangolin", True)
+        publishing.set_action("pangolin", "Remove", None)
+        self.backend.connectors.set_paused("pangolin", False)
+        for audience in self.backend.audiences.all():
+            self.backend.audiences.set_paused("pangolin", audience.id, False)
         for _ in range(100):
             while self.work():
                 pass
             if not self.backend.queue.depth().messages and not any(one.hold for one in self.backend.audiences.all()):
                 return
-            self.backend.audiences.make_due("pangolin", reasons={"crashed"})
-            self.tick(100)
+            self.tick(300)
         raise AssertionError("does not drain")
 
     def assert_last_mutation_wins(self) -> None:

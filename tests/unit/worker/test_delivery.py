@@ -10,10 +10,13 @@ import pytest
 
 from adapters.registry import describe
 from relay.connectors.publishing import Publishing
+from relay.domain.errors import StoreUnavailable
+from relay.domain.message import VERSION as MESSAGE_VERSION
+from relay.domain.message import Message, Mutation
 from relay.domain.outcome import hash_user
 from tests.promise.world import World
 from worker.retention import discard, retire_old
-from worker.turn import publish_resume
+from worker.tick import publish_resume, tick
 
 THREE = [("a.1", "u1", "joined"), ("a.1", "u2", "joined"), ("a.1", "u3", "joined")]
 
@@ -345,7 +348,7 @@ class Poison(Exception):
     """A fault of ours, met whenever a certain batch is touched."""
 
 
-def test_a_batch_that_ends_its_worker_three_times_waits_for_a_person_and_the_others_go_on(
+def test_a_batch_that_ends_its_worker_three_times_waits_apart_and_is_tried_again_rarely(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warm(world)
@@ -359,25 +362,196 @@ def test_a_batch_that_ends_its_worker_three_times_waits_for_a_person_and_the_oth
     for _ in range(3):
         world.work()
         world.clock.advance(2)
-    hold = world.held()
-    assert hold is not None
-    assert (hold.reason, hold.due_at) == ("crashed", None)
+    waits = []
+    for _ in range(6):
+        hold = world.held()
+        assert hold is not None
+        assert hold.due_at is not None
+        assert hold.reason == "crashed"
+        waits.append(round(hold.due_at - world.clock.now(), -1))
+        world.tick(hold.due_at - world.clock.now() - 1)
+        assert not world.work(), "not before it is due"
+        world.tick(1.001)
+        for _ in range(2):  # one try, and the turn that finds that it has crashed again
+            assert world.work()
+            world.clock.advance(2)
+    assert waits == [300, 600, 1_200, 2_400, 3_600, 3_600]
     monkeypatch.setattr(world.worker.partners, "open", real)
     world.accept([("a.2", "u1", "joined"), ("a.1", "u2", "joined")])
     while world.work():
         pass
-    assert members(world, "a.2") == {"u1"}
-    world.tick(100_000)
-    assert not world.work(), "nothing resumes it by itself"
-    record = world.backend.audiences.get("pangolin", world.prefix + "a.1")
-    assert record is not None
-    publish_resume(world.backend, record, world.clock.now())
-    world.work()
-    assert world.held() is not None, "a stray resume does not either"
+    assert members(world, "a.2") == {"u1"}, "the others go on"
     world.backend.audiences.make_due("pangolin", world.prefix + "a.1")
     world.tick(0)
     world.work()
     assert members(world) == {"u0", "u1", "u2"}
+
+
+def test_a_store_that_fails_three_times_makes_no_batch_a_crashed_one(world: World) -> None:
+    warm(world)
+    world.accept([("a.1", "u1", "joined")])
+
+    def fail(_count: int, name: str) -> None:
+        if name == "before attempt":
+            raise StoreUnavailable("The disk is full.")
+
+    for _ in range(5):
+        world.work(fail)
+        world.clock.advance(2)
+    world.work()
+    assert world.held() is None
+    assert members(world) == {"u0", "u1"}
+
+
+def test_a_resume_that_comes_early_leaves_the_hold_alone(world: World) -> None:
+    """Several can be published for one hold; after a time-out the partner must be left alone until the due time."""
+    warm(world)
+    world.faults(status=500)
+    world.accept(THREE)
+    world.work()
+    record = world.backend.audiences.get("pangolin", world.prefix + "a.1")
+    assert record is not None
+    before = len(world.calls())
+    for _ in range(3):
+        publish_resume(world.backend, record, world.clock.now())
+        world.work()
+    assert len(world.calls()) == before
+
+
+def test_ticks_during_a_long_resume_publish_no_further_resumes(make_world: Callable[..., World]) -> None:
+    world = make_world()
+    warm(world)
+    world.backend.connectors.set_paused("pangolin", True)
+    for number in range(4):
+        world.accept([("a.1", f"u{number}-{one}", "joined") for one in range(400)])
+        world.work()
+    world.backend.connectors.set_paused("pangolin", False)
+    world.tick(1)
+
+    def ticking(_count: int, name: str) -> None:
+        if name == "after settle":
+            world.clock.advance(2)
+            tick(world.backend, world.worker.catalog, world.clock)
+
+    assert world.work(ticking)
+    assert not world.work(), "one resume was enough"
+    assert len(members(world)) == 1_601
+
+
+@pytest.mark.parametrize("after", [0, "Thu, 01 Jan 2004 00:00:00 GMT"])
+def test_a_retry_after_that_is_over_already_does_not_make_a_hot_loop(world: World, after: int | str) -> None:
+    warm(world)
+    world.faults(status=429, retry_after=after)
+    world.accept(THREE)
+    turns = 0
+    for _ in range(30):
+        while world.work():
+            turns += 1
+        world.tick(1)
+    assert turns <= 8
+    world.drain()
+    assert members(world) == {"u0", "u1", "u2", "u3"}
+
+
+@pytest.mark.parametrize("place", ["front", "end"])
+@pytest.mark.parametrize("bad", [2, 12, 30])
+def test_many_bad_users_in_one_place_cost_the_good_ones_nothing(world: World, bad: int, place: str) -> None:
+    users = [f"u{number}" for number in range(100)]
+    refused = users[:bad] if place == "front" else users[-bad:]
+    world.faults(poison_users=refused)
+    world.accept([("a.1", user, "joined") for user in users])
+    for _ in range(60):
+        while world.work():
+            pass
+        if world.held() is None:
+            break
+        world.tick(300)
+    assert members(world) == set(users) - set(refused)
+    assert len(world.rejected()) == bad
+
+
+def test_an_unannounced_audience_is_rejected_from_a_hold_too(make_world: Callable[..., World]) -> None:
+    world = make_world(unknown="reject")
+    world.backend.connectors.set_paused("pangolin", True)
+    world.accept(THREE[:1])
+    world.work()
+    world.backend.connectors.set_paused("pangolin", False)
+    world.tick(1)
+    world.work()
+    assert world.rejected() == [(0, "unknown_audience")]
+    assert members(world) == set()
+
+
+def test_a_secret_that_cannot_be_read_holds_its_own_connector_and_no_other(world: World) -> None:
+    document = world.document.replace("name: pangolin", "name: aaa", 1).replace("partner-token", "damaged")
+    publishing = Publishing(world.backend, describe, "test")
+    publishing.set_secret("damaged", "value")
+    publishing.apply(document)
+    (world.state / "secrets" / "damaged").write_bytes(b"\x00 damaged")
+    world.clock.advance(11)
+    world.backend.queue.publish(
+        [Message(MESSAGE_VERSION, "change", "aaa", "x", "r", 1.0, mutations=(Mutation(0, user={"id": "u"}),))]
+    )
+    world.backend.connectors.set_paused("pangolin", True)
+    world.accept(THREE)
+    while world.work():
+        pass
+    record = world.backend.audiences.get("aaa", "x")
+    assert record is not None
+    assert record.hold is not None
+    assert record.hold.reason == "connector_off"
+    world.backend.connectors.set_paused("pangolin", False)
+    world.tick(1)
+    world.work()
+    assert members(world) == {"u1", "u2", "u3"}
+
+
+def test_a_switch_counts_in_the_middle_of_a_long_resume(make_world: Callable[..., World]) -> None:
+    world = make_world()
+    warm(world)
+    world.backend.connectors.set_paused("pangolin", True)
+    for number in range(4):
+        world.accept([("a.1", f"u{number}-{one}", "joined") for one in range(400)])
+        world.work()
+    world.backend.connectors.set_paused("pangolin", False)
+    world.tick(1)
+
+    def switch(_count: int, name: str) -> None:
+        if name == "after settle":
+            world.backend.connectors.set_action("pangolin", "Add", "skipped")
+
+    world.work(switch)
+    assert len(members(world)) == 801, "the first step of two batches, and nothing after it"
+
+
+def test_a_number_and_its_digits_as_text_are_one_row_at_the_partner(world: World) -> None:
+    Publishing(world.backend, describe, "test").apply(world.document.replace("lower(user.id)", "fields.Number"))
+    body = {"Mutations": [
+        {"Audience": world.prefix + "a.1", "User": "a", "Number": 7, "Type": "remove"},
+        {"Audience": world.prefix + "a.1", "User": "b", "Number": "7", "Type": "add"},
+    ]}  # fmt: skip
+    assert world.post("ADD_TO_AUDIENCE", msgspec.json.encode(body)).status_code == 200
+    world.work()
+    assert members(world) == {"7"}
+
+
+def test_of_many_audiences_that_wait_for_the_rate_few_turns_are_in_vain_and_none_is_an_attempt(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world(rate="{calls: 1, per: 3s}")
+    for number in range(30):
+        world.accept([(f"a.{number}", "u1", "joined")])
+    turns = 0
+    for _ in range(400):
+        while world.work():
+            turns += 1
+        if not any(one.hold for one in world.backend.audiences.all()):
+            break
+        world.tick(3)
+    assert {audience: users for audience, users in world.members().items() if users != {"u1"}} == {}
+    assert turns < 30 * 15
+    failed = world.backend.reports.attempts("pangolin", limit=1_000, failed_only=True)
+    assert len(failed) <= 60, "creations that met the limit; turns that made no call are none"
 
 
 def test_a_discarded_hold_becomes_rejections(world: World) -> None:

@@ -69,7 +69,7 @@ class Partner:
 @pytest.mark.parametrize("bad", range(100))
 def test_one_bad_row_of_a_hundred_is_found_and_the_others_delivered_in_at_most_16_calls(bad: int) -> None:
     partner, results = Partner({bad}), dict[int, RowResult]()
-    assert isolate(list(range(100)), partner.send, results.__setitem__) == []
+    assert isolate(list(range(100)), partner.send, results.__setitem__, random.Random(bad)) == []
     assert partner.calls <= MOST_CALLS
     assert sorted(partner.taken) == [number for number in range(100) if number != bad]
     assert isinstance(results[bad], Rejected)
@@ -77,10 +77,10 @@ def test_one_bad_row_of_a_hundred_is_found_and_the_others_delivered_in_at_most_1
 
 @given(bad=st.sets(st.integers(0, 199), max_size=200), count=st.integers(1, 200))
 def test_isolation_gets_further_every_time_and_ends_with_exactly_the_bad_rows_rejected(bad: set[int], count: int) -> None:
-    partner, results = Partner(bad), dict[int, RowResult]()
+    partner, results, chance = Partner(bad), dict[int, RowResult](), random.Random(count)
     left = list(range(count))
     while left:
-        rest = isolate(left, partner.send, results.__setitem__)
+        rest = isolate(left, partner.send, results.__setitem__, chance)
         assert len(rest) < len(left)
         assert rest == [number for number in left if number in set(rest)], "in order"
         left = rest
@@ -92,7 +92,7 @@ def test_isolation_gets_further_every_time_and_ends_with_exactly_the_bad_rows_re
 
 def test_isolation_gets_further_even_in_the_largest_calls() -> None:
     partner = Partner({70_000})
-    assert len(isolate(list(range(100_000)), partner.send, lambda _row, _result: None)) < 100_000
+    assert len(isolate(list(range(100_000)), partner.send, lambda _row, _result: None, random.Random(1))) < 100_000
     assert partner.taken
 
 

@@ -1,0 +1,266 @@
+"""What one turn does with its message: deliver it, let it join the hold, or resume the hold."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from adapters.contract import Target
+from relay.backends.interfaces import Backend, Turn
+from relay.domain.audience import Audience, HoldRequest, Waiting
+from relay.domain.clock import Clock
+from relay.domain.connector import ConnectorState
+from relay.domain.errors import AudienceNotReady, NotFound, PartnerError
+from relay.domain.message import Message
+from relay.wide_log import log
+from worker import holds
+from worker.budget import Budget
+from worker.calls import Caller, Postponed
+from worker.catalog import Catalog, Running
+from worker.creation import Creation
+from worker.delivery import Delivery, deliver
+from worker.partners import Partners
+from worker.plan import pending_of
+from worker.report import log_attempt, make_report, rejections_of
+from worker.tick import publish_resume
+
+_RESUME_BYTES = 32 * 1024 * 1024
+_RESUME_ITEMS = 1_000
+
+
+class Means(msgspec.Struct, frozen=True):
+    """What every turn of a worker works with."""
+
+    backend: Backend
+    clock: Clock
+    chance: random.Random
+    catalog: Catalog
+    partners: Partners
+    creation: Creation
+
+
+class Attempt:
+    """What one turn does with its message."""
+
+    def __init__(self, means: Means, budget: Budget, turn: Turn, message: Message) -> None:
+        self._means = means
+        self._backend = means.backend
+        self._clock = means.clock
+        self._budget = budget
+        self._turn = turn
+        self._message = message
+        self._audience = turn.audience
+
+    def run(self) -> bool:
+        """Whether the message may be acknowledged."""
+        if self._turn.verdict == "crashed":
+            return self._crashed()
+        if self._message.kind == "resume":
+            return self._resume()
+        return self._change()
+
+    def _crashed(self) -> bool:
+        """The message has ended its worker twice: it waits, untouched."""
+        request = holds.crashed(self._audience.hold, self._clock)
+        log("message_crashed", "ERROR", connector=self._turn.connector, audience=self._turn.audience_id)
+        self._budget.require()
+        if self._message.kind == "resume":
+            self._backend.audiences.settle(self._turn, taken=(), rest=(), request=request, progress=False)
+        else:
+            self._join(self._message, request, replace_reason=True)
+        return True
+
+    # a change, or the news that the audience was created
+
+    def _change(self) -> bool:
+        now = self._clock.now()
+        state = self._turn.state
+        running, why = holds.running_or_why(self._means.catalog, state)
+        blocking = holds.must_hold(state, running, self._audience, now, why=why)
+        if blocking is None and running is not None and self._message.kind == "change":
+            blocking = holds.gathering(running, self._audience, self._message.received_at)
+        if self._audience.hold is not None or blocking is not None or running is None:
+            request = blocking or HoldRequest("gathering", now)
+            self._join(self._message, request)
+            self._flush_if_enough(running)
+            return True
+        began_at = now
+        delivery, caller = self._deliver([self._message], running, state)
+        self._budget.require()
+        self._record([self._message], running, delivery, caller, began_at)
+        if delivery.hold is not None:
+            rest = delivery.rest[0]
+            if rest is not None:
+                self._join(rest, delivery.hold)
+                self._resume_if_due()
+        return True
+
+    def _join(self, message: Message, request: HoldRequest, *, replace_reason: bool = False) -> None:
+        self._budget.require()
+        self._audience = self._backend.audiences.join(self._turn, message, request)
+        hold = self._audience.hold
+        if replace_reason and hold is not None and hold.reason != request.reason:
+            self._audience = self._backend.audiences.settle(self._turn, taken=(), rest=(), request=request, progress=False)
+
+    def _flush_if_enough(self, running: Running | None) -> None:
+        hold = self._audience.hold
+        if running is None or hold is None or hold.reason != "gathering" or hold.asked_at:
+            return
+        if holds.gathered_enough(running, hold, self._clock.now()):
+            self._publish_resume()
+
+    def _publish_resume(self) -> None:
+        self._budget.require()
+        publish_resume(self._backend, self._audience, self._clock.now())
+
+    # the hold
+
+    def _resume(self) -> bool:
+        """Takes what waits, in order, until nothing does, trouble comes or the time is over."""
+        while (hold := self._audience.hold) is not None:
+            # The connector may have been switched or changed since the turn began: a long hold takes many steps.
+            state = self._fresh_state()
+            running, why = holds.running_or_why(self._means.catalog, state)
+            blocking = holds.must_hold(state, running, self._audience, self._clock.now(), why=why)
+            if not holds.is_due(hold, self._clock.now()):
+                return True
+            if blocking is not None or running is None:
+                self._settle((), (), blocking)
+                return True
+            if not self._step(running, state):
+                return True
+        return True
+
+    def _step(self, running: Running, state: ConnectorState) -> bool:
+        """Delivers the first batches that wait. Whether the turn goes on."""
+        items = max(_RESUME_ITEMS, running.connector.limits.batch.max_items)
+        taken = self._backend.audiences.waiting(self._turn, max_items=items, max_bytes=_RESUME_BYTES)
+        if not taken:
+            self._settle((), (), None)
+            return False
+        began_at = self._clock.now()
+        messages = [batch.message for batch in taken]
+        delivery, caller = self._deliver(messages, running, state)
+        self._budget.require()
+        self._record(messages, running, delivery, caller, began_at)
+        rest = [
+            replace(batch, message=message)
+            for batch, message in zip(taken, delivery.rest, strict=True)
+            if message is not None
+        ]
+        self._settle(taken, rest, delivery.hold, progress=delivery.progress)
+        self._resume_if_due()
+        return delivery.hold is None
+
+    def _settle(
+        self, taken: Sequence[Waiting], rest: Sequence[Waiting], request: HoldRequest | None, *, progress: bool = False
+    ) -> None:
+        self._budget.require()
+        self._audience = self._backend.audiences.settle(
+            self._turn, taken=taken, rest=rest, request=request, progress=progress
+        )
+
+    def _fresh_state(self) -> ConnectorState:
+        try:
+            return self._backend.connectors.state(self._turn.connector)
+        except NotFound:
+            return self._turn.state
+
+    def _resume_if_due(self) -> None:
+        """What is left only because the time was over, or because a bad user is being looked for, goes on at once."""
+        hold = self._audience.hold
+        if hold is not None and not hold.asked_at and hold.due_at is not None and hold.due_at <= self._clock.now():
+            self._publish_resume()
+
+    # both
+
+    def _deliver(
+        self, messages: Sequence[Message], running: Running, state: ConnectorState
+    ) -> tuple[Delivery, Caller | None]:
+        """Ensures the audience, then delivers. Trouble with the audience leaves everything for the hold."""
+        if self._is_unknown(messages, running):
+            return self._unknown(messages), None
+        try:
+            audience = self._ensure(messages, running)
+            adapter = self._means.partners.open(running.connector)
+        except (PartnerError, Postponed) as error:
+            return self._nothing_delivered(messages, error), None
+        self._audience = replace(self._audience, partner_id=audience.partner_id, name=audience.name)
+        clock, chance = self._clock, self._means.chance
+        caller = Caller(adapter, running.connector, self._backend.connectors, self._budget, clock, chance)
+        target = Target(audience.id, audience.name or audience.id, audience.partner_id or "", audience.reference)
+        delivery = deliver(
+            messages, running, state.actions, target, caller, standing=self._audience.hold, clock=clock, chance=chance
+        )
+        if delivery.hold is not None and delivery.hold.reason == "credentials_refused":
+            self._means.partners.forget(running.connector)
+        return delivery, caller
+
+    def _is_unknown(self, messages: Sequence[Message], running: Running) -> bool:
+        """Whether this audience was never announced to a connector that must not create audiences by itself."""
+        inbound = running.connector.inbound
+        announced = self._audience.partner_id or self._audience.name or any(one.kind == "created" for one in messages)
+        return inbound.audience_id == "own" and inbound.unknown_audience == "reject" and not announced
+
+    def _unknown(self, messages: Sequence[Message]) -> Delivery:
+        hint = "This audience was never announced, and the connector does not create audiences by itself."
+        results = tuple(
+            (pending, pending.result("", "rejected", "unknown_audience", hint)) for pending in pending_of(messages)
+        )
+        return Delivery(results, (None,) * len(messages), None, "unknown_audience", progress=False)
+
+    def _ensure(self, messages: Sequence[Message], running: Running) -> Audience:
+        announced = next((message for message in messages if message.kind == "created"), None)
+        if running.connector.inbound.audience_id == "partner":
+            if self._audience.partner_id is None or self._audience.answers_to:
+                raise AudienceNotReady("No audience with this ID was created through this connector.")
+            return self._audience
+        if self._audience.partner_id is not None and self._audience.status == "ready":
+            return self._audience
+        return self._means.creation.ensure(
+            running,
+            self._turn.audience_id,
+            name=announced.name if announced else None,
+            customer=announced.customer if announced else None,
+            budget=self._budget,
+        )
+
+    def _nothing_delivered(self, messages: Sequence[Message], error: PartnerError | Postponed) -> Delivery:
+        results = tuple((pending, pending.result("", "retry")) for pending in pending_of(messages))
+        probes = self._audience.hold.probes if self._audience.hold else 0
+        hold = holds.after_error(error, probes, self._clock, self._means.chance)
+        problem = error.code if isinstance(error, PartnerError) else "postponed"
+        # A message that carries no mutation (`created`) still has its work before it.
+        return Delivery(results, tuple(messages), hold, problem, progress=False)
+
+    def _record(
+        self,
+        messages: Sequence[Message],
+        running: Running,
+        delivery: Delivery,
+        caller: Caller | None,
+        began_at: float,
+    ) -> None:
+        if delivery.problem == "postponed" and (caller is None or not caller.reports):
+            return  # nothing was tried: no attempt
+        now = self._clock.now()
+        report = make_report(
+            attempt_id=uuid.uuid4().hex,
+            connector_version=running.connector.document_version,
+            messages=messages,
+            results=delivery.results,
+            counts=delivery.counts,
+            calls=caller.reports if caller else (),
+            began_at=began_at,
+            ended_at=now,
+            problem=delivery.problem,
+            hint=delivery.hold.detail if delivery.hold else "",
+            held=delivery.hold.reason if delivery.hold else "",
+            due_at=delivery.hold.due_at if delivery.hold else None,
+        )
+        self._backend.reports.attempt(report, rejections_of(delivery.results, now))
+        log_attempt(report)
