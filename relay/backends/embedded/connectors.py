@@ -91,7 +91,8 @@ class EmbeddedConnectors:
                     f"{document!r} (for instance of connector {holding[1]!r}). Resume or discard them first."
                 )
             queued = connection.execute(
-                "SELECT coalesce(sum(messages), 0) FROM keys WHERE connector IN (SELECT connector FROM states WHERE document = ?)",
+                "SELECT coalesce(sum(messages), 0) FROM keys"
+                " WHERE connector IN (SELECT connector FROM states WHERE document = ?)",
                 (document,),
             ).fetchone()[0]
             if queued:

@@ -88,7 +88,8 @@ def test_the_newest_rejections_are_found_without_walking_along_all(
     backend.reports.add_rejections(rejection("one", index=1_000_000 + index) for index in range(MANY))
     backend.reports.add_rejections(wanted)
     backend.reports.add_rejections(rejection("other", index=index) for index in range(MANY if connector else 0))
-    backend.reports.add_rejections(rejection("one", index=2_000_000 + index) for index in range(MANY if audience or user_hash else 0))
+    later = range(2_000_000, 2_000_000 + (MANY if audience or user_hash else 0))
+    backend.reports.add_rejections(rejection("one", index=index) for index in later)
 
     def newest() -> None:
         found = backend.reports.rejections(connector, audience=audience, user_hash=user_hash, limit=5, newest_first=True)
