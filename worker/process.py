@@ -6,16 +6,19 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import FrameType
 
 from relay.backends import open_backend
 from relay.backends.interfaces import Backend, Leased
 from relay.configuration import Configuration
+from relay.connectors.inbound_document import refresh_inbound
 from relay.domain.clock import Clock, SystemClock
-from relay.domain.errors import NotFound, StoreUnavailable
+from relay.domain.errors import StoreUnavailable
 from relay.wide_log import log
 from worker.retention import retire_old
 from worker.tick import tick
@@ -26,39 +29,53 @@ _IDLE_S = 0.02
 _TICK_S = 1.0
 _OVERDUE_S = 0.2
 _TIDY_S = 3600.0
+_INBOUND_S = 60.0
 _GRACE_S = 10.0
 _TROUBLE_S = 1.0
 _LIMITS_GOOD_FOR_S = 5.0
 
 
 class WorkerProcess:
-    """Runs until `stop` is called; then finishes what is in hand."""
+    """Runs until `stop` is called; then finishes what is in hand.
+
+    Threads are shared, and a partner that does not answer keeps one for as long as its time-outs allow. So a connector that has
+    threads gets another one only while more are free than it has, a quarter of all not counted: those are for connectors that
+    have none.
+    """
 
     def __init__(self, backend: Backend, clock: Clock, *, threads: int = THREADS) -> None:
         self._backend = backend
         self._clock = clock
         self._threads = threads
-        self._stop = threading.Event()
+        self._reserve = threads // 4
+        self._stopping = False
+        self._ended = threading.Event()
         self._freed = threading.Condition()
         self._in_hand: Counter[str] = Counter()
         self._limits: dict[str, tuple[float, int]] = {}
-        self.worker = Worker(backend, clock, stopping=self._stop.is_set)
+        self.worker = Worker(backend, clock, stopping=lambda: self._stopping)
 
     def stop(self) -> None:
-        """No further message is taken and no further call begins."""
-        self._stop.set()
+        """No further message is taken and no further call begins. Waits for no lock: a signal handler may call it."""
+        self._stopping = True
 
     def run(self) -> bool:
         """Returns when stopped: True if everything in hand was finished in time."""
         attendants = [
             threading.Thread(target=self._attend, args=(self._tick, self._until_next_due), daemon=True, name="tick"),
             threading.Thread(target=self._attend, args=(self._tidy, lambda: _TIDY_S), daemon=True, name="tidy"),
+            threading.Thread(target=self._attend, args=(self._keep_inbound, lambda: _INBOUND_S), daemon=True, name="inbound"),
         ]
         for attendant in attendants:
             attendant.start()
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="turn")
-        while not self._stop.is_set():
-            self._take_one(pool)
+        while not self._stopping:
+            try:
+                self._take_one(pool)
+            except Exception as error:
+                _note("taking_failed", error)
+                self._clock.sleep(_TROUBLE_S)
+        self._ended.set()
         with self._freed:
             finished = self._freed.wait_for(lambda: not self._in_hand.total(), timeout=_GRACE_S)
         pool.shutdown(wait=finished, cancel_futures=True)
@@ -72,54 +89,56 @@ class WorkerProcess:
                 self._freed.wait(timeout=_TICK_S)
                 return
             held = dict(self._in_hand)
-        try:
-            busy = [name for name, turns in held.items() if turns >= self._concurrency(name)]
-            leased = self._backend.queue.take(busy=busy)
-        except StoreUnavailable as error:
-            log("store_unavailable", "ERROR", hint=str(error))
-            self._stop.wait(_TROUBLE_S)
-            return
+        leased = self._backend.queue.take(busy=self._busy(held))
         if leased is None:
-            self._stop.wait(_IDLE_S)
+            self._clock.sleep(_IDLE_S)
             return
         connector = leased.key.partition("/")[0]
         with self._freed:
             self._in_hand[connector] += 1
-        pool.submit(self.worker.handle, leased).add_done_callback(lambda done: self._done(done, leased, connector))
+        # Where no thread can be started, this raises and the turn still waits in the pool for one that is free.
+        pool.submit(self._turn, leased, connector)
 
-    def _done(self, done: Future[None], leased: Leased, connector: str) -> None:
-        with self._freed:
-            self._in_hand[connector] -= 1
-            if not self._in_hand[connector]:
-                del self._in_hand[connector]
-            self._freed.notify_all()
-        if not done.cancelled() and (error := done.exception()) is not None:
-            log("turn_ended", "ERROR", connector=connector, message=leased.message_id, error=type(error).__name__)
+    def _turn(self, leased: Leased, connector: str) -> None:
+        try:
+            self.worker.handle(leased)
+        except BaseException as error:
+            _note("turn_ended", error, connector=connector, message=leased.message_id)
+        finally:
+            with self._freed:
+                self._in_hand[connector] -= 1
+                if not self._in_hand[connector]:
+                    del self._in_hand[connector]
+                self._freed.notify_all()
+
+    def _busy(self, held: dict[str, int]) -> list[str]:
+        """The connectors that get no further thread now. `held`: turns in hand, of connectors that have any."""
+        free = self._threads - sum(held.values()) - self._reserve
+        return [name for name, turns in held.items() if turns >= free or turns >= self._concurrency(name)]
 
     def _concurrency(self, connector: str) -> int:
-        """Turns of this connector at once: its limit, read again every few seconds."""
+        """Turns of this connector at once: its limit, read again every few seconds; one where it cannot be read."""
         at, limit = self._limits.get(connector, (0.0, 0))
         now = self._clock.now()
         if not limit or not 0 <= now - at < _LIMITS_GOOD_FOR_S:
             try:
                 running = self.worker.catalog.get(self._backend.connectors.state(connector))
                 limit = running.connector.limits.rate.concurrency
-            except NotFound:
-                limit = 1
+            except StoreUnavailable:
+                raise
+            except Exception:
+                limit = 1  # its turns meet the same trouble, and say so
             self._limits[connector] = (now, limit)
         return limit
 
     def _attend(self, work: Callable[[], None], pause_s: Callable[[], float]) -> None:
         pause = 0.0
-        while not self._stop.wait(pause):
+        while not self._ended.wait(pause):
             try:
                 work()
                 pause = pause_s()
-            except StoreUnavailable as error:
-                log("store_unavailable", "ERROR", hint=str(error))
-                pause = _TROUBLE_S
             except Exception as error:
-                log("attendant_failed", "ERROR", thread=threading.current_thread().name, error=type(error).__name__)
+                _note("attendant_failed", error, thread=threading.current_thread().name)
                 pause = _TROUBLE_S
 
     def _tick(self) -> None:
@@ -137,6 +156,25 @@ class WorkerProcess:
     def _tidy(self) -> None:
         retire_old(self._backend, self.worker.catalog, self._clock)
         self._backend.tidy()
+
+    def _keep_inbound(self) -> None:
+        """A command that was killed between a change and telling the receiver of it must not leave the receiver behind."""
+        refresh_inbound(self._backend)
+
+
+def _note(event: str, error: BaseException, **fields: str) -> None:
+    """One line about trouble that ends nothing: neither does a log that cannot be written. The error's text may hold identifiers
+    and is left out, unless it is the store's."""
+    with suppress(Exception):
+        if isinstance(error, StoreUnavailable):
+            log("store_unavailable", "ERROR", hint=str(error), **fields)
+        else:
+            log(event, "ERROR", error=type(error).__name__, where=_where(error), **fields)
+
+
+def _where(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames)
 
 
 def run_worker(configuration: Configuration) -> int:

@@ -1,0 +1,156 @@
+"""Audiences made at the partner: by one creator at a time, within the rate and within the turn's time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+
+from adapters.registry import describe
+from relay.connectors.publishing import Publishing
+from relay.domain.audience import Audience
+from relay.domain.errors import AudienceNotReady, ConfigurationError, CredentialsRefused, TryAgain
+from tests.promise.world import TOKEN, World
+from worker.budget import Budget
+from worker.calls import Postponed
+
+
+def ensure(world: World, audience: str = "a.1", **options: Any) -> Audience:
+    running = world.worker.catalog.get(world.backend.connectors.state("pangolin"))
+    return world.worker.creation.ensure(running, world.prefix + audience, name="Spring", **options)
+
+
+def for_source(world: World, audience: str, **options: Any) -> str:
+    return world.worker.creation.for_source(
+        "pangolin", world.prefix + audience, name="Spring", customer=None, mode="partner", **options
+    )
+
+
+def claim(world: World, *, for_s: float) -> None:
+    """Somebody else creates the audience."""
+    world.backend.audiences.claim_creation(
+        "pangolin", world.prefix + "a.1", owner="somebody else", for_s=for_s, name=None, customer=None
+    )
+
+
+def asked(world: World) -> list[dict[str, Any]]:
+    """All calls that have reached the partner."""
+    answer = requests.get(f"{world.pangolin.url}/api/calls", headers=world.authorization, timeout=5)
+    listed: list[dict[str, Any]] = answer.json()
+    return listed
+
+
+def test_one_who_waits_for_another_creator_only_reads(world: World) -> None:
+    claim(world, for_s=60)
+    with pytest.raises(AudienceNotReady) as refused:
+        ensure(world, patience_s=30)
+    assert refused.value.after_s == pytest.approx(30, abs=1), "until the claim ends"
+    assert world.effects.names.count("before claim_creation") == 1
+
+
+def test_a_claim_that_ends_while_one_waits_is_taken_over(world: World) -> None:
+    claim(world, for_s=5)
+    assert ensure(world, patience_s=30).status == "ready"
+
+
+def test_one_who_waits_finds_what_the_other_has_created(world: World) -> None:
+    claim(world, for_s=60)
+    reads: list[float] = []
+    real = world.backend.audiences.get
+
+    def get(connector: str, audience: str) -> Audience | None:
+        reads.append(world.clock.now())
+        if len(reads) == 3:
+            world.backend.audiences.created(connector, audience, partner_id="made-by-the-other", status="ready")
+        return real(connector, audience)
+
+    world.tapped.audiences.get = get
+    assert ensure(world, patience_s=30).partner_id == "made-by-the-other"
+    assert len(reads) == 3
+
+
+def test_after_refused_credentials_the_secret_is_read_again_at_once(world: World) -> None:
+    publishing = Publishing(world.backend, describe, "test")
+    publishing.set_secret("partner-token", "not the token")
+    with pytest.raises(CredentialsRefused):
+        ensure(world)
+    publishing.set_secret("partner-token", TOKEN)
+    assert ensure(world).status == "ready"
+
+
+def test_a_secret_that_cannot_be_read_leaves_no_claim_behind(world: World) -> None:
+    running = world.worker.catalog.get(world.backend.connectors.state("pangolin"))
+    secret = world.state / "secrets" / "partner-token"
+    intact = secret.read_bytes()
+    secret.write_bytes(b"")
+    with pytest.raises(ConfigurationError):
+        world.worker.creation.ensure(running, world.prefix + "a.1")
+    secret.write_bytes(intact)
+    assert ensure(world, patience_s=0).status == "ready"
+
+
+def test_a_rate_that_is_used_up_for_a_moment_is_waited_for(make_world: Callable[..., World]) -> None:
+    world = make_world(mode="partner", rate="{calls: 1, per: 1s}")
+    ids = [for_source(world, f"a.{number}") for number in range(5)]
+    assert len(set(ids)) == 5
+
+
+def test_a_rate_that_is_used_up_for_long_is_told_with_its_time(make_world: Callable[..., World]) -> None:
+    world = make_world(mode="partner", rate="{calls: 1, per: 10m}")
+    for_source(world, "a.1")
+    for _ in range(2):
+        with pytest.raises(TryAgain) as refused:
+            for_source(world, "a.2")
+        assert refused.value.after_s is not None
+        assert refused.value.after_s > 300
+    world.clock.advance(600)
+    assert for_source(world, "a.2")
+
+
+def test_the_rate_is_not_waited_for_beyond_the_patience(make_world: Callable[..., World]) -> None:
+    world = make_world(rate="{calls: 1, per: 2s}")
+    ensure(world)
+    with pytest.raises(TryAgain):
+        ensure(world, "a.2", patience_s=0.5)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["to be created", "perhaps not ready"])
+@pytest.mark.parametrize(("seconds", "stopping"), [(1.0, False), (120.0, True)], ids=["no time left", "stopping"])
+def test_no_call_begins_that_the_turn_has_no_time_for(world: World, known: bool, seconds: float, stopping: bool) -> None:
+    if known:
+        world.backend.audiences.created("pangolin", world.prefix + "a.1", partner_id="p1", status="creating")
+    before = len(asked(world))
+    with pytest.raises(Postponed):
+        ensure(world, budget=Budget(world.clock, seconds, stopping=lambda: stopping))
+    assert len(asked(world)) == before
+
+
+def test_nobody_is_waited_for_when_the_worker_stops(world: World) -> None:
+    claim(world, for_s=60)
+    with pytest.raises(Postponed):
+        ensure(world, budget=Budget(world.clock, stopping=lambda: True))
+
+
+def test_one_who_was_frozen_before_the_call_does_not_make_it_and_leaves_no_claim_behind(world: World) -> None:
+    def on(_count: int, name: str) -> None:
+        if name == "after admit":
+            world.clock.advance(200)
+
+    world.effects.on = on
+    before = len(asked(world))
+    with pytest.raises(Postponed):
+        ensure(world, budget=Budget(world.clock))
+    assert len(asked(world)) == before
+    world.effects.on = None
+    assert ensure(world, patience_s=0, budget=Budget(world.clock)).status == "ready"
+
+
+def test_a_turn_that_meets_a_rate_used_up_for_long_is_postponed_until_there_is_room(make_world: Callable[..., World]) -> None:
+    world = make_world(rate="{calls: 1, per: 10m}")
+    ensure(world)
+    with pytest.raises(Postponed) as postponed:
+        ensure(world, "a.2", budget=Budget(world.clock))
+    assert postponed.value.due_at - world.clock.now() > 300
+    assert postponed.value.crowded
