@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from relay.domain.errors import Refusal
 from relay.domain.message import MAX_BYTES, MAX_MUTATIONS, VERSION, Message, Mutation
+
+MAX_REQUEST_BYTES = 64 * 1024 * 1024
+"""Encoded size of all messages made from one request. What a request says once can be repeated in every message (its additional
+fields) or with every mutation (its customer), so that a small request could fill the disk; this is twice the largest body that a
+connector may allow, and several times what ordinary mutations need."""
+
+MAX_AUDIENCES = 20_000
+"""In one request. Each makes at least one message, and more could not be stored within the time that the source waits."""
 
 TOO_LARGE = f"It is larger than {MAX_BYTES // 1024} KB."
 NOT_PASSABLE = "It holds something that cannot be passed on."
 
 _PART_DIGITS = 16
 """Room for the part's number and the name of the list of mutations, which an empty message leaves out."""
+
+_TOO_MUCH = (
+    "The request is too large to be queued: with its additional fields repeated for every audience, and its customer for every "
+    f"change, it takes more than {MAX_REQUEST_BYTES // 1024 // 1024} MB. Please send it in smaller parts."
+)
 
 _encoder = msgspec.json.Encoder()
 
@@ -33,6 +47,8 @@ def change_messages(
 
     received_at: seconds since the epoch. fields: what else the request's body said; carried in every message, and therefore
     expected to be small.
+
+    Refuses (413) more than `MAX_AUDIENCES`, and what would take more than `MAX_REQUEST_BYTES`, before the memory for it is used.
     """
     groups: dict[str, list[Mutation]] = {}
     for audience, mutation in entries:
@@ -41,36 +57,48 @@ def change_messages(
             groups[audience] = [mutation]
         else:
             group.append(mutation)
-    messages = []
-    for audience, mutations in groups.items():
-        empty = Message(
-            version=VERSION,
-            kind="change",
-            connector=connector,
-            audience=audience,
-            request_id=request_id,
-            received_at=received_at,
-            fields=dict(fields),
+    if len(groups) > MAX_AUDIENCES:
+        raise Refusal(
+            413,
+            f"The request concerns {len(groups):,} audiences; at most {MAX_AUDIENCES:,} can be taken at once. "
+            "Please send it in smaller parts.",
+            code="too_many_audiences",
         )
-        room = MAX_BYTES - len(_encoder.encode(empty)) - len('"part":,"mutations":[],') - _PART_DIGITS
-        messages += [
-            msgspec.structs.replace(empty, part=number, mutations=part) for number, part in enumerate(_parts(mutations, room))
-        ]
+    bare = Message(
+        version=VERSION,
+        kind="change",
+        connector=connector,
+        audience="",
+        request_id=request_id,
+        received_at=received_at,
+        fields=dict(fields),
+    )
+    bare_size = len(_encoder.encode(bare)) + len('"part":,"mutations":[],') + _PART_DIGITS
+    messages: list[Message] = []
+    total = 0
+    for audience, mutations in groups.items():
+        envelope = bare_size + len(_encoder.encode(audience))
+        for number, (part, size) in enumerate(_parts(mutations, MAX_BYTES - envelope)):
+            total += envelope + size
+            if total > MAX_REQUEST_BYTES:
+                raise Refusal(413, _TOO_MUCH, code="queued_too_large")
+            messages.append(msgspec.structs.replace(bare, audience=audience, part=number, mutations=part))
     return messages
 
 
-def _parts(mutations: list[Mutation], room: int) -> Iterator[tuple[Mutation, ...]]:
+def _parts(mutations: list[Mutation], room: int) -> Iterator[tuple[tuple[Mutation, ...], int]]:
+    """The parts that fit into so many bytes, each with its encoded size."""
     for start in range(0, len(mutations), MAX_MUTATIONS):
-        chunk = mutations[start : start + MAX_MUTATIONS]
+        chunk = tuple(mutations[start : start + MAX_MUTATIONS])
         # One encoding of a thousand tells almost always that they fit; only otherwise each one is measured.
         size = _encoded_size(chunk)
         if size is not None and size <= room:
-            yield tuple(chunk)
+            yield chunk, size
         else:
             yield from _measured_parts(chunk, room)
 
 
-def _measured_parts(chunk: list[Mutation], room: int) -> Iterator[tuple[Mutation, ...]]:
+def _measured_parts(chunk: Sequence[Mutation], room: int) -> Iterator[tuple[tuple[Mutation, ...], int]]:
     part: list[Mutation] = []
     filled = 0
     for each in chunk:
@@ -79,11 +107,11 @@ def _measured_parts(chunk: list[Mutation], room: int) -> Iterator[tuple[Mutation
             mutation = Mutation(index=each.index, unreadable=NOT_PASSABLE if size is None else TOO_LARGE)
             size = len(_encoder.encode(mutation))
         if part and filled + size + 1 > room:
-            yield tuple(part)
+            yield tuple(part), filled
             part, filled = [], 0
         part.append(mutation)
         filled += size + 1
-    yield tuple(part)
+    yield tuple(part), filled
 
 
 def _encoded_size(value: object) -> int | None:

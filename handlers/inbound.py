@@ -6,13 +6,15 @@ import hashlib
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from handlers.mapp.reading import MutationReader
 from relay.configuration import LOCAL_SECRETS
 from relay.domain.clock import Clock, SystemClock
 from relay.domain.connector import VERSION, Inbound, InboundConnector, InboundDocument
-from relay.domain.errors import StoreUnavailable
+from relay.domain.credentials import is_user_and_password
+from relay.domain.errors import NotFound, StoreUnavailable
 from relay.wide_log import log
 
 if TYPE_CHECKING:
@@ -28,8 +30,8 @@ class CompiledInbound:
     """One connector as the receiver uses it; everything that can be computed before a request comes is computed here.
 
     hmac_keys      the live HMAC secrets, as bytes; empty: nothing can be authentic
-    basic_digests  SHA-256 of the live Basic credentials (`user:password`), so that comparing them takes the same time whatever
-                   their length
+    basic_digests  SHA-256 of the live Basic credentials (`user:password`, both given), so that comparing them takes the same
+                   time whatever their length
     local_only     one of its live secrets is among the printed ones of a local run
     reader         how its mutations are read
     """
@@ -42,7 +44,7 @@ class CompiledInbound:
         # An empty secret would make every request authentic that was signed with nothing.
         self.hmac_keys: tuple[bytes, ...] = tuple(secret.encode() for secret in connector.hmac_secrets if secret)
         self.basic_digests: tuple[bytes, ...] = tuple(
-            hashlib.sha256(pair.encode()).digest() for pair in connector.basic_credentials if pair.strip(":") and ":" in pair
+            hashlib.sha256(pair.encode()).digest() for pair in connector.basic_credentials if is_user_and_password(pair)
         )
         self.local_only = not _LOCAL_VALUES.isdisjoint((*connector.hmac_secrets, *connector.basic_credentials))
         self.reader = MutationReader(connector.inbound)
@@ -108,14 +110,20 @@ class InboundView:
 
     def _keep_rereading(self, stop: threading.Event) -> None:
         while not stop.wait(self._reread_s):
-            self._reread()
+            # Without this thread no rotated secret would ever take effect again, and nobody would be told.
+            with suppress(Exception):
+                self._reread()
 
     def _reread(self) -> None:
-        """Takes over a changed document. Whatever goes wrong, the last good copy stays, and the first failure is logged."""
+        """Takes over a changed document. Whatever goes wrong (it was deleted, too), the last good copy stays, and the first
+        failure is logged."""
         try:
             mark = self._store.changed()  # before reading: a change in between is found the next time
             if self._known is None or mark != self._known.mark:
-                self._known = _Known(self._store.read(), mark)
+                document = self._store.read()
+                if document is None and self._known is not None and self._known.written:
+                    raise NotFound("The inbound document is gone.")
+                self._known = _Known(document, mark)
         except Exception as error:
             if not self._failing:
                 log("inbound_unreadable", "ERROR", exception=type(error).__name__, copy_kept=self._known is not None)
@@ -127,12 +135,13 @@ class InboundView:
 
 
 class _Known:
-    """A good copy. `mark`: what the store's `changed` said for it."""
+    """A good copy. `mark`: what the store's `changed` said for it. `written`: there was a document at all."""
 
-    __slots__ = ("connectors", "default", "mark")
+    __slots__ = ("connectors", "default", "mark", "written")
 
     def __init__(self, document: InboundDocument | None, mark: object) -> None:
         self.mark = mark
+        self.written = document is not None
         self.default = document.default if document is not None else ""
         connectors = document.connectors if document is not None else ()
         if document is not None and document.version > VERSION:

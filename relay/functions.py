@@ -15,9 +15,9 @@ import msgspec
 
 import relay.configuration
 from relay.backends import open_backend
-from relay.configuration import LOOPBACK
 from relay.domain.clock import SystemClock
-from relay.domain.errors import ConfigurationError, PartnerError, RelayError
+from relay.domain.errors import ConfigurationError, Refusal, RelayError
+from relay.domain.loopback import is_loopback, without_port
 
 if TYPE_CHECKING:
     import flask
@@ -52,13 +52,12 @@ class _Once(Generic[T]):
 
 
 def refuse_wrong_configuration() -> None:
-    """Ends the process with one clear line if it cannot run as configured."""
+    """Ends the process with one clear line if it cannot run as configured, or if there is no state to work on."""
     try:
         configuration = relay.configuration.read()
-        if configuration.backend != "embedded":
-            open_backend(configuration, create=False)
         if configuration.function == "console":
             relay.configuration.refuse_known_console_password(configuration)
+        open_backend(configuration, create=False)
     except ConfigurationError as error:
         sys.exit(f"diy-relay: {error}")
 
@@ -131,24 +130,45 @@ class CreationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def create(request: flask.Request) -> Response:
     """`create`: POST a `CreationRequest`; answers `{"partner_id"}` or `{"error", "code"}` with the status that says whose turn
-    it is: 503 try again, 422 refused, 409 not now."""
+    it is: 400 no creation request, 404 no such connector, 409 the connector does not run, 422 refused, 502 credentials or
+    settings refused, 503 try again. The receiver answers the source with the same ones."""
     if refused := _refuse_strangers(request):
         return refused
+    from handlers.creation import code_of, sentence_of, status_of
     from worker.creation import create_audience
 
     try:
-        asked = msgspec.json.decode(request.get_data(), type=CreationRequest)
-    except msgspec.MsgspecError as error:
-        return _answer({"error": f"This is no creation request: {error}", "code": "bad_request"}, 400)
+        asked = _creation_asked_for(request.get_data())
+    except Refusal as refusal:
+        return _answer({"error": refusal.sentence, "code": refusal.code}, refusal.status)
     try:
         audience = create_audience(
             backend(), asked.connector, asked.audience, name=asked.name, customer=asked.customer, clock=SystemClock()
         )
-    except PartnerError as error:
-        return _answer({"error": error.hint, "code": error.code}, 422 if error.code == "refused" else 503)
-    except RelayError as error:
-        return _answer({"error": str(error), "code": "not_now"}, 409)
+    except RelayError as trouble:
+        return _answer({"error": sentence_of(trouble), "code": code_of(trouble)}, status_of(trouble))
     return _answer({"partner_id": audience.partner_id}, 200)
+
+
+def _creation_asked_for(body: bytes) -> CreationRequest:
+    """Raises `Refusal` for what is none, or names an audience as none can be named."""
+    from handlers.mapp.values import Unreadable, audience_id, audience_name, customer
+
+    try:
+        asked = msgspec.json.decode(body, type=CreationRequest)
+        audience = audience_id(asked.audience)
+        name = audience_name(asked.name)
+    except (ValueError, RecursionError, Unreadable) as error:  # invalid UTF-8 and everything of msgspec's is a ValueError
+        raise _no_creation(str(error)) from None
+    if audience is None:
+        raise _no_creation("It names no audience.")
+    if asked.customer is not None and customer(asked.customer) is None:
+        raise _no_creation("Its customer cannot be one.")
+    return msgspec.structs.replace(asked, name=name or audience)
+
+
+def _no_creation(why: str) -> Refusal:
+    return Refusal(400, f"This is no creation request: {why}", code="bad_request")
 
 
 def deliver(request: flask.Request) -> Response:
@@ -179,10 +199,19 @@ def console(request: flask.Request) -> Response:
 
 
 def _refuse_strangers(request: flask.Request) -> Response | None:
-    """The private functions are guarded by IAM on Google; on one machine only its own processes may call them."""
-    if request.remote_addr in LOOPBACK:
-        return None
-    return _answer({"error": "This function answers only to this machine."}, 403)
+    """The private functions are guarded by IAM on Google; on one machine only its own programs may call them.
+
+    A page in a browser on this machine is none of them: it gives itself away by its method, by a name of its own that it had
+    resolve to this machine, or by its Origin.
+    """
+    host = without_port(request.headers.get("Host", ""))
+    if not is_loopback(request.remote_addr or "") or not is_loopback(host) or "Origin" in request.headers:
+        return _answer({"error": "This function answers only to programs on this machine."}, 403)
+    if request.method != "POST":
+        refused = _answer({"error": "Only POST is accepted here."}, 405)
+        refused.headers["Allow"] = "POST"
+        return refused
+    return None
 
 
 def _answer(body: dict[str, object], status: int) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -15,9 +16,21 @@ _lock = threading.Lock()
 
 
 def log(event: str, severity: Severity = "INFO", **fields: Any) -> None:
-    """Writes `{"time", "severity", "event", …fields}`. Cloud Logging reads the same names."""
-    line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "severity": severity, "event": event, **fields}
-    encoded = msgspec.json.encode(line, enc_hook=str)
-    with _lock:
+    """Writes `{"time", "severity", "event", …fields}`. Cloud Logging reads the same names.
+
+    Never raises: where the line cannot be written (a full disk, a broken pipe, no standard error at all), it is lost, and the
+    work that it is about goes on.
+    """
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")
+    encoded = _encoded({"time": time, "severity": severity, "event": event}, fields)
+    with _lock, suppress(OSError, ValueError, AttributeError):  # AttributeError: started without one, it is None
         sys.stderr.buffer.write(encoded + b"\n")
         sys.stderr.flush()
+
+
+def _encoded(head: dict[str, str], fields: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode({**head, **fields}, enc_hook=str)
+    except Exception as error:
+        # What JSON has no form for (half a character, an endless structure) should not cost the whole line.
+        return msgspec.json.encode({**head, "fields_lost": type(error).__name__})

@@ -17,12 +17,15 @@ class Deadlines(NamedTuple):
     publish_s   additions and removals: from the end of the body until they are safe. The source expects an answer within 1 s
     creator_s   a creation: from the end of the body until the partner's answer
     creation_s  a creation in whole, publishing included. The source expects an answer within 3 s
+    store_s     what the store gets at least, from the moment it has the messages, whatever was left: a request that takes long
+                to read would otherwise fail every time it is sent
     """
 
     body_s: float = 10.0
     publish_s: float = 0.9
     creator_s: float = 2.5
     creation_s: float = 2.9
+    store_s: float = 0.5
 
 
 class Countdown:

@@ -9,30 +9,36 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 
 from starlette.requests import Request
 
 from handlers.inbound import CompiledInbound
 from handlers.mapp.headers import all_of, first_of
 from relay.domain.errors import Refusal
+from relay.domain.loopback import is_loopback, without_port
 
 _BASIC_CHALLENGE = 'Basic realm="DIY Relay", charset="UTF-8"'
 _SIGNATURE_CHALLENGE = 'X-HMAC realm="DIY Relay"'
 
+_FORWARDED = frozenset(
+    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"via"}
+)
+"""Headers by which a proxy says that the request came from elsewhere, whatever Host it writes."""
+
 
 def require_allowed_place(connector: CompiledInbound, request: Request) -> None:
-    """Refuses a connector with printed secrets on any address but loopback: everybody knows them."""
+    """Refuses a connector with printed secrets on any address but loopback, and through a proxy: everybody knows them."""
     if not connector.local_only:
         return
     server = request.scope.get("server")
     came_in_on = server[0] if server else ""
-    hosts = [_without_port(host.decode("latin-1")) for host in all_of(request, b"host")]
-    if not _is_loopback(came_in_on) or not hosts or not all(map(_is_loopback, hosts)):
+    hosts = [without_port(host.decode("latin-1")) for host in all_of(request, b"host")]
+    passed_on = any(name in _FORWARDED for name, _ in request.scope["headers"])
+    if passed_on or not is_loopback(came_in_on) or not hosts or not all(map(is_loopback, hosts)):
         raise Refusal(
             403,
             "This connector still uses the fixed secrets of a local run, which everybody can read. They are accepted on this "
-            "machine only (127.0.0.1). Rotate them (diy secrets rotate) and use the new ones.",
+            "machine only (127.0.0.1), without a proxy. Rotate them (diy secrets rotate) and use the new ones.",
             code="local_secrets",
         )
 
@@ -83,20 +89,3 @@ def _given_credentials(request: Request) -> bytes:
         return base64.b64decode(encoded.strip(b" "), validate=True)
     except binascii.Error:
         return b""
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]

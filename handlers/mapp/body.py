@@ -16,6 +16,11 @@ from relay.domain.errors import Refusal
 MAX_CARRIED_BYTES = 16 * 1024
 """Encoded size of the body's other fields: they travel in every message made from the request."""
 
+MAX_HELD_BYTES = 256 * 1024 * 1024
+"""Of all bodies that are arriving at one process, together."""
+
+_TOO_DEEP = "Objects or arrays in the body are nested too deeply."
+
 _CLOSE = {"Connection": "close"}
 """For a body that has no announced end, or does not reach it: nobody waits for the rest."""
 
@@ -27,25 +32,51 @@ def require_announced_size(request: Request, limit: int) -> None:
         raise _too_large(limit)
 
 
-async def read_bytes(request: Request, *, limit: int, within_s: float) -> bytes:
-    """The whole body. Refuses one that turns out larger than `limit` or takes longer to arrive than `within_s`.
+class HeldBytes:
+    """Counts the bytes of all bodies that are still arriving, against one limit.
+
+    A body is known to be genuine only once it is there in full; until then anybody could have this process hold one for each
+    connection.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+
+    def add(self, size: int) -> None:
+        """So many more. Refuses (503) them over the limit, and counts them all the same until they are released."""
+        self._held += size
+        if self._held > self._limit:
+            raise Refusal(503, "Too many requests are arriving at once. Please send it again.", _CLOSE, code="too_much_held")
+
+    def release(self, size: int) -> None:
+        """So many are no longer held."""
+        self._held -= size
+
+
+async def read_bytes(request: Request, *, limit: int, within_s: float, held: HeldBytes) -> bytes:
+    """The whole body. Refuses one that turns out larger than `limit`, takes longer to arrive than `within_s`, or has no room
+    beside the others that are arriving.
 
     Raises starlette's `ClientDisconnect` where the sender goes away.
     """
-    chunks = []
-    size = 0
+    body = bytearray()  # and no list of chunks: the sender decides how small they are
+    counted = 0
     try:
         async with asyncio.timeout(within_s), aclosing(request.stream()) as stream:
             async for chunk in stream:
-                size += len(chunk)
-                if size > limit:
+                counted += len(chunk)
+                held.add(len(chunk))
+                if counted > limit:
                     raise _too_large(limit, _CLOSE)
-                chunks.append(chunk)
+                body += chunk
     except TimeoutError:
         raise Refusal(
             408, f"The request did not arrive within {within_s:g} seconds. Please send it again.", _CLOSE, code="body_timeout"
         ) from None
-    return b"".join(chunks)
+    finally:
+        held.release(counted)
+    return bytes(body)
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -57,7 +88,7 @@ def read_object(body: bytes) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise _bad_json("The body is not valid UTF-8.") from None
     except RecursionError:
-        raise _bad_json("Objects or arrays in the body are nested too deeply.") from None
+        raise _bad_json(_TOO_DEEP) from None
     except msgspec.ValidationError:
         raise _bad_json("The body holds a number that is too large.") from None
     except ValueError:
@@ -69,13 +100,18 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 def carried(fields: dict[str, Any]) -> dict[str, Any]:
     """The body's other fields as they travel with the messages. Refuses what is too large or too deep for that."""
-    if fields:
-        if too_deep(fields):
-            raise _bad_json("Objects or arrays in the body are nested too deeply.")
-        if len(msgspec.json.encode(fields)) > MAX_CARRIED_BYTES:
-            raise Refusal(
-                400, f"The body's additional fields are larger than {MAX_CARRIED_BYTES // 1024} KB.", code="fields_too_large"
-            )
+    if not fields:
+        return fields
+    try:
+        size = len(msgspec.json.encode(fields))
+    except RecursionError:
+        raise _bad_json(_TOO_DEEP) from None
+    # First, since it is quickly found out, also of fields that are most of the body.
+    if size > MAX_CARRIED_BYTES:
+        sentence = f"The body's additional fields are larger than {MAX_CARRIED_BYTES // 1024} KB."
+        raise Refusal(400, sentence, code="fields_too_large")
+    if too_deep(fields):
+        raise _bad_json(_TOO_DEEP)
     return fields
 
 

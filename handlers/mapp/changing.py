@@ -19,17 +19,23 @@ from relay.domain.message import Direction, Message
 if TYPE_CHECKING:
     from relay.backends.interfaces import Publisher
 
+MAX_CHANGES = 100_000
+"""Mutations in one request: as many ordinary ones (about 100 bytes each) as the largest body holds unless its connector says
+otherwise, and about as many as can be read and stored within the second that the source waits."""
+
 _SHOWN_REASONS = 3
 
 
-async def change(arrival: Arrival, direction: Direction, *, publisher: Publisher, within_s: float) -> dict[str, int]:
-    """Puts the changes into the queue within so many seconds of the request's arrival.
+async def change(
+    arrival: Arrival, direction: Direction, *, publisher: Publisher, within_s: float, store_s: float
+) -> dict[str, int]:
+    """Puts the changes into the queue within so many seconds of the request's arrival; the store gets `store_s` at least.
 
     Returns the answer: how many were accepted, and how many could not be read.
     """
     messages = read_changes(arrival, direction)
     if messages:
-        await publish(publisher, messages, within_s=arrival.countdown.left(within_s))
+        await publish(publisher, messages, within_s=max(store_s, arrival.countdown.left(within_s)))
     record = arrival.record
     return {"accepted": record.mutations - record.unreadable, "unreadable": record.unreadable}
 
@@ -38,11 +44,18 @@ def read_changes(arrival: Arrival, direction: Direction) -> list[Message]:
     """The request's messages; none where its array is empty. Notes the numbers in the request's record.
 
     Refuses (400) a body without an array of mutations, one in which no mutation can be read, and a customer that the connector
-    does not serve.
+    does not serve; and (413) too many mutations, or what becomes too large when it is queued.
     """
     connector, fields, record = arrival.connector, arrival.fields, arrival.record
     reader = connector.reader
     entries = _take_mutations(fields, reader.names)
+    if len(entries) > MAX_CHANGES:
+        raise Refusal(
+            413,
+            f"The request holds {len(entries):,} changes; at most {MAX_CHANGES:,} can be taken at once. "
+            "Please send it in smaller parts.",
+            code="too_many_changes",
+        )
     audience = _take_audience(fields, reader.names)
     from_body = FromBody(direction, audience, take_customer(connector, fields))
     messages = change_messages(

@@ -9,35 +9,26 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from handlers.creation import Creator
+from handlers.creation import Creator, code_of, passes, sentence_of, status_of
 from handlers.mapp.arrival import Arrival, BodyFields
 from handlers.mapp.body import carried
 from handlers.mapp.customers import take_customer
 from handlers.mapp.publishing import publish
-from handlers.mapp.values import Unreadable, audience_id
-from relay.domain.errors import (
-    AudienceNotReady,
-    BatchRefused,
-    Conflict,
-    NotFound,
-    PartnerError,
-    Refusal,
-    StoreUnavailable,
-    TryAgain,
-    Unsupported,
-)
+from handlers.mapp.values import Unreadable, audience_id, audience_name
+from relay.domain.errors import PartnerError, Refusal, RelayError
 from relay.domain.message import VERSION, Message
 
 if TYPE_CHECKING:
     from relay.backends.interfaces import Publisher
 
-MAX_NAME = 1_000
-"""Characters."""
-
 _SHOWN = 300
 """Characters of a partner's reason that the source is shown."""
 
-_PASSING = (TryAgain, AudienceNotReady, StoreUnavailable, Conflict)
+_IN_SENTENCES = {
+    503: "The partner cannot create the audience at the moment: {} Please send the request again.",
+    422: "The partner refused the audience: {}",
+    502: "The partner could not be asked to create the audience: {}",
+}
 
 
 class _TooSlow(Exception):
@@ -52,23 +43,22 @@ class Creations:
         self._publisher = publisher
         self._under_way: set[asyncio.Task[str]] = set()
 
-    async def create(self, arrival: Arrival, *, creator_s: float, whole_s: float) -> dict[str, str]:
+    async def create(self, arrival: Arrival, *, creator_s: float, whole_s: float, store_s: float) -> dict[str, str]:
         """The answer to the source: with the partner's ID in the mode `partner`.
 
         creator_s, whole_s: how long after the request's arrival the partner, and the whole, may take.
+        store_s: what the store gets at least.
         """
         announced = _announced(arrival)
         own = arrival.connector.inbound.audience_id == "own"
         try:
             partner_id = await self._ask(announced, own=own, within_s=arrival.countdown.left(creator_s))
-        except (_TooSlow, *_PASSING) as trouble:
-            if not own:
+        except (_TooSlow, RelayError) as trouble:
+            if not own or not passes(trouble):
                 raise _refusal(trouble) from trouble
             arrival.record.finished_later = _code(trouble)
-            await publish(self._publisher, [announced], within_s=arrival.countdown.left(whole_s))
+            await publish(self._publisher, [announced], within_s=max(store_s, arrival.countdown.left(whole_s)))
             return {}
-        except (PartnerError, NotFound) as trouble:
-            raise _refusal(trouble) from trouble
         return {} if own else {"id": partner_id}
 
     async def _ask(self, announced: Message, *, own: bool, within_s: float) -> str:
@@ -128,55 +118,28 @@ def _take_audience(fields: BodyFields, names: tuple[str, ...]) -> str:
 
 
 def _take_name(fields: BodyFields) -> str:
-    name = fields.take("name")
-    if name is None:
-        return ""
-    if not isinstance(name, str):
-        raise Refusal(400, "The audience's name (field Name) must be text.", code="bad_name")
-    if len(name) > MAX_NAME:
-        raise Refusal(400, f"The audience's name is longer than {MAX_NAME:,} characters.", code="bad_name")
-    if "\0" in name:
-        raise Refusal(400, "The audience's name holds a character that no name can have.", code="bad_name")
-    return name if name.strip() else ""
+    try:
+        return audience_name(fields.take("name"))
+    except Unreadable as why:
+        raise Refusal(400, f"The audience cannot be created. {why}", code="bad_name") from None
 
 
 def _refusal(trouble: Exception) -> Refusal:
     """What the source is told, which shows it to its user."""
-    status, sentence = _told(trouble)
+    if isinstance(trouble, _TooSlow):
+        sentence = (
+            "The partner has not answered yet; the audience is still being created. Please send the same request again in "
+            "a moment."
+        )
+        return Refusal(504, sentence, code=_code(trouble))
+    status, sentence = status_of(trouble), _short(sentence_of(trouble))
+    if isinstance(trouble, PartnerError):
+        sentence = _IN_SENTENCES[status].format(sentence if sentence.endswith((".", "!", "?")) else f"{sentence}.")
     return Refusal(status, sentence, code=_code(trouble))
 
 
-def _told(trouble: Exception) -> tuple[int, str]:
-    match trouble:
-        case _TooSlow():
-            return 504, (
-                "The partner has not answered yet; the audience is still being created. Please send the same request again in "
-                "a moment."
-            )
-        case Conflict():
-            return 409, _short(str(trouble))
-        case NotFound():
-            return 404, _short(str(trouble))
-        case StoreUnavailable():
-            return 503, "The audience was not created: its state could not be stored. Please send the request again."
-        case TryAgain() | AudienceNotReady():
-            return 503, f"The partner cannot create the audience at the moment: {_hint(trouble)} Please send the request again."
-        case BatchRefused() | Unsupported():
-            return 422, f"The partner refused the audience: {_hint(trouble)}"
-        case PartnerError():
-            return 502, f"The partner could not be asked to create the audience: {_hint(trouble)}"
-    raise trouble
-
-
 def _code(trouble: Exception) -> str:
-    if isinstance(trouble, PartnerError):
-        return trouble.code
-    return {_TooSlow: "too_slow", Conflict: "conflict", NotFound: "not_found"}.get(type(trouble), "store_unavailable")
-
-
-def _hint(error: PartnerError) -> str:
-    text = _short(error.hint)
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    return "too_slow" if isinstance(trouble, _TooSlow) else code_of(trouble)
 
 
 def _short(text: str) -> str:

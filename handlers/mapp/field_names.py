@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from relay.domain.connector import InboundFields
 
@@ -37,8 +36,7 @@ Named = tuple[tuple[str, str], ...]
 """(key, canonical name of the identifier) each."""
 
 
-@dataclass(frozen=True, slots=True)
-class MutationPlan:
+class MutationPlan(NamedTuple):
     """What the keys of one mutation mean. In each part the keys stand in the order in which they are tried.
 
     rest: keys without a part, kept with the mutation.
@@ -56,8 +54,7 @@ class MutationPlan:
     only_customer: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class UserPlan:
+class UserPlan(NamedTuple):
     """What the keys of a user that is an object mean; the identifier that makes the user's key first."""
 
     identifiers: Named

@@ -70,10 +70,11 @@ class MutationReader:
                 whose = self._customer(entry, plan.customer, fields, whose)
             if plan.direction:
                 way = _direction(entry, plan.direction, fields) or way
+            # Returned, not raised: nonsense must not cost more than what makes sense.
             if not audience:
-                raise Unreadable(NO_AUDIENCE)
+                return audience, Mutation(index=index, unreadable=NO_AUDIENCE)
             if not user:
-                raise Unreadable(NO_USER)
+                return audience, Mutation(index=index, unreadable=NO_USER)
             if fields and any(isinstance(value, (dict, list)) and too_deep(value) for value in fields.values()):
                 raise Unreadable(TOO_DEEP)
         except Unreadable as why:

@@ -18,13 +18,14 @@ from handlers.creation import Creator
 from handlers.inbound import CompiledInbound, InboundView
 from handlers.mapp.arrival import Arrival, BodyFields, Countdown, Deadlines
 from handlers.mapp.authenticity import require_allowed_place, require_basic, require_signature
-from handlers.mapp.body import read_bytes, read_object, require_announced_size
+from handlers.mapp.body import MAX_HELD_BYTES, HeldBytes, read_bytes, read_object, require_announced_size
 from handlers.mapp.changing import change
 from handlers.mapp.creating import Creations
 from handlers.mapp.request_log import RequestRecord
 from handlers.mapp.request_type import RequestType, type_in_query, type_of, types_in_query
 from relay.domain.clock import Clock
 from relay.domain.errors import Refusal, StoreUnavailable
+from relay.domain.message import Direction
 
 if TYPE_CHECKING:
     from relay.backends.interfaces import Publisher
@@ -37,7 +38,10 @@ _UNEXPECTED = Refusal(500, "Something went wrong on our side. Please send the re
 
 
 class Receiver:
-    """Answers requests; keeps nothing between them but creations that are still under way."""
+    """Answers requests; keeps nothing between them but creations that are still under way.
+
+    max_held_bytes: of bodies that are arriving, together; see `HeldBytes`.
+    """
 
     def __init__(
         self,
@@ -47,12 +51,14 @@ class Receiver:
         clock: Clock,
         *,
         deadlines: Deadlines = Deadlines(),  # noqa: B008 - immutable
+        max_held_bytes: int = MAX_HELD_BYTES,
     ) -> None:
         self._inbound = inbound
         self._publisher = publisher
         self._creations = Creations(creator, publisher)
         self._clock = clock
         self._deadlines = deadlines
+        self._held = HeldBytes(max_held_bytes)
 
     async def __call__(self, request: Request) -> Response:
         """The answer. Never raises: what was not foreseen is a 500 with a sentence."""
@@ -88,7 +94,7 @@ class Receiver:
         if request.method == "GET":
             record.type = RequestType.VALIDATE
             return {}
-        body = await read_bytes(request, limit=limit, within_s=self._deadlines.body_s)
+        body = await read_bytes(request, limit=limit, within_s=self._deadlines.body_s, held=self._held)
         countdown = Countdown(self._clock)
         require_signature(connector, request, body)
         wanted, fields = _type_and_fields(type_in_query(query), body)
@@ -101,11 +107,18 @@ class Receiver:
             case RequestType.VALIDATE:
                 return {}
             case RequestType.CREATE_AUDIENCE:
-                return {**await self._creations.create(arrival, creator_s=deadlines.creator_s, whole_s=deadlines.creation_s)}
-            case RequestType.ADD_TO_AUDIENCE:
-                return {**await change(arrival, "joined", publisher=publisher, within_s=deadlines.publish_s)}
-            case RequestType.REMOVE_FROM_AUDIENCE:
-                return {**await change(arrival, "left", publisher=publisher, within_s=deadlines.publish_s)}
+                return {
+                    **await self._creations.create(
+                        arrival, creator_s=deadlines.creator_s, whole_s=deadlines.creation_s, store_s=deadlines.store_s
+                    )
+                }
+            case RequestType.ADD_TO_AUDIENCE | RequestType.REMOVE_FROM_AUDIENCE:
+                direction: Direction = "joined" if wanted is RequestType.ADD_TO_AUDIENCE else "left"
+                return {
+                    **await change(
+                        arrival, direction, publisher=publisher, within_s=deadlines.publish_s, store_s=deadlines.store_s
+                    )
+                }
 
     def _connector(self, path: str) -> CompiledInbound:
         at_root = path in ("", "/")

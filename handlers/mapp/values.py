@@ -20,6 +20,9 @@ MAX_AUDIENCE_BYTES = 900
 MAX_CUSTOMER = 256
 """Characters, or digits. It is repeated with every mutation."""
 
+MAX_NAME = 1_000
+"""Characters of an audience's name."""
+
 MAX_DEPTH = 64
 """Objects and arrays within each other. Deeper ones could be decoded here and not where more is on the stack."""
 
@@ -76,6 +79,19 @@ def audience_id(value: object) -> str | None:
     if len(text.encode()) > MAX_AUDIENCE_BYTES:
         raise Unreadable(f"Its audience ID is longer than {MAX_AUDIENCE_BYTES} bytes.")
     return text
+
+
+def audience_name(value: object) -> str:
+    """The audience's name in this value; empty if there is none in it. Raises `Unreadable`."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Unreadable("Its name (field Name) must be text.")
+    if len(value) > MAX_NAME:
+        raise Unreadable(f"Its name is longer than {MAX_NAME:,} characters.")
+    if _NOT_IN_IDENTIFIER.search(value):
+        raise Unreadable("Its name holds a character that no name can have.")
+    return value if value.strip() else ""
 
 
 def identifier(value: object) -> str | None:
@@ -137,5 +153,8 @@ def _decimal(value: object) -> str | None:
     if isinstance(value, float):
         if not abs(value) < _EXACT_INTEGERS:
             raise Unreadable("It holds a number that is too large to be an exact identifier.")
-        return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
+        if value.is_integer():
+            return str(int(value))
+        text = repr(value)
+        return format(Decimal(text), "f") if "e" in text else text
     return None

@@ -25,8 +25,10 @@ Direction = Literal["joined", "left"]
 Kind = Literal["change", "created", "resume"]
 
 
-class Mutation(msgspec.Struct, frozen=True, omit_defaults=True):
+class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One user joined or left one audience.
+
+    The garbage collector does not follow it: what comes from JSON holds no cycles, and a request makes many of these at once.
 
     index       place in the request, from 0
     user        canonical identifier name → value (`id`, `email`, `email_sha256`, `account.<compartment>`, …)

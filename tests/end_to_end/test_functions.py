@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -65,11 +68,80 @@ def test_create_makes_an_audience_and_says_whose_turn_it_is_when_it_cannot(stack
     assert requests.post(create, json=asked, timeout=10).json() == first.json()
     stack.pangolin("PUT", "/api/faults", status=400)
     refused = requests.post(create, json={**asked, "audience": "created.2"}, timeout=10)
-    assert (refused.status_code, refused.json()["code"]) == (422, "refused")
+    assert (refused.status_code, bool(refused.json()["error"])) == (422, True)
     stack.pangolin("PUT", "/api/faults", status=500)
     assert requests.post(create, json={**asked, "audience": "created.3"}, timeout=10).status_code == 503
-    assert requests.post(create, json={**asked, "connector": "nobody"}, timeout=10).status_code == 409
-    assert requests.post(create, data="{", timeout=10).status_code == 400
+    stack.pangolin("PUT", "/api/faults", unauthorized=True)
+    refused = requests.post(create, json={**asked, "audience": "created.4"}, timeout=10)
+    assert (refused.status_code, refused.json()["code"]) == (502, "credentials_refused")
+    unknown = requests.post(create, json={**asked, "connector": "nobody"}, timeout=10)
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
+    stack.publishing.set_enabled("pangolin", False)
+    off = requests.post(create, json={**asked, "audience": "created.5"}, timeout=10)
+    assert (off.status_code, off.json()["code"]) == (409, "conflict")
+
+
+def test_create_tells_to_come_again_while_the_store_is_locked_or_a_secret_cannot_be_read(stack: Stack, serve: Serve) -> None:
+    create = serve("create")
+    asked = {"connector": "pangolin", "audience": "created.1", "name": "Created"}
+    with contextlib.closing(sqlite3.connect(stack.state / "relay.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        locked = requests.post(create, json=asked, timeout=20)
+        other.execute("ROLLBACK")
+    assert (locked.status_code, locked.json()["code"]) == (503, "store_unavailable")
+    (stack.state / "secrets" / "partner-token").write_bytes(b"{")
+    unreadable = requests.post(create, json=asked, timeout=10)
+    assert (unreadable.status_code, unreadable.json()["code"]) == (503, "configuration_error")
+    assert str(stack.state) not in unreadable.text
+
+
+GOOD = {"connector": "pangolin", "audience": "a.1", "name": "A"}
+
+
+def test_what_is_no_creation_request_is_400_and_the_partner_is_not_asked(stack: Stack, serve: Serve) -> None:
+    create = serve("create")
+    bodies = [
+        b"",
+        b"{",
+        b'{"connector": "\xff"}',
+        b"[" * 100_000,
+        *(
+            json.dumps({**GOOD, **odd}).encode()
+            for odd in (
+                {"audience": ""},
+                {"audience": " "},
+                {"audience": "a\0"},
+                {"audience": "a" * 100_000},
+                {"audience": "\ud800"},
+                {"audience": 7},
+                {"name": "A\0"},
+                {"name": "A" * 1_001},
+                {"customer": 10**300},
+                {"more": 1},
+            )
+        ),
+    ]
+    for body in bodies:
+        answer = requests.post(create, data=body, timeout=10)
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_request"), body[:100]
+        assert answer.json()["error"].startswith("This is no creation request")
+    assert stack.pangolin("GET", "/api/audiences")["audiences"] == []
+    assert "Traceback" not in stack.output("create")
+
+
+@pytest.mark.parametrize("function", ["create", "deliver", "tick"])
+def test_a_private_function_is_not_set_off_by_a_page_in_a_browser_on_this_machine(
+    stack: Stack, serve: Serve, function: str
+) -> None:
+    address = serve(function)
+    assert stack.change("kept.1", ["u1"]).status_code == 200
+    answer = requests.get(address, timeout=10)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    assert requests.put(address, timeout=10).status_code == 405
+    for headers in ({"Host": "page.example.com"}, {"Origin": "http://page.example.com"}):
+        assert requests.post(address, json=GOOD, headers=headers, timeout=10).status_code == 403
+    assert stack.backend.queue.depth().messages == 1
+    assert stack.pangolin("GET", "/api/audiences")["audiences"] == []
 
 
 def test_the_message_of_a_function_that_is_killed_is_free_for_others_at_once(stack: Stack, serve: Serve) -> None:

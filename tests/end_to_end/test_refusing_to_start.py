@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,14 @@ def refused(function: str, **variables: str) -> str:
 @pytest.mark.parametrize("backend", [{}, {"BACKEND": "embedded"}])
 def test_every_function_refuses_an_ephemeral_database(function: str, backend: dict[str, str]) -> None:
     assert "BACKEND=google" in refused(function, K_SERVICE="diy", **backend)
+
+
+@pytest.mark.parametrize("function", ["diy", "create", "deliver", "tick", "console"])
+def test_no_function_starts_without_a_state_to_work_on(function: str, tmp_path: Path) -> None:
+    line = refused(function, STATE_DIR=str(tmp_path / "nowhere"))
+    assert line.startswith("diy-relay: There is no state in ")
+    assert "diy connectors apply" in line
+    assert not (tmp_path / "nowhere").exists()
 
 
 @pytest.mark.parametrize("password", [{}, {"CONSOLE_PASSWORD": "local-console-password"}])

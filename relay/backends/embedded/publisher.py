@@ -33,6 +33,10 @@ class _Request:
         self.error: StoreUnavailable | None = None
 
 
+class _GivenUp(Exception):
+    """Nobody waits for the commit any more."""
+
+
 class EmbeddedPublisher:
     """`interfaces.Publisher` on SQLite. The thread starts with the first publish, in each process anew."""
 
@@ -84,7 +88,7 @@ class EmbeddedPublisher:
         while (request := pending.get()) is not None:
             requests, last = _drain(request, pending)
             # What its caller has given up on was answered with an error, and must not be queued.
-            requests = [request for request in requests if not request.future.cancelled()]
+            requests = _awaited(requests)
             if requests:
                 self._commit(requests)
             _answer(requests)
@@ -109,8 +113,12 @@ class EmbeddedPublisher:
         try:
             with self._database.transaction() as connection:
                 # The transaction may have waited for the database longer than some callers did.
-                wanted = [request for request in requests if not request.future.cancelled()]
+                wanted = _awaited(requests)
                 append(connection, [row for request in wanted for row in request.rows], now=self._clock.now())
+                if not _awaited(wanted):
+                    raise _GivenUp  # rolls back: so many that their one caller did not wait for the last of them
+        except _GivenUp:
+            pass
         except StoreUnavailable:
             raise
         except RelayError as error:
@@ -118,6 +126,10 @@ class EmbeddedPublisher:
         except Exception as error:
             # The thread must outlive whatever happens, or every later request would wait for ever.
             raise StoreUnavailable("The changes could not be stored.") from error
+
+
+def _awaited(requests: list[_Request]) -> list[_Request]:
+    return [request for request in requests if not request.future.cancelled()]
 
 
 def _drain(first: _Request, pending: SimpleQueue[_Request | None]) -> tuple[list[_Request], bool]:

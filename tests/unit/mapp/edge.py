@@ -7,10 +7,13 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import socket
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from starlette.routing import Route
 from handlers.creation import AudienceMode
 from handlers.inbound import InboundView
 from handlers.mapp.arrival import Deadlines
+from handlers.mapp.body import MAX_HELD_BYTES
 from handlers.mapp.receiver import Receiver
 from relay.backends import open_backend
 from relay.backends.interfaces import Publisher
@@ -97,6 +101,7 @@ class Edge:
         self.publisher: Publisher = self.backend.publisher()
         self.creator = ScriptedCreator()
         self.deadlines = Deadlines()
+        self.max_held_bytes = MAX_HELD_BYTES
         self.port = server.port
         self.url = f"http://127.0.0.1:{server.port}"
         self.view: InboundView | None = None
@@ -110,10 +115,22 @@ class Edge:
 
     def restart(self) -> None:
         self.view = InboundView(self.backend.inbound, reread_s=3600)
-        self._server.receiver = Receiver(self.view, self.publisher, self.creator, SystemClock(), deadlines=self.deadlines)
+        self._server.receiver = Receiver(
+            self.view,
+            self.publisher,
+            self.creator,
+            SystemClock(),
+            deadlines=self.deadlines,
+            max_held_bytes=self.max_held_bytes,
+        )
 
     def set_deadlines(self, **seconds: float) -> None:
         self.deadlines = Deadlines(**seconds)
+        self._stop()
+        self.restart()
+
+    def set_max_held_bytes(self, limit: int) -> None:
+        self.max_held_bytes = limit
         self._stop()
         self.restart()
 
@@ -203,6 +220,29 @@ def signature(body: bytes, secret: str = SECRET) -> str:
 
 def basic(credentials: str) -> str:
     return "Basic " + base64.b64encode(credentials.encode()).decode()
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Waits until it is so."""
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+@contextmanager
+def broken_stderr() -> Iterator[None]:
+    """Standard error is a pipe that nobody reads any more. To be entered within a test: pytest sets its own before."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    kept = sys.stderr
+    sys.stderr = open(writer, "w")  # noqa: SIM115 - closed below, where that fails
+    try:
+        yield
+    finally:
+        broken, sys.stderr = sys.stderr, kept
+        with suppress(BrokenPipeError):
+            broken.close()
 
 
 def user(identifier: object = "u1", **beside: Any) -> dict[str, Any]:

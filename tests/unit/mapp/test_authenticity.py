@@ -78,7 +78,7 @@ def test_without_a_secret_nothing_is_authentic(edge: Edge, secrets: tuple[str, .
 # --- Basic ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pair", ["dmp:pass:word", "mapp:", ":secret", "jürgen:pässwörd:€"])
+@pytest.mark.parametrize("pair", ["dmp:pass:word", "a:b", "a::", "jürgen:pässwörd:€"])
 def test_the_right_credentials_pass_colons_and_umlauts_included(edge: Edge, pair: str) -> None:
     for live in ((pair, "the:previous"), ("the:next", pair)):
         edge.serve(connector(credentials=live))
@@ -118,10 +118,10 @@ def test_the_scheme_is_compared_without_case(edge: Edge) -> None:
     assert edge.post(type="VALIDATE", headers=headers).status_code == 200
 
 
-@pytest.mark.parametrize("stored", [(), ("",), (":",), ("no-colon",)])
+@pytest.mark.parametrize("stored", [(), ("",), (":",), ("no-colon",), ("a:",), (":b",), ("::b",)])
 def test_credentials_that_are_asked_for_and_not_set_let_nobody_in(edge: Edge, stored: tuple[str, ...]) -> None:
     edge.serve(connector(credentials=stored))
-    for given in (None, "", ":", "no-colon"):
+    for given in (None, "", *stored):
         answer = edge.post(type="VALIDATE", credentials=given)
         assert answer.status_code == 401
         assert "not set" in error_of(answer)
@@ -157,8 +157,18 @@ def test_one_of_them_among_the_live_ones_is_enough(
     assert edge.post(type="VALIDATE", credentials=(credentials or (None,))[0], headers=headers).status_code == 403
 
 
+@pytest.mark.parametrize(
+    "header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via", "vIA"]
+)
+def test_they_are_refused_through_a_proxy_on_this_machine_that_rewrites_the_host(edge: Edge, header: str) -> None:
+    edge.serve(connector(secrets=(LOCAL,)))
+    answer = edge.post(type="VALIDATE", sign=LOCAL, headers={header: "127.0.0.1"})
+    assert answer.status_code == 403
+    assert "proxy" in error_of(answer)
+
+
 def test_other_secrets_are_good_under_any_name(edge: Edge) -> None:
-    assert edge.post(type="VALIDATE", headers={"Host": "relay.example.com"}).status_code == 200
+    assert edge.post(type="VALIDATE", headers={"Host": "relay.example.com", "X-Forwarded-For": "192.0.2.1"}).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.unit.mapp.conftest import Lines
-from tests.unit.mapp.edge import SECRET, Edge, connector, error_of, signature, user
+from tests.unit.mapp.edge import SECRET, Edge, connector, error_of, eventually, signature, user
 
 LIMIT = 1_000
 
@@ -87,6 +87,49 @@ def test_a_sender_that_goes_away_leaves_one_line_and_no_trace(edge: Edge, lines:
         edge.request("GET", sign=None)  # gives the server its turn
         found = [line["error"] for line in lines()]
     assert found == ["client_gone"]
+
+
+# --- memory ---------------------------------------------------------------------------------------------------------
+
+
+def unfinished(edge: Edge, size: int) -> socket.socket:
+    """A connection on which so many bytes of a body arrive, and more are to come."""
+    connection = socket.create_connection(("127.0.0.1", edge.port), timeout=20)
+    connection.sendall(head("Content-Length: 1000") + b" " * size)
+    return connection
+
+
+def test_bodies_that_never_end_do_not_fill_the_memory(edge: Edge) -> None:
+    edge.set_max_held_bytes(250)
+
+    answers = []
+
+    def answered(status: int) -> bool:
+        answers.append(edge.post(b" " * 100, type="VALIDATE"))
+        return answers[-1].status_code == status
+
+    with unfinished(edge, 100), unfinished(edge, 100):
+        eventually(lambda: answered(503))
+    assert "send it again" in error_of(answers[-1])
+    assert answers[-1].headers["Connection"] == "close"
+    eventually(lambda: answered(200))
+
+
+@pytest.mark.parametrize("end", ["the last byte", "the limit of size", "the limit of time", "the sender goes away"])
+def test_what_has_ended_is_no_longer_counted(edge: Edge, end: str) -> None:
+    edge.set_max_held_bytes(LIMIT)
+    edge.set_deadlines(body_s=0.05 if end == "the limit of time" else 20)
+    edge.serve(connector(max_body_bytes=LIMIT - 1))
+    if end == "the last byte":
+        edge.post(b" " * (LIMIT - 1), type="VALIDATE")
+    elif end == "the limit of size":
+        assert edge.raw(head("Transfer-Encoding: chunked") + b"%x\r\n" % LIMIT + b" " * LIMIT).startswith(b"HTTP/1.1 413")
+    elif end == "the limit of time":
+        assert edge.raw(head("Content-Length: 100") + b"  ").startswith(b"HTTP/1.1 408")
+    else:
+        with socket.create_connection(("127.0.0.1", edge.port), timeout=20) as connection:
+            connection.sendall(head("Content-Length: 100") + b"  ")
+    eventually(lambda: edge.post(b" " * (LIMIT - 1), type="VALIDATE").status_code == 200)
 
 
 # --- JSON -----------------------------------------------------------------------------------------------------------

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import pytest
 
-from relay.domain.message import MAX_MUTATIONS
+from handlers.batches import MAX_AUDIENCES
+from handlers.mapp.changing import MAX_CHANGES
+from handlers.mapp.field_names import DEFAULT_IDENTIFIERS
+from handlers.mapp.publishing import publish
+from relay.backends.interfaces import Publisher
+from relay.domain.message import MAX_MUTATIONS, Message
 from tests.unit.mapp.edge import AUDIENCE, Edge, connector, error_of, user
 
 
@@ -54,6 +61,48 @@ def test_the_connectors_own_name_of_the_array_is_the_one_asked_for(edge: Edge) -
 
 def test_an_empty_array_is_nothing_to_do(edge: Edge) -> None:
     assert edge.add().json() == {"accepted": 0, "unreadable": 0}
+    assert edge.queued() == []
+
+
+# --- limits ---------------------------------------------------------------------------------------------------------
+
+
+def test_more_changes_than_can_be_taken_at_once_are_413_and_nothing_is_queued(edge: Edge) -> None:
+    body = b'{"Type": "ADD_TO_AUDIENCE", "Mutations": [' + b"{}," * MAX_CHANGES + b"{}]}"
+    answer = edge.post(body)
+    assert answer.status_code == 413
+    assert error_of(answer) == (
+        "The request holds 100,001 changes; at most 100,000 can be taken at once. Please send it in smaller parts."
+    )
+    assert edge.queued() == []
+
+
+def test_so_many_can_be_taken(edge: Edge) -> None:
+    body = b'{"Type": "ADD_TO_AUDIENCE", "Audience": "a.1", "Mutations": [' + b'{"User":1},' * (MAX_CHANGES - 1) + b'{"User":1}]}'
+    edge.set_deadlines(store_s=20)
+    assert edge.post(body).json() == {"accepted": MAX_CHANGES, "unreadable": 0}
+
+
+def test_more_audiences_than_can_be_stored_in_time_are_413_and_nothing_is_queued(edge: Edge) -> None:
+    answer = edge.add(*({"Audience": f"a{n}", "User": "u"} for n in range(MAX_AUDIENCES + 1)))
+    assert answer.status_code == 413
+    assert "20,001 audiences" in error_of(answer)
+    assert edge.queued() == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"Mutations": [{"Audience": f"a{n}", "User": "u"} for n in range(5_000)], "Other": "x" * 15_000},
+        {"Mutations": [{"User": "u"}] * 60_000, "Audience": "a.1", "Customer": "\x01" * 256},
+        {"Mutations": [{"User": 1e-300, **dict.fromkeys(DEFAULT_IDENTIFIERS, 1e-300)}] * 30_000, "Audience": "a.1"},
+    ],
+    ids=["a field repeated for every audience", "a customer repeated for every change", "numbers written out"],
+)
+def test_a_small_request_that_would_fill_the_disk_is_413_and_nothing_is_queued(edge: Edge, body: dict[str, Any]) -> None:
+    answer = edge.post(body, type="ADD_TO_AUDIENCE")
+    assert answer.status_code == 413
+    assert "64 MB" in error_of(answer)
     assert edge.queued() == []
 
 
@@ -149,7 +198,7 @@ def test_a_customer_of_a_new_shape_breaks_nothing(edge: Edge) -> None:
 
 def test_what_cannot_be_stored_in_time_is_503(edge: Edge) -> None:
     assert edge.add(user("before")).status_code == 200
-    edge.set_deadlines(publish_s=0.05)
+    edge.set_deadlines(publish_s=0.05, store_s=0)
     database = next(edge.state_dir.glob("*.db"))
     with sqlite3.connect(database, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -161,7 +210,39 @@ def test_what_cannot_be_stored_in_time_is_503(edge: Edge) -> None:
     assert "send it again" in error_of(answer)
 
 
+def test_what_was_answered_503_while_the_database_was_locked_is_not_queued_afterwards(edge: Edge) -> None:
+    assert edge.add(user("before")).status_code == 200
+    edge.set_deadlines(publish_s=0.05, store_s=0)
+    other = sqlite3.connect(next(edge.state_dir.glob("*.db")), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert [edge.add(user(f"while locked {n}")).status_code for n in range(3)] == [503, 503, 503]
+    other.execute("ROLLBACK")
+    other.close()
+    edge.set_deadlines()
+    assert edge.add(user("after")).status_code == 200
+    assert [mutation.user["id"] for mutation in edge.queued_mutations()] == ["before", "after"]
+
+
+def test_a_request_that_took_all_its_time_to_read_is_stored_all_the_same(edge: Edge) -> None:
+    edge.set_deadlines(publish_s=0, store_s=20)
+    assert edge.add(user("u1")).status_code == 200
+    assert [mutation.user["id"] for mutation in edge.queued_mutations()] == ["u1"]
+
+
+class SlowToEncode:
+    """Takes longer to encode than the store may take, and stores within that time."""
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        time.sleep(0.1)
+        await asyncio.sleep(0.01)
+
+
+def test_the_time_for_encoding_is_not_taken_from_the_store() -> None:
+    asyncio.run(publish(cast(Publisher, SlowToEncode()), [], within_s=0.05))
+
+
 def test_where_the_store_is_gone_it_is_503(edge: Edge) -> None:
+    assert edge.add(user()).status_code == 200
     for file in edge.state_dir.glob("*.db*"):
         file.unlink()
     (edge.state_dir / "relay.db").mkdir()

@@ -11,6 +11,7 @@ from relay.domain.errors import (
     AudienceGone,
     AudienceNotReady,
     BatchRefused,
+    ConfigurationError,
     Conflict,
     CredentialsRefused,
     Misconfigured,
@@ -19,6 +20,7 @@ from relay.domain.errors import (
     TryAgain,
     Unsupported,
 )
+from relay.domain.message import UnknownVersion
 from tests.unit.mapp.conftest import Lines
 from tests.unit.mapp.edge import AUDIENCE, Edge, connector, error_of
 
@@ -27,6 +29,8 @@ PASSING = [
     AudienceNotReady("It is being prepared"),
     StoreUnavailable("gone"),
     Conflict("The connector is off."),
+    ConfigurationError("The file /state/secrets/token is not a secret."),
+    UnknownVersion("This record was written as version 9."),
 ]
 
 FINAL = [
@@ -133,7 +137,7 @@ def test_own_a_partner_that_does_not_answer_in_time_is_200_and_the_creation_goes
 def test_own_where_the_message_cannot_be_stored_it_is_503(edge: Edge) -> None:
     assert edge.add({"Audience": "a.1", "User": "u1"}).status_code == 200
     edge.creator.error = TryAgain("busy")
-    edge.set_deadlines(creation_s=0.1)
+    edge.set_deadlines(creation_s=0.1, store_s=0)
     other = sqlite3.connect(next(edge.state_dir.glob("*.db")), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     answer = edge.create()
@@ -153,7 +157,9 @@ def test_partner_a_success_is_200_with_the_partners_id(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "status"), [*((error, 503) for error in PASSING[:3]), (PASSING[3], 409)], ids=lambda each: type(each).__name__
+    ("trouble", "status"),
+    [(error, 409 if isinstance(error, Conflict) else 503) for error in PASSING],
+    ids=lambda each: type(each).__name__,
 )
 def test_partner_trouble_that_should_pass_is_no_success_and_queues_nothing(edge: Edge, trouble: Exception, status: int) -> None:
     partner_mode(edge)
@@ -162,6 +168,18 @@ def test_partner_trouble_that_should_pass_is_no_success_and_queues_nothing(edge:
     assert answer.status_code == status
     assert error_of(answer)
     assert edge.queued() == []
+
+
+@pytest.mark.parametrize("trouble", PASSING[-2:], ids=lambda error: type(error).__name__)
+def test_partner_what_only_an_operator_can_mend_is_logged_by_its_name_and_told_without_its_text(
+    edge: Edge, lines: Lines, trouble: Exception
+) -> None:
+    partner_mode(edge)
+    edge.creator.error = trouble
+    assert error_of(edge.create()).startswith("The audience cannot be created before an operator has looked at the connector")
+    [line] = lines()
+    assert line["error"] in ("configuration_error", "unknown_version")
+    assert "/state" not in str(line)
 
 
 def test_partner_a_time_out_is_504_and_the_same_request_again_finds_it(edge: Edge) -> None:

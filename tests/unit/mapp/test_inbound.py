@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from relay.domain.connector import VERSION, InboundDocument
 from relay.domain.errors import StoreUnavailable
 from tests.clock import TurnedClock
 from tests.unit.mapp.conftest import Lines
-from tests.unit.mapp.edge import connector
+from tests.unit.mapp.edge import broken_stderr, connector, eventually
 
 
 @pytest.fixture
@@ -41,13 +41,6 @@ def view(store: InboundStore) -> Iterator[InboundView]:
 
 def write(store: InboundStore, *secrets: str, default: str = "pangolin") -> None:
     store.write(InboundDocument(VERSION, (connector(secrets=secrets or ("one",)),), default))
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def keys(view: InboundView) -> tuple[bytes, ...]:
@@ -114,6 +107,39 @@ def test_the_last_good_copy_is_kept_and_one_line_says_so(
     assert [(line["event"], line["copy_kept"]) for line in logged] == [("inbound_unreadable", True)]
     write(store, "two")
     eventually(lambda: keys(view) == (b"two",))
+
+
+def test_a_document_that_is_deleted_while_it_is_in_use_does_not_make_every_connector_unknown(
+    state_dir: Path, store: InboundStore, view: InboundView, lines: Lines
+) -> None:
+    write(store, "one")
+    assert keys(view) == (b"one",)
+    logged: list[dict[str, Any]] = []
+
+    def something_was_logged() -> bool:
+        logged.extend(lines())
+        return bool(logged)
+
+    (state_dir / "inbound.json").unlink()
+    eventually(something_was_logged)
+    time.sleep(0.05)
+    assert keys(view) == (b"one",)
+    logged += lines()
+    assert [(line["event"], line["copy_kept"]) for line in logged] == [("inbound_unreadable", True)]
+    write(store, "two")
+    eventually(lambda: keys(view) == (b"two",))
+
+
+def test_changes_are_followed_although_the_trouble_before_could_not_be_logged(
+    state_dir: Path, store: InboundStore, view: InboundView
+) -> None:
+    write(store, "one")
+    assert keys(view) == (b"one",)
+    with broken_stderr():
+        (state_dir / "inbound.json").write_bytes(b"not a document")
+        time.sleep(0.1)
+        write(store, "two")
+        eventually(lambda: keys(view) == (b"two",))
 
 
 def test_a_document_of_a_newer_program_is_not_taken_over(store: InboundStore, view: InboundView) -> None:

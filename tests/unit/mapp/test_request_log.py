@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import pytest
 
+from relay.wide_log import log
 from tests.unit.mapp.conftest import Lines
-from tests.unit.mapp.edge import AUDIENCE, CREDENTIALS, SECRET, Edge, basic, connector, user
+from tests.unit.mapp.edge import AUDIENCE, CREDENTIALS, SECRET, Edge, basic, broken_stderr, connector, user
+
+
+def endless() -> list[object]:
+    value: list[object] = []
+    value.append(value)
+    return value
 
 
 def test_accepted_changes_and_validations_write_no_line(edge: Edge, lines: Lines) -> None:
@@ -40,6 +50,26 @@ def test_a_request_of_which_nothing_could_be_read_says_how_much_it_was(edge: Edg
     edge.add({}, {}, {}, Audience="a.1")
     [line] = lines()
     assert (line["mutations"], line["unreadable"], line["audiences"], line["error"]) == (3, 3, 1, "none_readable")
+
+
+def test_a_log_that_cannot_be_written_changes_no_answer(edge: Edge) -> None:
+    with broken_stderr():
+        assert edge.post(type="VALIDATE", sign="wrong").status_code == 401
+        assert edge.create().status_code == 200
+        assert edge.request("PUT").status_code == 405
+
+
+@pytest.mark.parametrize("stderr", [None, io.StringIO()], ids=["none at all", "one without bytes"])
+def test_a_process_without_standard_error_logs_nothing_and_goes_on(monkeypatch: pytest.MonkeyPatch, stderr: object) -> None:
+    monkeypatch.setattr(sys, "stderr", stderr)
+    log("anything")
+
+
+@pytest.mark.parametrize("value", ["\ud800", endless()], ids=["half a character", "no end"])
+def test_a_field_that_cannot_be_written_costs_the_fields_and_not_the_line(lines: Lines, value: object) -> None:
+    log("happened", "WARNING", value=value)
+    [line] = lines()
+    assert (line["event"], line["severity"], "fields_lost" in line) == ("happened", "WARNING", True)
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 405, 413])

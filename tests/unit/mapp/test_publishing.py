@@ -1,0 +1,85 @@
+"""What was answered with an error is not queued behind the source's back."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from handlers.mapp.publishing import publish
+from relay.backends.embedded import EmbeddedBackend
+from relay.backends.embedded.publisher import EmbeddedPublisher
+from relay.domain.clock import SystemClock
+from relay.domain.errors import Refusal
+from relay.domain.message import VERSION, Message, Mutation, decode
+
+
+class HaltedClock(SystemClock):
+    """Stands still, and with it whoever asks for the time, until `goes` is set. `asked`: somebody has."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.goes = threading.Event()
+
+    def now(self) -> float:
+        self.asked.set()
+        assert self.goes.wait(20)
+        return super().now()
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Iterator[EmbeddedBackend]:
+    backend = EmbeddedBackend.open(tmp_path / "state", SystemClock())
+    yield backend
+    backend.close()
+
+
+def message(user: str) -> Message:
+    return Message(VERSION, "change", "pangolin", "a.1", "r", 0.0, mutations=(Mutation(index=0, user={"id": user}),))
+
+
+def queued(backend: EmbeddedBackend) -> list[str]:
+    found = []
+    while (leased := backend.queue.take()) is not None:
+        found += [mutation.user["id"] for mutation in decode(leased.body).mutations]
+        assert backend.queue.acknowledge(leased)
+    return found
+
+
+def test_what_is_given_up_in_the_middle_of_its_transaction_is_not_committed(backend: EmbeddedBackend) -> None:
+    clock = HaltedClock()
+
+    async def requests() -> None:
+        publisher = EmbeddedPublisher(backend.database, clock)
+        given_up = asyncio.ensure_future(publish(publisher, [message("given up")], within_s=20))
+        await asyncio.to_thread(clock.asked.wait, 20)
+        given_up.cancel()
+        await asyncio.wait({given_up})
+        clock.goes.set()
+        await publish(publisher, [message("after")], within_s=20)
+        await publisher.close()
+
+    asyncio.run(requests())
+    assert queued(backend) == ["after"]
+
+
+def test_one_that_is_given_up_costs_those_beside_it_nothing(backend: EmbeddedBackend) -> None:
+    clock = HaltedClock()
+
+    async def requests() -> None:
+        publisher = EmbeddedPublisher(backend.database, clock)
+        first = asyncio.ensure_future(publish(publisher, [message("first")], within_s=20))
+        await asyncio.to_thread(clock.asked.wait, 20)
+        beside = [asyncio.ensure_future(publish(publisher, [message(name)], within_s=20)) for name in ("b1", "b2")]
+        too_slow = asyncio.ensure_future(publish(publisher, [message("too slow")], within_s=0))
+        with pytest.raises(Refusal):
+            await too_slow
+        clock.goes.set()
+        await asyncio.gather(first, *beside)
+        await publisher.close()
+
+    asyncio.run(requests())
+    assert queued(backend) == ["first", "b1", "b2"]
