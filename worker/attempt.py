@@ -245,8 +245,8 @@ class Attempt:
         caller: Caller | None,
         began_at: float,
     ) -> None:
-        if delivery.problem == "postponed" and (caller is None or not caller.reports):
-            return  # nothing was tried: no attempt
+        if delivery.problem == "postponed" and all(result.outcome == "retry" for _, result in delivery.results):
+            return  # nothing was tried and nothing settled: no attempt
         now = self._clock.now()
         report = make_report(
             attempt_id=uuid.uuid4().hex,

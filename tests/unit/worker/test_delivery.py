@@ -554,6 +554,20 @@ def test_of_many_audiences_that_wait_for_the_rate_few_turns_are_in_vain_and_none
     assert len(failed) <= 60, "creations that met the limit; turns that made no call are none"
 
 
+def test_what_is_settled_without_a_call_is_recorded_though_the_call_is_postponed(make_world: Callable[..., World]) -> None:
+    world = make_world(rate="{calls: 1, per: 60s}")
+    Publishing(world.backend, describe, "test").apply(world.document.replace("lower(user.id)", "user.email"))
+    body = {"Mutations": [{"Audience": world.prefix + "a.1", "User": "u1"}, {"Audience": world.prefix + "a.1", "Email": "e2"}]}
+    assert world.post("ADD_TO_AUDIENCE", msgspec.json.encode(body)).status_code == 200
+    for _ in range(3):
+        while world.work():
+            pass
+        world.tick(61)
+    world.drain()
+    assert world.rejected() == [(0, "missing_field")]
+    assert members(world) == {"e2"}
+
+
 def test_a_discarded_hold_becomes_rejections(world: World) -> None:
     warm(world)
     world.faults(status=500)
