@@ -16,7 +16,7 @@ def reject(diy: Diy, *hints: str, connector: str = "pangolin", audience: str = "
                 version=VERSION,
                 connector=connector,
                 audience=audience,
-                request_id=f"request-{index}",
+                request_id=f"request-{audience}-{index}",
                 index=index,
                 direction="joined",
                 user_hash=hash_user(f"person-{index}"),
