@@ -153,6 +153,9 @@ class Attempt:
             if message is not None
         ]
         self._settle(taken, rest, delivery.hold, progress=delivery.progress)
+        if self._audience.hold is not None and delivery.proof is not None:
+            # For the steps that follow; a turn that ends with something left writes it down.
+            self._audience = replace(self._audience, hold=replace(self._audience.hold, proof=delivery.proof))
         self._resume_if_due()
         return delivery.hold is None
 
@@ -231,8 +234,7 @@ class Attempt:
 
     def _nothing_delivered(self, messages: Sequence[Message], error: PartnerError | Postponed) -> Delivery:
         results = tuple((pending, pending.result("", "retry")) for pending in pending_of(messages))
-        probes = self._audience.hold.probes if self._audience.hold else 0
-        hold = holds.after_error(error, probes, self._clock, self._means.chance)
+        hold = holds.after_error(error, self._audience.hold, self._clock, self._means.chance)
         problem = error.code if isinstance(error, PartnerError) else "postponed"
         # A message that carries no mutation (`created`) still has its work before it.
         return Delivery(results, tuple(messages), hold, problem, progress=False)

@@ -74,8 +74,11 @@ class Caller:
             if wait <= 0:
                 return
             if wait > LONGEST_WAIT_IN_TURN_S:
-                detail = "The partner asked to come back later, or the connector's rate limit is used up."
-                raise Postponed(detail, due_at=self._clock.now() + wait, crowded=True)
+                due_at = self._clock.now() + wait
+                asked_to_wait = self._store.state(self._connector.name).not_before >= due_at - 0.001
+                if asked_to_wait:
+                    raise Postponed("The partner asked to come back later.", due_at=due_at)
+                raise Postponed("The connector's rate limit is used up.", due_at=due_at, crowded=True)
             self._clock.sleep(wait)
 
     def _require_time(self) -> None:

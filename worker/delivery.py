@@ -10,10 +10,10 @@ import msgspec
 from msgspec.structs import replace
 
 from adapters.contract import Delivered, NotYet, Rejected, RowResult, Target
-from relay.domain.audience import Hold, HoldRequest
+from relay.domain.audience import Hold, HoldRequest, Proof
 from relay.domain.clock import Clock
 from relay.domain.connector import ActionSwitch
-from relay.domain.errors import Misconfigured, PartnerError, TryAgain
+from relay.domain.errors import BatchRefused, Misconfigured, PartnerError, TryAgain
 from relay.domain.message import Message
 from relay.domain.outcome import Result
 from worker.calls import Caller, Postponed
@@ -22,6 +22,7 @@ from worker.chunks import chunks
 from worker.holds import after_error
 from worker.isolation import isolate
 from worker.plan import Pending, PlannedAction, PlannedRow, make_plan, pending_of
+from worker.retries import least_s
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -32,6 +33,7 @@ class Delivery(msgspec.Struct, frozen=True):
     hold     the hold that the rest must join; None if nothing is left
     problem  code of the trouble, empty if there was none
     progress whether the partner took anything
+    proof    by which actions it did, during this hold
     """
 
     results: tuple[tuple[Pending, Result], ...]
@@ -39,6 +41,7 @@ class Delivery(msgspec.Struct, frozen=True):
     hold: HoldRequest | None
     problem: str
     progress: bool
+    proof: Proof | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -47,8 +50,11 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class _Trouble(msgspec.Struct, frozen=True):
+    """`at_most`: most rows in a call at the next turn, see `Hold`."""
+
     error: PartnerError | Postponed
     stops_all: bool
+    at_most: int = 0
 
     @property
     def code(self) -> str:
@@ -74,44 +80,75 @@ def deliver(
     results = list(plan.settled)
     trouble: _Trouble | None = None
     for planned in plan.actions:
-        if trouble and trouble.stops_all:
-            outcomes: dict[int, RowResult] = {}
-        else:
-            outcomes, met = _carry_out(planned, running, target, caller, chance, proven=bool(standing and standing.proven))
-            trouble = trouble or met
-            if met and met.stops_all:
-                trouble = met
+        outcomes: dict[int, RowResult] = {}
+        if trouble is None or not trouble.stops_all:
+            outcomes, met = _carry_out(planned, running, target, caller, chance, standing)
+            trouble = met if met and met.stops_all else trouble or met
         name = planned.action.action.name
         results += [(row.pending, _result(pendings[row.pending], name, outcomes.get(row.pending))) for row in planned.rows]
     progress = any(result.outcome == "delivered" for _, result in results)
+    proof = _proof(standing, running.connector.document_version, [result for _, result in results])
     hold = None
     if trouble is not None:
-        probes = standing.probes if standing and not progress else 0
-        hold = replace(after_error(trouble.error, probes, clock, chance), proven=progress)
+        in_vain = bool(caller.reports) and not any(one.outcome in ("delivered", "rejected") for _, one in results)
+        hold = _hold(trouble, None if progress else standing, clock, chance, in_vain=in_vain)
+        hold = replace(hold, proof=proof, at_most=trouble.at_most)
     return Delivery(
         results=tuple((pendings[number], result) for number, result in results),
         rest=_rest(messages, pendings, results),
         hold=hold,
         problem=trouble.code if trouble else "",
         progress=progress,
+        proof=proof,
     )
 
 
-def _carry_out(
-    planned: PlannedAction, running: Running, target: Target, caller: Caller, chance: random.Random, *, proven: bool
-) -> tuple[dict[int, RowResult], _Trouble | None]:
-    """number of the mutation → its result, for the rows that are resolved, and the trouble that left others unresolved.
+def _hold(
+    trouble: _Trouble, standing: Hold | None, clock: Clock, chance: random.Random, *, in_vain: bool
+) -> HoldRequest:
+    """The hold for what is left.
 
-    `proven`: the partner has taken others of this audience since the trouble began, so refusals are the users' own.
+    What could go on at once waits a little, longer each time, where calls were made in vain: a partner that is slow to refuse
+    would else be called without a pause.
     """
+    hold = after_error(trouble.error, standing, clock, chance)
+    if not in_vain or hold.due_at is None or hold.due_at > clock.now():
+        return hold
+    probes = standing.probes if standing and standing.reason == hold.reason else 0
+    return replace(hold, due_at=clock.now() + least_s(probes), probe=True)
+
+
+def _proof(standing: Hold | None, document_version: int, results: Sequence[Result]) -> Proof | None:
+    known = standing.proof if standing and standing.proof else None
+    taken = {result.action for result in results if result.outcome == "delivered"}
+    if known and known.document_version == document_version:
+        taken |= set(known.actions)
+    return Proof(document_version, tuple(sorted(taken))) if taken else None
+
+
+def _carry_out(
+    planned: PlannedAction,
+    running: Running,
+    target: Target,
+    caller: Caller,
+    chance: random.Random,
+    standing: Hold | None,
+) -> tuple[dict[int, RowResult], _Trouble | None]:
+    """number of the mutation → its result, for the rows that are resolved, and the trouble that left others unresolved."""
     action, operation = planned.action.action, planned.action.operation
     limits = action.limits or running.connector.limits.batch
+    at_most = standing.at_most if standing else 0
     outcomes: dict[int, RowResult] = {}
     not_yet: list[NotYet] = []
+    refused_sizes: list[int] = []
     trouble: _Trouble | None = None
 
     def send(part: Sequence[PlannedRow]) -> Sequence[RowResult]:
-        return caller.send(operation.name, target, [row.row for row in part])
+        try:
+            return caller.send(operation.name, target, [row.row for row in part])
+        except BatchRefused:
+            refused_sizes.append(len(part))
+            raise
 
     def settle(row: PlannedRow, result: RowResult) -> None:
         if isinstance(result, NotYet):
@@ -119,11 +156,13 @@ def _carry_out(
         else:
             outcomes[row.pending] = result
 
+    max_items = min(limits.max_items, operation.max_items, at_most or limits.max_items)
+    parts = list(chunks(planned.rows, max_items=max_items, max_bytes=limits.max_bytes))
+    if at_most:
+        chance.shuffle(parts)  # a turn may be too short for more than one of them
     try:
-        for chunk in chunks(
-            planned.rows, max_items=min(limits.max_items, operation.max_items), max_bytes=limits.max_bytes
-        ):
-            if isolate(chunk, send, settle, chance):
+        for part in parts:
+            if isolate(part, send, settle, chance):
                 searching = Postponed(
                     "The partner refuses whole calls; the users it refuses are being found.",
                     due_at=caller.now(),
@@ -135,20 +174,34 @@ def _carry_out(
     if not_yet and trouble is None:
         waits = [one.after_s for one in not_yet if one.after_s is not None]
         trouble = _Trouble(TryAgain(not_yet[0].hint, after_s=max(waits, default=None)), stops_all=False)
-    if not proven and (refused := _all_refused_alike(list(outcomes.values()))):
-        outcomes = {}
-        hint = f"The partner refuses every user of the batch alike: {refused.hint}"
-        alike = _Trouble(Misconfigured(hint, code=refused.code), stops_all=False)
-        if trouble is None or isinstance(trouble.error, Postponed):
-            trouble = alike
+    if trouble is not None and refused_sizes and not outcomes:
+        trouble = replace(trouble, at_most=max(1, min(refused_sizes) // 2))
+    if not _is_proven(standing, running, action.name):
+        refused = _all_refused_alike(list(outcomes.values()))
+        if refused and len(planned.rows) > 1:
+            # Whose fault it is cannot be told yet.
+            if len(outcomes) > 1 and (trouble is None or isinstance(trouble.error, Postponed)):
+                hint = f"The partner refuses every user of the batch alike: {refused.hint}"
+                trouble = _Trouble(Misconfigured(hint, code=refused.code), stops_all=False)
+            if trouble is not None:
+                trouble = replace(trouble, at_most=trouble.at_most or at_most)
+            outcomes = {}
     return outcomes, trouble
 
 
+def _is_proven(standing: Hold | None, running: Running, action: str) -> bool:
+    """Whether the partner has taken others of this audience by this action since the trouble began."""
+    proof = standing.proof if standing else None
+    return proof is not None and proof.document_version == running.connector.document_version and action in proof.actions
+
+
 def _all_refused_alike(outcomes: Sequence[RowResult]) -> Rejected | None:
-    """Two or more rows, none taken, all that are known refused with one code: then it is the connector that seems to be wrong and
-    not the users. Where the search for bad users was cut short, it goes on another way at the next turn."""
+    """None taken, and all that are known refused with one code: then it may be the connector that is wrong and not the users.
+
+    Where the search for bad users was cut short, it goes on another way at the next turn.
+    """
     refused = [one for one in outcomes if isinstance(one, Rejected)]
-    if len(refused) < 2 or len(refused) != len(outcomes) or len({one.code for one in refused}) > 1:
+    if not refused or len(refused) != len(outcomes) or len({one.code for one in refused}) > 1:
         return None
     return refused[0]
 

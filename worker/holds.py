@@ -88,21 +88,36 @@ def crashed(hold: Hold | None, clock: Clock) -> HoldRequest:
     return HoldRequest("crashed", due_at, "A batch ended its worker several times; look at the worker's log.", probe=True)
 
 
-def after_error(error: PartnerError | Postponed, probes: int, clock: Clock, chance: random.Random) -> HoldRequest:
-    """The hold for what is left after this error. `probes`: the vain tries so far, which lengthen the wait."""
+def after_error(
+    error: PartnerError | Postponed, standing: Hold | None, clock: Clock, chance: random.Random
+) -> HoldRequest:
+    """The hold for what is left after this error.
+
+    standing: the hold as it is, whose vain tries for the same reason lengthen the wait; None if there is none, or if the partner
+    has just taken something.
+    """
     now = clock.now()
+    reason = _reason(error)
+    probes = standing.probes if standing and standing.reason == reason else 0
     if isinstance(error, Postponed):
         if not error.crowded:
-            return HoldRequest(error.reason, error.due_at, error.detail)
+            return HoldRequest(reason, error.due_at, error.detail)
         due_at = error.due_at + spread_s(error.due_at - now, probes, chance)
-        return HoldRequest(error.reason, due_at, error.detail, probe=True)
+        return HoldRequest(reason, due_at, error.detail, probe=True)
     if isinstance(error, TryAgain) and error.after_s is not None:
-        return HoldRequest("come_back_later", now + max(error.after_s, least_s(probes)), error.hint, probe=True)
-    reason: HoldReason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), "partner_unavailable")
+        return HoldRequest(reason, now + max(error.after_s, least_s(probes)), error.hint, probe=True)
     wait_s = probe_s(probes, chance)
     if isinstance(error, AudienceNotReady) and error.after_s is not None:
         wait_s = min(wait_s, max(error.after_s, least_s(probes)))
     return HoldRequest(reason, now + wait_s, error.hint, probe=True)
+
+
+def _reason(error: PartnerError | Postponed) -> HoldReason:
+    if isinstance(error, Postponed):
+        return error.reason
+    if isinstance(error, TryAgain) and error.after_s is not None:
+        return "come_back_later"
+    return next((reason for kind, reason in _REASONS if isinstance(error, kind)), "partner_unavailable")
 
 
 def gathering(running: Running, audience: Audience, oldest_at: float) -> HoldRequest | None:

@@ -26,18 +26,18 @@ def tick(backend: Backend, catalog: Catalog, clock: Clock) -> int:
             continue
         running, why = known[audience.connector]
         if must_hold(states[audience.connector], running, audience, now, why=why) is None:
-            publish_resume(backend, audience, now)
-            resumed += 1
+            resumed += publish_resume(backend, audience, now)
     return resumed
 
 
-def publish_resume(backend: Backend, audience: Audience, now: float) -> None:
-    """Asks for a turn of this audience's hold, on its own key.
+def publish_resume(backend: Backend, audience: Audience, now: float) -> bool:
+    """Asks for a turn of this audience's hold, on its own key. False if the hold has changed since the record was read.
 
     Noted first: a resume that is quick would else be followed by the note that one is on its way. If this process ends in
     between, it is asked for again a minute later.
     """
-    backend.audiences.mark_asked(audience.connector, audience.id)
+    if not backend.audiences.mark_asked(audience):
+        return False
     message = Message(
         version=VERSION,
         kind="resume",
@@ -47,3 +47,4 @@ def publish_resume(backend: Backend, audience: Audience, now: float) -> None:
         received_at=now,
     )
     backend.queue.publish([message])
+    return True

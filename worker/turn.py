@@ -81,10 +81,10 @@ class Worker:
         if not done:
             self._give_back(leased, _GIVE_BACK_S)
             return
-        self._forgiven.pop(leased.message_id, None)
         if budget.remaining_s() > 0:
             try:
                 self._backend.queue.acknowledge(leased)
+                self._forgiven.pop(leased.message_id, None)
             except StoreUnavailable as error:
                 log("store_unavailable", "ERROR", connector=_connector_of(leased), message=leased.message_id, hint=str(error))
 

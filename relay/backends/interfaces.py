@@ -155,8 +155,9 @@ class Audiences(Protocol):
         """The earliest due time of a hold that was not asked yet; None if there is none."""
         ...
 
-    def mark_asked(self, connector: str, audience_id: str) -> None:
-        """A resume was published for this hold."""
+    def mark_asked(self, audience: Audience) -> bool:
+        """A resume is about to be published for this hold. False, and nothing is written, if the hold is not the one in the given
+        record any more, or was asked for since: then no resume is needed."""
         ...
 
     def make_due(self, connector: str, audience_id: str | None = None, *, reasons: Collection[HoldReason] | None = None) -> int:

@@ -46,13 +46,23 @@ NEEDS_SOMEONE: frozenset[HoldReason] = frozenset(
 """Reasons that rarely pass without a person: `diy status` says what to do."""
 
 
+class Proof(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The actions by which the partner took something during a hold, under one version of the document: what they are refused
+    there is the users' own, and not the connector's, fault."""
+
+    document_version: int
+    actions: tuple[str, ...]
+
+
 class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why an audience's batches wait, and what waits.
 
     due_at    seconds since the epoch at which a resume is published; None: only when the reason is gone or someone says so
     probes    how often the partner was tried in this hold without success
     asked_at  when a resume was last published for it; 0 if none is on its way
-    proven    the partner took something during this hold: then it is not the connector that is wrong
+    proof     what shows that refusals are the users' own fault
+    at_most   most users in a call while a bad one is looked for, so that the search gets further however short its turns are;
+              0: as the connector's limits say
     batches, items, bytes, oldest_at  what waits: numbers, encoded size, and when the oldest request in it was received
     """
 
@@ -62,7 +72,8 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
     probes: int = 0
     asked_at: float = 0
-    proven: bool = False
+    proof: Proof | None = None
+    at_most: int = 0
     batches: int = 0
     items: int = 0
     bytes: int = 0
@@ -129,7 +140,8 @@ class HoldRequest(msgspec.Struct, frozen=True):
     due_at: float | None
     detail: str = ""
     probe: bool = False
-    proven: bool = False
+    proof: Proof | None = None
+    at_most: int = 0
 
 
 Verdict = Literal["go", "behind", "crashed"]
@@ -176,7 +188,8 @@ def join(audience: Audience, message: Message, size: int, request: HoldRequest, 
         due_at=request.due_at,
         detail=request.detail,
         probes=1 if request.probe else 0,
-        proven=request.proven,
+        proof=request.proof,
+        at_most=request.at_most,
         oldest_at=message.received_at,
     )
     hold = replace(
@@ -203,16 +216,23 @@ def settle(
     """The end of a step of a resume turn. `batches`, `items`, `size`, `oldest_at` describe what waits now (the back end counts).
 
     Nothing waits: the hold is lifted. Something waits: the hold stands; with a request the turn ends, and the hold has its reason
-    and due time. `progress`: the partner took something, which starts the probes anew.
+    and due time. `progress`: the partner took something, which starts the probes anew, as another reason does.
     """
     counted = recount(audience, batches=batches, items=items, size=size, oldest_at=oldest_at, now=now)
     if counted.hold is None:
         return counted
-    hold = replace(counted.hold, proven=counted.hold.proven or progress)
+    hold = counted.hold
     if request is not None:
-        probes = (0 if progress else hold.probes) + (1 if request.probe else 0)
+        before = 0 if progress or request.reason != hold.reason else hold.probes
         hold = replace(
-            hold, reason=request.reason, due_at=request.due_at, detail=request.detail, probes=probes, asked_at=0
+            hold,
+            reason=request.reason,
+            due_at=request.due_at,
+            detail=request.detail,
+            probes=before + (1 if request.probe else 0),
+            asked_at=0,
+            proof=request.proof or hold.proof,
+            at_most=request.at_most or (0 if progress else hold.at_most),
         )
     return replace(audience, hold=hold, updated_at=now)
 

@@ -156,7 +156,7 @@ def test_the_last_mutation_wins_whatever_happens(pangolin: InThread, tmp_path: P
     def holds(script: list[tuple[str, Any]], max_items: int, max_age: str, rate: str) -> None:
         number = next(numbers)
         state = tmp_path / str(number)
-        world = World(state, pangolin, f"w{number}-{tmp_path.name}-", max_items=max_items, max_age=max_age, rate=rate)
+        world = World(state, pangolin, f"w{number}-{tmp_path.name}-", max_items=max_items, max_age=max_age, rate=rate, junk=True)
         try:
             play(world, script)
             world.drain()

@@ -141,12 +141,15 @@ class World:
         unknown: str = "create",
         rate: str = "{concurrency: 8}",
         answer: str = "250ms",
+        junk: bool = False,
     ) -> None:
         self.state, self.pangolin, self.prefix = state, pangolin, prefix
+        self.junk = junk
         self.clock = TurnedClock()
         self.effects = Effects()
         self.accepted: dict[tuple[str, str], tuple[str, int, str]] = {}
         self.users: dict[tuple[str, int], str] = {}
+        self.unreadable: set[tuple[str, int]] = set()
         self.refusable: dict[str, str] = {}
         self.late: list[threading.Thread] = []
         self._start()
@@ -184,19 +187,19 @@ class World:
     # the DMP
 
     def accept(self, mutations: Sequence[tuple[str, str, str]]) -> None:
-        """One signed request with these (audience, user, `joined` or `left`); each must be accepted."""
-        body = msgspec.json.encode(
-            {
-                "Type": "ADD_TO_AUDIENCE",
-                "Mutations": [
-                    {"Audience": self.prefix + audience, "User": user, "Operation": "add" if direction == "joined" else "remove"}
-                    for audience, user, direction in mutations
-                ],
-            }
-        )
+        """One signed request with these (audience, user, `joined` or `left`); each must be accepted. With `junk`, one of an even
+        number has a mutation behind them that cannot be read."""
+        entries: list[dict[str, str]] = [
+            {"Audience": self.prefix + audience, "User": user, "Operation": "add" if direction == "joined" else "remove"}
+            for audience, user, direction in mutations
+        ]
+        if self.junk and len(mutations) % 2 == 0:
+            entries.append({"Audience": entries[-1]["Audience"]})
+        body = msgspec.json.encode({"Type": "ADD_TO_AUDIENCE", "Mutations": entries})
         answer = self.post("ADD_TO_AUDIENCE", body)
         assert answer.status_code == 200, answer.body
         request_id = answer.headers["X-Request-Id"]
+        self.unreadable |= {(request_id, index) for index in range(len(mutations), len(entries))}
         for index, (audience, user, direction) in enumerate(mutations):
             self.accepted[self.prefix + audience, user.lower()] = (request_id, index, direction)
             self.users[request_id, index] = user.lower()
@@ -362,7 +365,13 @@ class World:
         rejected = dict[tuple[str, int], str]()
         for _, rejection in self.backend.reports.rejections(limit=100_000):
             rejected[rejection.request_id, rejection.index] = rejection.code
-        unjust = [(place, code) for place, code in rejected.items() if self.refusable.get(self.users[place]) != code]
+        unread = {place for place, code in rejected.items() if code == "unreadable"}
+        assert unread == self.unreadable, "what cannot be read is kept"
+        unjust = [
+            (place, code)
+            for place, code in rejected.items()
+            if place not in unread and self.refusable.get(self.users[place]) != code
+        ]
         assert not unjust, "rejected, and the partner had not refused them"
         members = self.members()
         wrong = [

@@ -41,11 +41,15 @@ class Holds:
         moment: float | None = row[0]
         return moment
 
-    def mark_asked(self, connector: str, audience_id: str) -> None:
+    def mark_asked(self, audience: Audience) -> bool:
         with self._database.transaction() as connection:
-            audience = rows.load(connection, connector, audience_id)
-            if audience is not None and audience.hold is not None:
-                rows.save(connection, replace(audience, hold=replace(audience.hold, asked_at=self._clock.now())))
+            stored = rows.load(connection, audience.connector, audience.id)
+            if stored is None or stored.hold is None or audience.hold is None:
+                return False
+            if (stored.hold.due_at, stored.hold.asked_at) != (audience.hold.due_at, audience.hold.asked_at):
+                return False
+            rows.save(connection, replace(stored, hold=replace(stored.hold, asked_at=self._clock.now())))
+            return True
 
     def make_due(self, connector: str, audience_id: str | None = None, *, reasons: Collection[HoldReason] | None = None) -> int:
         with self._database.transaction() as connection:

@@ -97,6 +97,12 @@ def held(
         backend.audiences.join(turn, batch, why or request())
 
 
+def ask(backend: Backend, audience: str, connector: str = "pangolin") -> bool:
+    """A resume is asked for, for the hold as it stands."""
+    record = backend.audiences.get(connector, audience)
+    return record is not None and backend.audiences.mark_asked(record)
+
+
 def drop_all(backend: Backend, connector: str, audience: str = "a.1") -> None:
     """Empties a hold."""
     backend.audiences.drop(connector, audience, older_than=None, limit=1_000, reject=lambda _batches: [])

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from relay.backends.interfaces import Backend
 from relay.domain.audience import ASK_AGAIN_S, HoldReason, HoldRequest, Waiting
 from relay.domain.errors import NotFound
 from relay.domain.outcome import Rejection
 from tests.clock import TurnedClock
-from tests.contract.backends.given import BEGINNING, held, message, rejection, request, users
+from tests.contract.backends.given import BEGINNING, ask, held, message, rejection, request, users
 
 
 def _due(backend: Backend, now: float) -> list[str]:
@@ -42,7 +43,7 @@ def test_a_hold_whose_reason_may_be_gone_is_always_due(backend: Backend, reason:
 @pytest.mark.parametrize("why", [request("paused"), request(due_at=BEGINNING)], ids=["reason", "time"])
 def test_a_hold_that_was_asked_is_not_due_again_for_a_while(backend: Backend, clock: TurnedClock, why: HoldRequest) -> None:
     held(backend, why=why)
-    backend.audiences.mark_asked("pangolin", "a.1")
+    ask(backend, "a.1")
     assert _due(backend, BEGINNING + ASK_AGAIN_S - 1) == []
     assert _due(backend, BEGINNING + ASK_AGAIN_S) == ["a.1"]
 
@@ -53,21 +54,21 @@ def test_the_next_due_time_is_the_earliest_that_was_not_asked(backend: Backend) 
     held(backend, "a.2", why=request(due_at=BEGINNING + 40))
     held(backend, "a.3", why=request("crashed"))
     assert backend.audiences.next_due() == BEGINNING + 30
-    backend.audiences.mark_asked("pangolin", "a.1")
+    ask(backend, "a.1")
     assert backend.audiences.next_due() == BEGINNING + 40
-    backend.audiences.mark_asked("pangolin", "a.2")
+    ask(backend, "a.2")
     assert backend.audiences.next_due() is None
 
 
 def test_asking_where_nothing_is_held_does_nothing(backend: Backend) -> None:
-    backend.audiences.mark_asked("pangolin", "unknown")
+    ask(backend, "unknown")
     assert backend.audiences.get("pangolin", "unknown") is None
 
 
 # making due
 def test_a_hold_is_made_due_even_if_it_was_just_asked(backend: Backend) -> None:
     held(backend, why=request("credentials_refused"))
-    backend.audiences.mark_asked("pangolin", "a.1")
+    ask(backend, "a.1")
     assert backend.audiences.make_due("pangolin", "a.1") == 1
     assert _due(backend, BEGINNING) == ["a.1"]
     assert backend.audiences.next_due() == BEGINNING
@@ -163,6 +164,21 @@ def test_nothing_is_dropped_unless_its_rejections_are_stored(backend: Backend) -
 def test_nothing_can_be_dropped_from_an_unknown_audience(backend: Backend) -> None:
     with pytest.raises(NotFound):
         backend.audiences.drop("pangolin", "a.1", older_than=None, limit=9, reject=_without_rejections)
+
+
+# asking
+def test_a_resume_is_asked_for_once_and_only_for_the_hold_that_was_read(backend: Backend) -> None:
+    held(backend, "a.1")
+    backend.audiences.make_due("pangolin", "a.1")
+    read = backend.audiences.get("pangolin", "a.1")
+    assert read is not None
+    assert read.hold is not None
+    assert backend.audiences.mark_asked(read)
+    assert not backend.audiences.mark_asked(read), "another has asked since"
+    backend.audiences.make_due("pangolin", "a.1")
+    before = backend.audiences.get("pangolin", "a.1")
+    assert not backend.audiences.mark_asked(replace(read, hold=replace(read.hold, due_at=0.5)))
+    assert backend.audiences.get("pangolin", "a.1") == before
 
 
 # all of them

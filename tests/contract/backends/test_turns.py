@@ -14,7 +14,7 @@ from relay.domain.clock import Clock
 from relay.domain.errors import TurnLost
 from relay.domain.message import encode
 from tests.clock import TurnedClock
-from tests.contract.backends.given import BEGINNING, held, message, published, request, users
+from tests.contract.backends.given import BEGINNING, ask, held, message, published, request, users
 
 EVERYTHING = {"max_items": 1_000_000, "max_bytes": 1_000_000_000}
 
@@ -279,7 +279,7 @@ def test_probes_are_counted_until_there_is_progress(backend: Backend) -> None:
 
 def test_settling_ends_that_it_was_asked(backend: Backend) -> None:
     held(backend)
-    backend.audiences.mark_asked("pangolin", "a.1")
+    ask(backend, "a.1")
     turn, _ = _resume(backend)
     backend.audiences.settle(turn, taken=(), rest=(), request=request(), progress=False)
     assert _hold(backend).asked_at == 0

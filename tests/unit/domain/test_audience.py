@@ -86,6 +86,14 @@ def test_vain_probes_are_counted_and_progress_starts_them_anew() -> None:
     assert progressed.hold.probes == 1
 
 
+def test_another_reason_starts_the_probes_anew() -> None:
+    held, _ = states.join(FRESH, message(), 10, HoldRequest("partner_unavailable", 40.0, probe=True), now=10.0)
+    held = settled(held, HoldRequest("partner_unavailable", 100.0, probe=True), progress=False)
+    crashed = settled(held, HoldRequest("crashed", 400.0, probe=True), progress=False)
+    assert crashed.hold is not None
+    assert crashed.hold.probes == 1
+
+
 def test_a_claim_is_exclusive_until_it_expires_or_the_audience_exists() -> None:
     mine = states.claim(FRESH, owner="me", until=50.0, now=10.0)
     assert mine is not None

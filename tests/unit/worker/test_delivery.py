@@ -16,7 +16,7 @@ from relay.domain.message import Message, Mutation
 from relay.domain.outcome import hash_user
 from tests.promise.world import World
 from worker.retention import discard, retire_old
-from worker.tick import publish_resume, tick
+from worker.tick import tick
 
 THREE = [("a.1", "u1", "joined"), ("a.1", "u2", "joined"), ("a.1", "u3", "joined")]
 
@@ -412,8 +412,9 @@ def test_a_resume_that_comes_early_leaves_the_hold_alone(world: World) -> None:
     record = world.backend.audiences.get("pangolin", world.prefix + "a.1")
     assert record is not None
     before = len(world.calls())
-    for _ in range(3):
-        publish_resume(world.backend, record, world.clock.now())
+    for number in range(3):
+        resume = Message(MESSAGE_VERSION, "resume", "pangolin", record.id, f"resume-{number}", world.clock.now())
+        world.backend.queue.publish([resume])
         world.work()
     assert len(world.calls()) == before
 
@@ -468,6 +469,62 @@ def test_many_bad_users_in_one_place_cost_the_good_ones_nothing(world: World, ba
         world.tick(300)
     assert members(world) == set(users) - set(refused)
     assert len(world.rejected()) == bad
+
+
+def test_an_action_that_works_does_not_convict_the_users_of_one_that_does_not(world: World) -> None:
+    warm(world)
+    world.faults(reject_users=["u1", "u2", "u3"])
+    world.accept([("a.1", "u9", "joined"), ("a.1", "u1", "left"), ("a.1", "u2", "left"), ("a.1", "u3", "left")])
+    world.work()
+    for _ in range(3):
+        hold = world.held()
+        assert hold is not None
+        assert (hold.reason, hold.items) == ("misconfigured", 3)
+        world.tick(301)
+        world.work()
+    assert members(world) == {"u0", "u9"}
+    assert world.rejected() == []
+
+
+def test_what_an_earlier_version_delivered_does_not_convict_the_users_of_a_wrong_one(make_world: Callable[..., World]) -> None:
+    world = make_world(max_items=2)
+    world.accept([("a.1", f"u{number}", "joined") for number in range(4)])
+    world.faults(poison_users=["u2", "u3"], error_rate=0)
+    world.backend.connectors.set_action("pangolin", "Remove", None)
+    one = iter(range(1, 100))
+
+    def down(_count: int, name: str) -> None:
+        if name == "before send" and next(one) == 2:
+            world.faults(status=500)
+
+    world.work(down)
+    hold = world.held()
+    assert hold is not None
+    assert hold.proof is not None
+    world.faults(reject_users=["u2", "u3"])
+    Publishing(world.backend, describe, "test").apply(world.document + "notes: another version\n")
+    world.tick(31)
+    world.work()
+    hold = world.held()
+    assert hold is not None
+    assert hold.reason == "misconfigured"
+    assert world.rejected() == []
+
+
+@pytest.mark.parametrize("rate", ["{calls: 1, per: 5s}", "{calls: 2, per: 20s}"])
+def test_the_search_for_a_bad_user_gets_further_with_a_call_a_turn(make_world: Callable[..., World], rate: str) -> None:
+    world = make_world(rate=rate)
+    users = [f"u{number}" for number in range(10)]
+    world.faults(poison_users=["u4"])
+    world.accept([("a.1", user, "joined") for user in users])
+    for _ in range(200):
+        while world.work():
+            pass
+        if world.held() is None:
+            break
+        world.tick(40)
+    assert members(world) == set(users) - {"u4"}
+    assert [code for _, code in world.rejected()] == ["call_refused"]
 
 
 def test_an_unannounced_audience_is_rejected_from_a_hold_too(make_world: Callable[..., World]) -> None:
