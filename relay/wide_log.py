@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -26,6 +27,12 @@ def log(event: str, severity: Severity = "INFO", **fields: Any) -> None:
     with _lock, suppress(OSError, ValueError, AttributeError):  # AttributeError: started without one, it is None
         sys.stderr.buffer.write(encoded + b"\n")
         sys.stderr.flush()
+
+
+def place_of(error: BaseException) -> str:
+    """Where it was raised, the innermost frames last. Written instead of its text, which could hold an identifier."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames)
 
 
 def _encoded(head: dict[str, str], fields: dict[str, Any]) -> bytes:

@@ -19,7 +19,7 @@ from relay.domain.outcome import Result
 from worker.calls import Caller, Postponed
 from worker.catalog import Running
 from worker.chunks import chunks
-from worker.holds import after_error
+from worker.holds import after_error, vain_probes
 from worker.isolation import isolate
 from worker.plan import Pending, PlannedAction, PlannedRow, make_plan, pending_of
 from worker.retries import least_s
@@ -114,8 +114,7 @@ def _hold(
     hold = after_error(trouble.error, standing, clock, chance)
     if not in_vain or hold.due_at is None or hold.due_at > clock.now():
         return hold
-    probes = standing.probes if standing and standing.reason == hold.reason else 0
-    return replace(hold, due_at=clock.now() + least_s(probes), probe=True)
+    return replace(hold, due_at=clock.now() + least_s(vain_probes(standing, hold.reason)), probe=True)
 
 
 def _proof(standing: Hold | None, document_version: int, results: Sequence[Result]) -> Proof | None:

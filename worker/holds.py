@@ -35,6 +35,7 @@ _REASONS: tuple[tuple[type[PartnerError], HoldReason], ...] = (
     (TryAgain, "partner_unavailable"),
 )
 
+
 def running_or_why(catalog: Catalog, state: ConnectorState) -> tuple[Running | None, str]:
     """The connector as it runs, or None and why it cannot (none published, a secret that cannot be read, …): trouble of this
     connector alone."""
@@ -81,10 +82,14 @@ def is_due(hold: Hold, now: float) -> bool:
     return hold.due_at is None or hold.due_at <= now or hold.reason == "gathering"
 
 
+def vain_probes(standing: Hold | None, reason: HoldReason) -> int:
+    """How often it was tried in vain for this reason; those for another do not count."""
+    return standing.probes if standing and standing.reason == reason else 0
+
+
 def crashed(hold: Hold | None, clock: Clock) -> HoldRequest:
     """The hold of a message that ended its worker several times."""
-    probes = hold.probes if hold and hold.reason == "crashed" else 0
-    due_at = clock.now() + crashed_s(probes)
+    due_at = clock.now() + crashed_s(vain_probes(hold, "crashed"))
     return HoldRequest("crashed", due_at, "A batch ended its worker several times; look at the worker's log.", probe=True)
 
 
@@ -98,7 +103,7 @@ def after_error(
     """
     now = clock.now()
     reason = _reason(error)
-    probes = standing.probes if standing and standing.reason == reason else 0
+    probes = vain_probes(standing, reason)
     if isinstance(error, Postponed):
         if not error.crowded:
             return HoldRequest(reason, error.due_at, error.detail)

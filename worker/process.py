@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from relay.configuration import Configuration
 from relay.connectors.inbound_document import refresh_inbound
 from relay.domain.clock import Clock, SystemClock
 from relay.domain.errors import StoreUnavailable
-from relay.wide_log import log
+from relay.wide_log import log, place_of
 from worker.retention import retire_old
 from worker.tick import tick
 from worker.turn import Worker
@@ -93,7 +92,7 @@ class WorkerProcess:
         if leased is None:
             self._clock.sleep(_IDLE_S)
             return
-        connector = leased.key.partition("/")[0]
+        connector = leased.connector
         with self._freed:
             self._in_hand[connector] += 1
         # Where no thread can be started, this raises and the turn still waits in the pool for one that is free.
@@ -169,12 +168,7 @@ def _note(event: str, error: BaseException, **fields: str) -> None:
         if isinstance(error, StoreUnavailable):
             log("store_unavailable", "ERROR", hint=str(error), **fields)
         else:
-            log(event, "ERROR", error=type(error).__name__, where=_where(error), **fields)
-
-
-def _where(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    return " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames)
+            log(event, "ERROR", error=type(error).__name__, where=place_of(error), **fields)
 
 
 def run_worker(configuration: Configuration) -> int:

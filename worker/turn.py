@@ -7,7 +7,6 @@ when the store could not be reached, or when a later message has already had its
 from __future__ import annotations
 
 import random
-import traceback
 import uuid
 from collections.abc import Callable
 
@@ -17,7 +16,7 @@ from relay.backends.interfaces import Backend, Leased
 from relay.domain.clock import Clock
 from relay.domain.errors import RelayError, StoreUnavailable, TurnLost
 from relay.domain.message import Message, UnknownVersion, decode
-from relay.wide_log import log
+from relay.wide_log import log, place_of
 from worker.attempt import Attempt, Means
 from worker.budget import TURN_S, Budget
 from worker.catalog import Catalog
@@ -59,23 +58,30 @@ class Worker:
         try:
             done = self._handle(leased, budget)
         except TurnLost as error:
-            log("turn_lost", "WARNING", connector=_connector_of(leased), message=leased.message_id, hint=str(error))
+            log("turn_lost", "WARNING", connector=leased.connector, message=leased.message_id, hint=str(error))
             return
         except StoreUnavailable as error:
-            log("store_unavailable", "ERROR", connector=_connector_of(leased), message=leased.message_id, hint=str(error))
+            log("store_unavailable", "ERROR", connector=leased.connector, message=leased.message_id, hint=str(error))
             self._forgive(leased)
             self._give_back(leased, _GIVE_BACK_S)
             return
         except (msgspec.MsgspecError, UnknownVersion) as error:
             # Nothing is lost: it stays in the queue until a program that can read it takes it.
             hint = str(error) if isinstance(error, RelayError) else "The message cannot be read."
-            log("message_unreadable", "ERROR", connector=_connector_of(leased), message=leased.message_id, hint=hint)
+            log("message_unreadable", "ERROR", connector=leased.connector, message=leased.message_id, hint=hint)
             self._give_back(leased, _UNREADABLE_GIVE_BACK_S)
             return
         except Exception as error:
             # A fault of ours. Begun turns are counted: the third time the batch joins the hold as `crashed`. The text of the
             # error may hold identifiers and is not written.
-            log("turn_failed", "ERROR", connector=_connector_of(leased), message=leased.message_id, **_where(error))
+            log(
+                "turn_failed",
+                "ERROR",
+                connector=leased.connector,
+                message=leased.message_id,
+                error=type(error).__name__,
+                where=place_of(error),
+            )
             self._give_back(leased, _GIVE_BACK_S)
             return
         if not done:
@@ -86,7 +92,7 @@ class Worker:
                 self._backend.queue.acknowledge(leased)
                 self._forgiven.pop(leased.message_id, None)
             except StoreUnavailable as error:
-                log("store_unavailable", "ERROR", connector=_connector_of(leased), message=leased.message_id, hint=str(error))
+                log("store_unavailable", "ERROR", connector=leased.connector, message=leased.message_id, hint=str(error))
 
     def _handle(self, leased: Leased, budget: Budget) -> bool:
         """Whether the message may be acknowledged."""
@@ -143,14 +149,4 @@ class Worker:
             self._backend.queue.give_back(leased, delay_s=delay_s)
         except StoreUnavailable:
             # Its lease runs out by itself.
-            log("give_back_failed", "ERROR", connector=_connector_of(leased), message=leased.message_id)
-
-
-def _connector_of(leased: Leased) -> str:
-    return leased.key.partition("/")[0]
-
-
-def _where(error: Exception) -> dict[str, str]:
-    frames = traceback.extract_tb(error.__traceback__)
-    places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames[-4:]]
-    return {"error": type(error).__name__, "where": " > ".join(places)}
+            log("give_back_failed", "ERROR", connector=leased.connector, message=leased.message_id)

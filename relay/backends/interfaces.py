@@ -51,6 +51,11 @@ class Leased(msgspec.Struct, frozen=True):
     lease: str
     lease_until: float
 
+    @property
+    def connector(self) -> str:
+        """The first part of its key."""
+        return self.key.partition("/")[0]
+
 
 class Publisher(Protocol):
     """The receiver's end of the queue."""
