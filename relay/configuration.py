@@ -6,6 +6,7 @@ import os
 import pwd
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -24,7 +25,16 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Configuration(msgspec.Struct, frozen=True):
-    """What the variables say, checked."""
+    """What the variables say, checked. Those of the google back end:
+
+    google_cloud_region  where the functions and the topic are: messages keep their order within one region
+    topic                Pub/Sub topic of the queue
+    ack_deadline_s       acknowledgement deadline of its push subscription, in seconds
+    secret_prefix        before the name of each secret in Secret Manager
+    inbound_file         where the inbound document is mounted, in the receiver; empty: it is read from Secret Manager
+    create_url           address of the private function `create`; empty: audiences are created in this process
+    *_emulator           host:port of an emulator instead of the service; empty: the service
+    """
 
     backend: str = "embedded"
     state_dir: Path = Path(".state")
@@ -36,6 +46,16 @@ class Configuration(msgspec.Struct, frozen=True):
     public_url: str = ""
     console_password: str = LOCAL_CONSOLE_PASSWORD
     google_cloud_project: str = ""
+    google_cloud_region: str = ""
+    firestore_database: str = "(default)"
+    topic: str = "diy-relay"
+    ack_deadline_s: float = 300.0
+    secret_prefix: str = "diy-relay-"  # noqa: S105 - of names
+    inbound_file: str = ""
+    create_url: str = ""
+    pubsub_emulator: str = ""
+    firestore_emulator: str = ""
+    secret_manager_emulator: str = ""
     on_cloud_run: bool = False
     function: str = ""
     user: str = ""
@@ -79,12 +99,54 @@ def read(environment: Mapping[str, str] | None = None) -> Configuration:
         public_url=given.get("PUBLIC_URL", ""),
         console_password=given.get("CONSOLE_PASSWORD") or LOCAL_CONSOLE_PASSWORD,
         google_cloud_project=given.get("GOOGLE_CLOUD_PROJECT", ""),
+        google_cloud_region=given.get("GOOGLE_CLOUD_REGION", ""),
+        firestore_database=given.get("FIRESTORE_DATABASE") or "(default)",
+        topic=given.get("TOPIC") or "diy-relay",
+        ack_deadline_s=_seconds(given, "ACK_DEADLINE_S", 300.0),
+        secret_prefix=given.get("SECRET_PREFIX") or "diy-relay-",
+        inbound_file=given.get("INBOUND_FILE", ""),
+        create_url=given.get("CREATE_URL", ""),
+        pubsub_emulator=given.get("PUBSUB_EMULATOR_HOST", ""),
+        firestore_emulator=given.get("FIRESTORE_EMULATOR_HOST", ""),
+        secret_manager_emulator=given.get("SECRET_MANAGER_EMULATOR_HOST", ""),
         on_cloud_run=bool(given.get("K_SERVICE")),
         function=given.get("FUNCTION_TARGET", ""),
         user=given.get("USER") or given.get("LOGNAME") or _login_name(),
         simulate_hmac_secret=given.get("SIMULATE_HMAC_SECRET", ""),
         simulate_basic=given.get("SIMULATE_BASIC", ""),
     )
+
+
+def environment(configuration: Configuration, more: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """The environment of a process that this one starts: ours, with the variables that say what the configuration says (`read`
+    finds it again), and `more`."""
+    return {
+        **os.environ,
+        "BACKEND": configuration.backend,
+        "STATE_DIR": str(configuration.state_dir),
+        "HOST": configuration.host,
+        "RECEIVER_PORT": str(configuration.receiver_port),
+        "CONSOLE_PORT": str(configuration.console_port),
+        "PANGOLIN_PORT": str(configuration.pangolin_port),
+        "TRAFFIC": "1" if configuration.traffic else "0",
+        "PUBLIC_URL": configuration.public_url,
+        "CONSOLE_PASSWORD": configuration.console_password,
+        "GOOGLE_CLOUD_PROJECT": configuration.google_cloud_project,
+        "GOOGLE_CLOUD_REGION": configuration.google_cloud_region,
+        "FIRESTORE_DATABASE": configuration.firestore_database,
+        "TOPIC": configuration.topic,
+        "ACK_DEADLINE_S": f"{configuration.ack_deadline_s:g}",
+        "SECRET_PREFIX": configuration.secret_prefix,
+        "INBOUND_FILE": configuration.inbound_file,
+        "CREATE_URL": configuration.create_url,
+        "PUBSUB_EMULATOR_HOST": configuration.pubsub_emulator,
+        "FIRESTORE_EMULATOR_HOST": configuration.firestore_emulator,
+        "SECRET_MANAGER_EMULATOR_HOST": configuration.secret_manager_emulator,
+        "USER": configuration.user,
+        "SIMULATE_HMAC_SECRET": configuration.simulate_hmac_secret,
+        "SIMULATE_BASIC": configuration.simulate_basic,
+        **more,
+    }
 
 
 def refuse_known_console_password(configuration: Configuration) -> None:
@@ -110,6 +172,17 @@ def _port(given: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise ConfigurationError(f"{name} is {text!r}; it must be a port number from 1 to 65535.")
     return int(text)
+
+
+def _seconds(given: Mapping[str, str], name: str, default: float) -> float:
+    text = given.get(name) or str(default)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ConfigurationError(f"{name} is {text!r}; it must be a number of seconds above 0.")
+    return seconds
 
 
 def bracketed(host: str) -> str:

@@ -6,7 +6,7 @@ All methods may raise `StoreUnavailable`. "Now" comes from the clock that the ba
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -16,10 +16,13 @@ from relay.domain.message import Message
 from relay.domain.outcome import Rejection, Report
 
 ATTEMPTS_KEPT = 1_000
-"""Attempts kept of each connector, whatever their age."""
+"""Attempts kept of each connector, of the last `FAILED_ATTEMPTS_KEPT_S` at least."""
 
 FAILED_ATTEMPTS_KEPT_S = 7 * 86400.0
 """Failed attempts are kept so long, beyond that number too."""
+
+DRAFTS_KEPT_S = 90 * 86400.0
+"""Versions that were never published are kept so long."""
 
 COUNTERS_KEPT_S = 40 * 86400.0
 
@@ -71,14 +74,11 @@ class Publisher(Protocol):
 
 
 class Queue(Protocol):
-    """The worker's end: ordering keys, one message of a key at a time, leases, redelivery."""
+    """The worker's end: ordering keys, one message of a key at a time, leases, redelivery. How messages come to the worker is the
+    matter of `PullQueue` and `PushQueue`."""
 
     def publish(self, messages: Sequence[Message]) -> None:
         """As `Publisher.publish`, synchronous."""
-        ...
-
-    def take(self, *, busy: Collection[str] = ()) -> Leased | None:
-        """The longest-waiting message whose key has none leased, not of the connectors in `busy`; None if there is none."""
         ...
 
     def acknowledge(self, leased: Leased) -> bool:
@@ -86,11 +86,34 @@ class Queue(Protocol):
         ...
 
     def give_back(self, leased: Leased, *, delay_s: float) -> None:
-        """It is handed out again after the delay; its key waits for it."""
+        """It is handed out again after the delay, or a longer one of the queue's own; its key waits for it."""
         ...
 
-    def depth(self) -> QueueDepth:
-        """How much waits."""
+    def depth(self) -> QueueDepth | None:
+        """How much waits; None where the queue cannot tell."""
+        ...
+
+
+@runtime_checkable
+class PullQueue(Queue, Protocol):
+    """A queue that workers ask for messages (embedded)."""
+
+    def take(self, *, busy: Collection[str] = ()) -> Leased | None:
+        """The longest-waiting message whose key has none leased, not of the connectors in `busy`; None if there is none."""
+        ...
+
+
+@runtime_checkable
+class PushQueue(Queue, Protocol):
+    """A queue that calls the worker with each message, and learns from the answer what became of it (google)."""
+
+    def receive(self, body: bytes) -> Leased:
+        """The message that a call brings. Raises `BadPush` for a body that is none."""
+        ...
+
+    def settled(self, leased: Leased) -> bool:
+        """Whether it was acknowledged, once it was handled: then the call is answered with success, else with a failure, and the
+        message comes again. Asked once."""
         ...
 
 
@@ -126,6 +149,10 @@ class Audiences(Protocol):
 
     def all(self, connector: str | None = None) -> list[Audience]:
         """In the order of connector and ID."""
+        ...
+
+    def held(self, connector: str | None = None) -> list[Audience]:
+        """Those with a hold, in the order of connector and ID."""
         ...
 
     # turns
@@ -187,8 +214,8 @@ class Audiences(Protocol):
         reject: Callable[[Sequence[Waiting]], Sequence[Rejection]],
     ) -> int:
         """Takes the first `limit` batches (that joined before `older_than`, if given) out of the hold and stores the rejections
-        that `reject` makes of them, in one transaction. The record's hold is counted anew, and lifted if nothing waits.
-        Returns how many batches left."""
+        that `reject` makes of them; no batch leaves without its rejections being stored in the same transaction. The record's
+        hold is counted anew, and lifted if nothing waits. Returns how many batches left, at least one where any should."""
         ...
 
     # creation
@@ -240,8 +267,9 @@ class Connectors(Protocol):
         ...
 
     def delete(self, document: str) -> None:
-        """The document with its versions, states and audiences. `Conflict` while messages of its connectors are queued or batches
-        are held: nothing that was accepted goes with it."""
+        """The document with its versions, states and audiences. `Conflict` while batches of its connectors are held, and, where
+        the queue can tell, while messages of them are queued: nothing that was accepted goes with it. A message that comes later
+        joins a hold, and is delivered when the connector is applied again."""
         ...
 
     def state(self, connector: str) -> ConnectorState:
@@ -279,11 +307,12 @@ class Reports(Protocol):
     """What happened: attempts, rejections, counters and latencies by minute."""
 
     def attempt(self, report: Report, rejections: Sequence[Rejection]) -> None:
-        """Records one attempt, with its counters (`outcome` → number) and its latency for what it delivered."""
+        """Records one attempt, whose ID no other has, with its counters (`outcome` → number) and its latency for what it
+        delivered."""
         ...
 
     def attempts(self, connector: str | None = None, *, limit: int = 50, failed_only: bool = False) -> list[Report]:
-        """Newest first. Kept: the last 1,000 of each connector, failed ones for 7 days."""
+        """Newest first. Kept at least: the last 1,000 of each connector of the last 7 days, and all failed ones of these."""
         ...
 
     def add_rejections(self, rejections: Iterable[Rejection]) -> None: ...
@@ -292,8 +321,8 @@ class Reports(Protocol):
         self, connector: str | None = None, *, limit: int = 100, audience: str | None = None, user_hash: str | None = None,
         after: int = 0, newest_first: bool = False
     ) -> list[tuple[int, Rejection]]:
-        """Oldest first, or newest first, from behind the number `after` in that order (0: from the beginning); each with its own
-        number."""
+        """Oldest first, or newest first, from behind the number `after` in that order (0: from the beginning); each with its
+        number. Where several have the same one, a page that ends among them is so much longer than `limit`."""
         ...
 
     def totals(self, connector: str | None, *, since: float) -> dict[str, int]:
@@ -405,20 +434,36 @@ class Audit(Protocol):
 class Backend(Protocol):
     """All of it. Opening a back end is cheap; each part connects when it is first used."""
 
-    queue: Queue
-    audiences: Audiences
-    connectors: Connectors
-    reports: Reports
-    tokens: Tokens
-    secrets: Secrets
-    inbound: InboundStore
-    audit: Audit
+    @property
+    def queue(self) -> Queue: ...
+
+    @property
+    def audiences(self) -> Audiences: ...
+
+    @property
+    def connectors(self) -> Connectors: ...
+
+    @property
+    def reports(self) -> Reports: ...
+
+    @property
+    def tokens(self) -> Tokens: ...
+
+    @property
+    def secrets(self) -> Secrets: ...
+
+    @property
+    def inbound(self) -> InboundStore: ...
+
+    @property
+    def audit(self) -> Audit: ...
 
     def publisher(self) -> Publisher: ...
 
     def tidy(self) -> None:
         """Deletes records whose age has passed: rejections (each connector's retention), attempts, counters (40 days), audit
-        (400 days). Held batches are the worker's to retire, since they become rejections."""
+        (400 days), and versions that were never published (90 days; the newest version of a document stays). Held batches are the
+        worker's to retire, since they become rejections."""
         ...
 
     def close(self) -> None: ...

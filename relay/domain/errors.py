@@ -31,6 +31,10 @@ class StoreUnavailable(RelayError):
     """The store or the queue could not be reached or is full. The one reason to give a message back to the queue."""
 
 
+class BadPush(RelayError):
+    """A call to the worker that brings no queue message."""
+
+
 class TurnLost(RelayError):
     """The fence: another turn of this audience has begun since, or the budget is over. Write nothing, acknowledge nothing."""
 

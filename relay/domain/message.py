@@ -13,7 +13,8 @@ import msgspec
 from relay.domain.errors import RelayError
 
 VERSION = 1
-"""Version of the envelope. 1 is the first: there is no version before it yet; `decode` is where its upgrade goes."""
+"""Version of the envelope. Fields that are added with a default need no new one: a program that does not know them passes them
+over. 1 is the first; where a later one changes what a field means, `decode` is where the one before it is translated."""
 
 MAX_MUTATIONS = 1_000
 """Most mutations in one message."""
@@ -100,8 +101,9 @@ def encode(message: Message) -> bytes:
 
 
 def decode(body: bytes) -> Message:
-    """The message read back. Raises `UnknownVersion` for one from the future, `msgspec.DecodeError` for no message at all."""
+    """The message read back: of this version or the one before. Raises `UnknownVersion` for any other, `msgspec.DecodeError` for no
+    message at all."""
     version = _version_decoder.decode(body).version
-    if version != VERSION:
-        raise UnknownVersion(f"This message was written as version {version}; this program reads version {VERSION}.")
+    if not VERSION - 1 <= version <= VERSION:
+        raise UnknownVersion(f"This message was written as version {version}; this program reads {VERSION - 1} and {VERSION}.")
     return _decoder.decode(body)

@@ -18,7 +18,7 @@ from relay.backends.embedded.reports import EmbeddedReports
 from relay.backends.embedded.secrets import EmbeddedSecrets
 from relay.backends.embedded.tidying import Tidying
 from relay.backends.embedded.tokens import EmbeddedTokens
-from relay.backends.interfaces import Audiences, Audit, Connectors, InboundStore, Queue, Reports, Secrets, Tokens
+from relay.backends.interfaces import Audiences, Audit, Connectors, InboundStore, Reports, Secrets, Tokens
 from relay.domain.clock import Clock
 from relay.domain.errors import ConfigurationError
 
@@ -31,7 +31,7 @@ _SECRETS = "secrets"
 class EmbeddedBackend:
     """`interfaces.Backend` on SQLite. See `open`."""
 
-    queue: Queue
+    queue: EmbeddedQueue
     audiences: Audiences
     connectors: Connectors
     reports: Reports

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from relay.backends.embedded.records import AUDIENCE
+from relay.backends.records import AUDIENCE
 from relay.domain.audience import Audience, Waiting
 from relay.domain.message import Message, decode, encode
 

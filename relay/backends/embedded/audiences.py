@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from relay.backends.embedded.creations import Creations
 from relay.backends.embedded.holds import Holds
-from relay.backends.embedded.records import AUDIENCE
 from relay.backends.embedded.turns import Turns
+from relay.backends.records import AUDIENCE
 from relay.domain.audience import Audience
 
 
@@ -19,6 +19,14 @@ class EmbeddedAudiences(Turns, Holds, Creations):
     def all(self, connector: str | None = None) -> list[Audience]:
         found = self._database.rows(
             "SELECT record FROM audiences WHERE :connector IS NULL OR connector = :connector ORDER BY connector, id",
+            {"connector": connector},
+        )
+        return [AUDIENCE.read(record) for (record,) in found]
+
+    def held(self, connector: str | None = None) -> list[Audience]:
+        found = self._database.rows(
+            "SELECT record FROM audiences WHERE hold_reason IS NOT NULL AND (:connector IS NULL OR connector = :connector)"
+            " ORDER BY connector, id",
             {"connector": connector},
         )
         return [AUDIENCE.read(record) for (record,) in found]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from relay.backends.embedded.database import Database
-from relay.backends.embedded.records import AUDIT_ENTRY
 from relay.backends.interfaces import AuditEntry
+from relay.backends.records import AUDIT_ENTRY
 from relay.domain.clock import Clock
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from relay.backends.embedded.records import DOCUMENT_VERSION, STATE
+from relay.backends.records import DOCUMENT_VERSION, STATE
 from relay.domain.connector import Connector, ConnectorState, DocumentVersion
 
 

@@ -11,7 +11,7 @@ from relay.backends.embedded import admission
 from relay.backends.embedded import connector_rows as rows
 from relay.backends.embedded.database import Database
 from relay.backends.embedded.holds import make_due_in
-from relay.backends.embedded.records import DOCUMENT_VERSION, STATE
+from relay.backends.records import DOCUMENT_VERSION, STATE
 from relay.domain.audience import HoldReason
 from relay.domain.clock import Clock
 from relay.domain.connector import ActionSwitch, ConnectorState, DocumentVersion, RateLimits

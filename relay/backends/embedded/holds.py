@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from relay.backends.embedded import audience_rows as rows
 from relay.backends.embedded.database import Database
-from relay.backends.embedded.records import AUDIENCE
 from relay.backends.embedded.rejection_rows import add_rejections
+from relay.backends.records import AUDIENCE
 from relay.domain import audience as policy
 from relay.domain.audience import ASK_AGAIN_S, Audience, HoldReason, Waiting
 from relay.domain.clock import Clock

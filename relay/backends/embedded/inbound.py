@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from relay.backends.embedded.files import alone_in, replace_atomically
-from relay.backends.embedded.records import INBOUND
+from relay.backends.records import INBOUND
 from relay.domain.connector import InboundDocument
 from relay.domain.errors import StoreUnavailable
 

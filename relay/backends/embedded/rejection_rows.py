@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from relay.backends.embedded.records import REJECTION
+from relay.backends.records import REJECTION
 from relay.domain.outcome import Rejection
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from relay.backends.embedded.database import Database
-from relay.backends.embedded.records import REJECTION, REPORT
 from relay.backends.embedded.rejection_rows import add_rejections
 from relay.backends.interfaces import ATTEMPTS_KEPT, latency_class
+from relay.backends.records import REJECTION, REPORT
 from relay.domain.outcome import Rejection, Report
 
 _MINUTE_S = 60

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import msgspec
 
 from relay.backends.embedded.files import alone_in, remove_durably, replace_atomically
 from relay.backends.interfaces import SecretInfo
+from relay.backends.secret_names import is_secret_name, require_secret_name, require_secret_value
 from relay.domain.clock import Clock
 from relay.domain.errors import ConfigurationError, NotFound, StoreUnavailable
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -59,7 +57,7 @@ class EmbeddedSecrets:
 
     def all(self) -> list[SecretInfo]:
         try:
-            names = sorted(path.name for path in self._directory.iterdir() if _NAME.fullmatch(path.name))
+            names = sorted(path.name for path in self._directory.iterdir() if is_secret_name(path.name))
         except FileNotFoundError:
             names = []
         except OSError as error:
@@ -91,8 +89,7 @@ class EmbeddedSecrets:
 
     def _write(self, name: str, value: str, *, previous: str | None) -> None:
         path = self._path(name)
-        if not value:
-            raise ConfigurationError(f"The secret {name!r} cannot be empty.")
+        require_secret_value(name, value)
         stored = _Stored(current=value, previous=previous, changed_at=self._clock.now())
         try:
             replace_atomically(path, msgspec.json.encode(stored))
@@ -100,8 +97,5 @@ class EmbeddedSecrets:
             raise StoreUnavailable(f"The file {path} cannot be written.") from error
 
     def _path(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise ConfigurationError(
-                f"{name!r} is no name for a secret: it consists of a-z, 0-9, '.', '_' and '-' and begins with a letter or digit."
-            )
+        require_secret_name(name)
         return self._directory / name

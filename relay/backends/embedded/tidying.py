@@ -6,9 +6,17 @@ from typing import Any
 
 from relay.backends.embedded.connector_rows import live_connector
 from relay.backends.embedded.database import Database
-from relay.backends.interfaces import ATTEMPTS_KEPT, AUDIT_KEPT_S, COUNTERS_KEPT_S, FAILED_ATTEMPTS_KEPT_S
+from relay.backends.interfaces import (
+    ATTEMPTS_KEPT,
+    AUDIT_KEPT_S,
+    COUNTERS_KEPT_S,
+    DRAFTS_KEPT_S,
+    FAILED_ATTEMPTS_KEPT_S,
+)
+from relay.backends.records import DOCUMENT_VERSION
 from relay.domain.clock import Clock
 from relay.domain.connector import Retention
+from relay.domain.message import UnknownVersion
 
 _AT_ONCE = 2_000
 
@@ -33,9 +41,24 @@ class Tidying:
                 (connector, newest - ATTEMPTS_KEPT, now - FAILED_ATTEMPTS_KEPT_S),
             )
         self._delete("audit", "at < ?", (now - AUDIT_KEPT_S,))
+        self._delete_drafts(now - DRAFTS_KEPT_S)
         for table in ("counters", "latencies"):
             with self._database.transaction() as connection:
                 connection.execute(f"DELETE FROM {table} WHERE minute < ?", (now - COUNTERS_KEPT_S,))  # noqa: S608 - ours
+
+    def _delete_drafts(self, before: float) -> None:
+        """Versions that were never published. The newest one of a document stays, so that its number is not given again."""
+        superseded = self._database.rows(
+            "SELECT document, number FROM document_versions AS one"
+            " WHERE number < (SELECT max(number) FROM document_versions WHERE document = one.document)"
+        )
+        for key in superseded:
+            chosen = "FROM document_versions WHERE document = ? AND number = ?"
+            for (record,) in self._database.rows(f"SELECT record {chosen}", key):
+                if _was_drafted(record, before):
+                    with self._database.transaction() as connection:
+                        # Not if it was published meanwhile.
+                        connection.execute(f"DELETE {chosen} AND record = ?", (*key, record))
 
     def _rejections_kept_s(self, connector: str) -> float:
         with self._database.snapshot() as connection:
@@ -52,3 +75,12 @@ class Tidying:
                 deleted = connection.execute(f"DELETE FROM {table} WHERE number IN ({chosen})", parameters)  # noqa: S608
             if deleted.rowcount < _AT_ONCE:
                 return
+
+
+def _was_drafted(record: bytes, before: float) -> bool:
+    """Whether this is a draft that was made before that moment."""
+    try:
+        version = DOCUMENT_VERSION.read(record)
+    except UnknownVersion:
+        return False  # a newer program's to judge
+    return not version.published_at and version.at < before

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from relay.backends.embedded.database import Database
-from relay.backends.embedded.records import TOKEN
 from relay.backends.interfaces import Token
+from relay.backends.records import TOKEN
 from relay.domain.clock import Clock
 from relay.domain.errors import Conflict
 

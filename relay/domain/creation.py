@@ -1,0 +1,84 @@
+"""What is known of an audience's creation at the partner, as pure changes of its record (see `relay.domain.audience`)."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from msgspec.structs import replace
+
+from relay.domain.audience import VERSION, Audience, HoldReason, Status, make_due
+
+WAITS_FOR_CREATION: frozenset[HoldReason] = frozenset({"audience_not_ready", "audience_gone"})
+
+
+def new(connector: str, audience_id: str, *, now: float) -> Audience:
+    """The record of an audience that was not seen before."""
+    return Audience(version=VERSION, connector=connector, id=audience_id, created_at=now)
+
+
+def announced(audience: Audience, *, name: str | None, customer: int | str | None) -> Audience:
+    """With the name and the customer, where given."""
+    return replace(
+        audience,
+        name=audience.name if name is None else name,
+        customer=audience.customer if customer is None else customer,
+    )
+
+
+def created(audience: Audience, *, partner_id: str, status: str, now: float) -> Audience:
+    """The partner's ID is known; another one is never replaced. Raises `ValueError` for what is no status."""
+    if status not in get_args(Status):
+        raise ValueError(f"{status!r} is no status of an audience.")
+    if audience.partner_id in (None, partner_id):
+        audience = _identified(audience, partner_id, status, name=None, now=now)  # type: ignore[arg-type]
+    return _waited_for(replace(audience, claim_by="", claim_until=0), now=now)
+
+
+def failed(audience: Audience, *, owner: str, error: str, final: bool, now: float) -> Audience:
+    """The owner's claim ends; as it was where somebody else's creation goes on."""
+    if audience.claim_by != owner:
+        return audience
+    audience = replace(audience, claim_by="", claim_until=0, updated_at=now)
+    if audience.partner_id is not None:
+        return audience
+    return replace(audience, status="failed" if final else "unknown", error=error)
+
+
+def memory(asked: Audience, *, partner_id: str, name: str, now: float) -> Audience:
+    """Mode `partner`: the record under the source's ID from now on only says which ID was answered."""
+    return replace(
+        asked, name=name, status="ready", error="", answers_to=partner_id, claim_by="", claim_until=0, updated_at=now
+    )
+
+
+def entry(audience: Audience, *, asked: Audience, partner_id: str, name: str, now: float) -> Audience:
+    """Mode `partner`: the record under the partner's ID."""
+    audience = _identified(audience, partner_id, "ready", name=name, now=now)
+    if audience.customer is None:
+        audience = replace(audience, customer=asked.customer)
+    return _waited_for(audience, now=now)
+
+
+def linked(audience: Audience, *, partner_id: str, name: str | None, now: float) -> Audience:
+    """By hand, whatever was recorded before."""
+    audience = replace(_identified(audience, partner_id, "ready", name=name, now=now), answers_to="")
+    return make_due(audience, now=now)
+
+
+def _identified(audience: Audience, partner_id: str, status: Status, *, name: str | None, now: float) -> Audience:
+    return replace(
+        audience,
+        partner_id=partner_id,
+        status=status,
+        error="",
+        name=audience.name if name is None else name,
+        claim_by="",
+        claim_until=0,
+        updated_at=now,
+    )
+
+
+def _waited_for(audience: Audience, *, now: float) -> Audience:
+    if audience.hold is not None and audience.hold.reason in WAITS_FOR_CREATION:
+        return make_due(audience, now=now)
+    return audience
