@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.emulators import Emulators
+    from tests.emulators.running import Run
 
 settings.register_profile(
     "diy",
@@ -22,6 +27,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--nothing-left-out", action="store_true", help="a test that is skipped because something is not installed fails"
     )
+
+
+_EMULATORS: pytest.StashKey[Run] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        from tests.emulators.running import Run
+
+        config.stash[_EMULATORS] = Run()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    run = config.stash.get(_EMULATORS, None)
+    if run is not None:
+        run.end()
+
+
+@pytest.fixture(scope="session")
+def emulators() -> Iterator[Emulators]:
+    """Google's services on this machine, started when the first test of the run asks for them."""
+    from tests.emulators import Emulators
+    from tests.emulators.running import Unavailable, addresses
+
+    try:
+        found = addresses()
+    except Unavailable as unavailable:
+        pytest.skip(str(unavailable))
+    services = Emulators(found)
+    yield services
+    services.close()
 
 
 @pytest.hookimpl(wrapper=True)

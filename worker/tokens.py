@@ -27,9 +27,14 @@ class SharedTokens:
         give_up_at = self._clock.monotonic() + _LEASE_S
         while True:
             token = self._store.get(name)
-            if token and token.access != not_token and token.expires_at - _EARLY_S > self._clock.now():
+            if token and self._is_good(token, not_token):
                 return token.access
             if self._store.lease(name, owner=owner, for_s=_LEASE_S):
+                token = self._store.get(name)
+                if token and self._is_good(token, not_token):
+                    # Another has refreshed it between the look and the lease, which this ends; a refresh token may be single-use.
+                    self._store.put(name, token, owner=owner)
+                    return token.access
                 access, good_for_s, refresh = obtain(token.refresh if token else "")
                 kept = refresh or (token.refresh if token else "")
                 self._store.put(name, Token(access, self._clock.now() + good_for_s, kept), owner=owner)
@@ -37,3 +42,6 @@ class SharedTokens:
             if self._clock.monotonic() > give_up_at:
                 raise TryAgain("Another worker is still fetching the partner's access token.")
             self._clock.sleep(_POLL_S)
+
+    def _is_good(self, token: Token, not_token: str) -> bool:
+        return token.access != not_token and token.expires_at - _EARLY_S > self._clock.now()

@@ -1,13 +1,14 @@
-"""One Pangolin for all worlds of a test process."""
+"""One Pangolin for all worlds of a test process, and the places where they keep things."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from relay.pangolin.server import InThread
+from tests.emulators import place
 from tests.promise.world import TOKEN
 
 
@@ -15,3 +16,15 @@ from tests.promise.world import TOKEN
 def pangolin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InThread]:
     with InThread(Path(tmp_path_factory.mktemp("pangolin")) / "pangolin.db", token=TOKEN) as server:
         yield server
+
+
+Places = Callable[[], dict[str, str] | None]
+
+
+@pytest.fixture(params=["embedded", "google"])
+def places(request: pytest.FixtureRequest) -> Places:
+    """Makes a place for each world: where it keeps everything but its queue. None: beside its queue."""
+    if request.param == "embedded":
+        return lambda: None
+    emulators = request.getfixturevalue("emulators")
+    return lambda: place(emulators)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from relay.domain.errors import StoreUnavailable
 from relay.pangolin.server import InThread
+from tests.promise.conftest import Places
 from tests.promise.world import Abort, World
 from worker.tick import tick
 
@@ -141,12 +142,12 @@ def play(world: World, script: list[tuple[str, Any]]) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "cases" in metafunc.fixturenames:
-        metafunc.parametrize("cases", [metafunc.config.getoption("--cases") or 300])
+        metafunc.parametrize("cases", [metafunc.config.getoption("--cases")])
 
 
 @pytest.mark.timeout(0)
-def test_the_last_mutation_wins_whatever_happens(pangolin: InThread, tmp_path: Path, cases: int) -> None:
-    @settings(max_examples=cases)
+def test_the_last_mutation_wins_whatever_happens(pangolin: InThread, places: Places, tmp_path: Path, cases: int) -> None:
+    @settings(max_examples=cases or (300 if places() is None else 30))
     @given(
         script=st.lists(steps, min_size=2, max_size=14),
         max_items=st.sampled_from([2, 100]),
@@ -156,7 +157,10 @@ def test_the_last_mutation_wins_whatever_happens(pangolin: InThread, tmp_path: P
     def holds(script: list[tuple[str, Any]], max_items: int, max_age: str, rate: str) -> None:
         number = next(numbers)
         state = tmp_path / str(number)
-        world = World(state, pangolin, f"w{number}-{tmp_path.name}-", max_items=max_items, max_age=max_age, rate=rate, junk=True)
+        prefix = f"w{number}-{tmp_path.name}-"
+        world = World(
+            state, pangolin, prefix, max_items=max_items, max_age=max_age, rate=rate, junk=True, place=places()
+        )
         try:
             play(world, script)
             world.drain()
@@ -206,11 +210,11 @@ SCENARIOS: dict[str, list[tuple[str, Any]]] = {
 
 
 @pytest.mark.parametrize("title", SCENARIOS)
-def test_a_process_may_end_between_any_two_effects(title: str, pangolin: InThread, tmp_path: Path) -> None:
+def test_a_process_may_end_between_any_two_effects(title: str, pangolin: InThread, places: Places, tmp_path: Path) -> None:
     """The next message is handled again and again from the same start, ended at its first effect, its second, and so on."""
     for moment in itertools.count(1):
         number = next(numbers)
-        world = World(tmp_path / str(number), pangolin, f"x{number}-{tmp_path.name}-")
+        world = World(tmp_path / str(number), pangolin, f"x{number}-{tmp_path.name}-", place=places())
         try:
             play(world, SCENARIOS[title])
             assert world.work(abort_at(moment)), "the scenario leaves a message to handle"
@@ -232,10 +236,10 @@ STILL = [("before begin_turn",), ("before join",), ("before settle",), ("before 
 @pytest.mark.parametrize("at", [*range(17), *STILL])
 @pytest.mark.parametrize("held", [False, True])
 def test_a_worker_that_was_frozen_and_wakes_late_changes_nothing(
-    at: int | tuple[str, ...], held: bool, pangolin: InThread, tmp_path: Path
+    at: int | tuple[str, ...], held: bool, pangolin: InThread, places: Places, tmp_path: Path
 ) -> None:
     """It wakes after its message was handed out again and a later one has taken its mutations back."""
-    world = World(tmp_path / "state", pangolin, f"z{next(numbers)}-{tmp_path.name}-")
+    world = World(tmp_path / "state", pangolin, f"z{next(numbers)}-{tmp_path.name}-", place=places())
     try:
         play(world, [("accept", [("a.1", "u2", "joined")]), ("work", 1), ("faults", {"status": 500})])
         world.accept([("a.1", "u1", "joined"), ("a.1", "u2", "left")])

@@ -1,5 +1,8 @@
-"""The whole path in one process, with real parts (receiver, SQLite, HTTP, Pangolin) and a turned clock: a test can stop the
-worker between any two effects, freeze it, hand messages out again, and then compare the partner with what the DMP meant."""
+"""The whole path in one process, with real parts (receiver, SQLite or Firestore, HTTP, Pangolin) and a turned clock: a test can
+stop the worker between any two effects, freeze it, hand messages out again, and then compare the partner with what the DMP meant.
+
+The queue is the embedded one in any case, since no other lets a test turn the clock of its leases.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ from adapters.contract import Adapter
 from adapters.registry import describe
 from handlers.inbound import InboundView
 from handlers.mapp.receiver import Receiver
+from relay.backends import open_backend
 from relay.backends.embedded import EmbeddedBackend
+from relay.backends.interfaces import Backend
+from relay.configuration import read
 from relay.connectors.publishing import Publishing
 from relay.domain.audience import Hold
 from relay.domain.connector import Connector
@@ -102,10 +108,25 @@ class Tapped:
         return call
 
 
+class TwoPlaces:
+    """Everything is kept in one back end, and queued in another."""
+
+    def __init__(self, stores: Backend, queueing: EmbeddedBackend) -> None:
+        self._stores, self._queueing = stores, queueing
+        self.queue, self.publisher = queueing.queue, queueing.publisher
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stores, name)
+
+    def close(self) -> None:
+        self._stores.close()
+        self._queueing.close()
+
+
 class TappedBackend:
     """A back end whose effects are told."""
 
-    def __init__(self, backend: EmbeddedBackend, effects: Effects) -> None:
+    def __init__(self, backend: Any, effects: Effects) -> None:
         self._backend = backend
         self._parts = {part: Tapped(getattr(backend, part), names, effects) for part, names in EFFECTS.items()}
 
@@ -142,7 +163,10 @@ class World:
         rate: str = "{concurrency: 8}",
         answer: str = "250ms",
         junk: bool = False,
+        place: dict[str, str] | None = None,
     ) -> None:
+        """place: environment variables of another back end that keeps everything but the queue."""
+        self.place = place
         self.state, self.pangolin, self.prefix = state, pangolin, prefix
         self.junk = junk
         self.clock = TurnedClock()
@@ -164,7 +188,11 @@ class World:
         self.faults()
 
     def _start(self) -> None:
-        self.backend = EmbeddedBackend.open(self.state, self.clock)
+        embedded = EmbeddedBackend.open(self.state, self.clock)
+        self.queue = embedded.queue
+        self.backend: Any = embedded
+        if self.place is not None:
+            self.backend = TwoPlaces(open_backend(read(self.place), self.clock), embedded)
         self.tapped: Any = TappedBackend(self.backend, self.effects)
         self.worker = Worker(self.tapped, self.clock, random.Random(1))
         partners: Any = TappedPartners(self.worker.partners, self.effects)
@@ -235,7 +263,7 @@ class World:
 
     def work(self, on: Callable[[int, str], None] | None = None) -> bool:
         """Handles one message; `on` is told of every effect. False if none waits. An `Abort` restarts the process."""
-        leased = self.backend.queue.take()
+        leased = self.queue.take()
         if leased is None:
             return False
         self.effects.on, self.effects.count, self.effects.names = on, 0, []
@@ -255,7 +283,7 @@ class World:
         at: the number of the effect; or names of writes, at the first of which it freezes together with all of its clocks, so
         that only the fence can stop it.
         """
-        leased = self.backend.queue.take()
+        leased = self.queue.take()
         frozen, woken = threading.Event(), threading.Event()
 
         effects = Effects()
@@ -354,7 +382,7 @@ class World:
         for _ in range(100):
             while self.work():
                 pass
-            if not self.backend.queue.depth().messages and not any(one.hold for one in self.backend.audiences.all()):
+            if not self.queue.depth().messages and not any(one.hold for one in self.backend.audiences.all()):
                 return
             self.tick(300)
         raise AssertionError("does not drain")

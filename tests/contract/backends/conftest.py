@@ -8,18 +8,22 @@ from pathlib import Path
 import pytest
 
 from relay.backends import open_backend
-from relay.backends.interfaces import Backend
+from relay.backends.interfaces import Backend, PullQueue
 from relay.configuration import read
 from relay.domain.clock import Clock
+from tests import emulators
 from tests.clock import TurnedClock
+from tests.contract.backends.deliveries import Deliveries, Pulled, Pushed
 
 Place = dict[str, str]
 """Environment variables that name a back end and an empty place in it: other processes open it by them."""
 
 
-@pytest.fixture(params=["embedded"])
+@pytest.fixture(params=["embedded", "google"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return {"BACKEND": str(request.param), "STATE_DIR": str(tmp_path / "state")}
+    if request.param == "google":
+        return emulators.place(request.getfixturevalue("emulators"))
+    return {"BACKEND": "embedded", "STATE_DIR": str(tmp_path / "state")}
 
 
 @pytest.fixture
@@ -44,3 +48,13 @@ def opened(place: Place) -> Iterator[Callable[[Clock], Backend]]:
 @pytest.fixture
 def backend(opened: Callable[[Clock], Backend], clock: TurnedClock) -> Backend:
     return opened(clock)
+
+
+@pytest.fixture
+def deliveries(backend: Backend, place: Place) -> Iterator[Deliveries]:
+    """The messages of the place's queue as they are handed out."""
+    if isinstance(backend.queue, PullQueue):
+        yield Pulled(backend)
+    else:
+        with Pushed(backend, place) as pushed:
+            yield pushed

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from relay.backends.interfaces import Backend
 from relay.domain.connector import ConnectorState, RateLimits
-from relay.domain.errors import Conflict, NotFound
+from relay.domain.errors import Conflict, NotFound, TurnLost
 from tests.clock import TurnedClock
-from tests.contract.backends.given import BEGINNING, connector, document, drop_all, held, message, published, request
+from tests.contract.backends.given import BEGINNING, connector, document, drop_all, held, message, published, request, users
 
 NO_LIMIT = RateLimits()
 
@@ -144,17 +144,32 @@ def test_a_document_whose_audiences_hold_batches_is_not_deleted(backend: Backend
     assert backend.audiences.all() == []
 
 
-def test_a_document_whose_messages_are_queued_is_not_deleted(backend: Backend) -> None:
+def test_what_comes_after_its_connector_was_deleted_waits_until_it_is_applied_again(backend: Backend) -> None:
     published(backend)
-    backend.queue.publish([message()])
-    with pytest.raises(Conflict):
-        backend.connectors.delete("pangolin")
-    leased = backend.queue.take()
-    assert leased is not None
-    with pytest.raises(Conflict):
-        backend.connectors.delete("pangolin")
-    backend.queue.acknowledge(leased)
     backend.connectors.delete("pangolin")
+    turn = backend.audiences.begin_turn("pangolin", "a.1", position=1, message_id="m1")
+    assert (turn.state.live, turn.state.enabled) == (0, False)
+    backend.audiences.join(turn, message("a.1", "u1"), request("connector_off"))
+    published(backend)
+    assert backend.connectors.state("pangolin").live == 1
+    assert [audience.id for audience in backend.audiences.due(BEGINNING)] == ["a.1"]
+    assert users(backend.audiences.peek("pangolin", "a.1", limit=10)) == [["u1"]]
+
+
+def test_a_turn_that_was_under_way_when_its_connector_was_deleted_has_lost_it(backend: Backend) -> None:
+    published(backend)
+    turn = backend.audiences.begin_turn("pangolin", "a.1", position=1, message_id="m1")
+    backend.connectors.delete("pangolin")
+    with pytest.raises(TurnLost):
+        backend.audiences.join(turn, message("a.1", "u1"), request())
+
+
+def test_numbers_begin_anew_with_a_document_that_was_deleted(backend: Backend) -> None:
+    published(backend)
+    published(backend)
+    backend.connectors.delete("pangolin")
+    assert published(backend) == 1
+    assert [version.number for version in backend.connectors.versions("pangolin")] == [1]
 
 
 # switches

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from relay.backends import open_backend
 from relay.backends.interfaces import Backend
-from relay.configuration import read
 from relay.domain.clock import Clock, SystemClock
 from relay.domain.message import decode
+from tests.contract.backends.deliveries import Deliveries
 
 ROOT = Path(__file__).parents[3]
 
@@ -51,13 +50,14 @@ def here(opened: Callable[[Clock], Backend]) -> Backend:
     return opened(SystemClock())
 
 
-def test_processes_that_open_a_new_place_at_once_all_work_in_it(start: Start, place: dict[str, str]) -> None:
+def test_processes_that_open_a_new_place_at_once_all_work_in_it(start: Start, deliveries: Deliveries) -> None:
     _outputs(*(start("publish", f"p{index}", 5, 1) for index in range(4)))
-    backend = open_backend(read(place))
-    assert backend.queue.depth().messages == 20
-    backend.close()
+    for _ in range(20):
+        assert deliveries.acknowledge(deliveries.next())
+    assert deliveries.none()
 
 
+@pytest.mark.parametrize("place", ["embedded"], indirect=True)
 def test_messages_are_handled_once_in_order_and_one_of_a_key_at_a_time(start: Start, tmp_path: Path) -> None:
     journal, keys, each = tmp_path / "journal", 3, 40
     journal.touch()
@@ -75,7 +75,7 @@ def test_messages_are_handled_once_in_order_and_one_of_a_key_at_a_time(start: St
     assert sum(map(len, by_key.values())) == 2 * 2 * each
 
 
-def test_nothing_confirmed_is_lost_when_the_process_is_killed(start: Start, here: Backend) -> None:
+def test_nothing_confirmed_is_lost_when_the_process_is_killed(start: Start, deliveries: Deliveries) -> None:
     process = start("publish_until_killed", "p")
     assert process.stdout is not None
     confirmed = [process.stdout.readline().decode() for _ in range(200)]
@@ -83,9 +83,9 @@ def test_nothing_confirmed_is_lost_when_the_process_is_killed(start: Start, here
     confirmed += process.communicate()[0].decode().splitlines(keepends=True)
     whole = {line.rstrip() for line in confirmed if line.endswith("\n")}
     queued: defaultdict[str, list[str]] = defaultdict(list)
-    while (leased := here.queue.take()) is not None:
+    while (leased := deliveries.maybe()) is not None:
         queued[leased.key].append(decode(leased.body).request_id)
-        here.queue.acknowledge(leased)
+        deliveries.acknowledge(leased)
     assert whole <= {request_id for of_key in queued.values() for request_id in of_key}
     for key, of_key in queued.items():
         lane = key.rpartition(".")[2]
@@ -103,6 +103,21 @@ def test_turns_of_several_processes_fence_one_another(start: Start, here: Backen
     assert audience.turn == 50
     assert audience.hold is not None
     assert audience.hold.batches == len(joined) == len(here.audiences.peek("pangolin", "a.1", limit=100))
+
+
+def test_batches_that_join_while_others_leave_are_neither_orphaned_nor_handed_out_twice(start: Start, here: Backend) -> None:
+    outputs = _outputs(*(start("hold_and_lift", f"p{index}", 30) for index in range(4)))
+    fates: defaultdict[str, list[str]] = defaultdict(list)
+    for line in "".join(outputs).splitlines():
+        fate, message_id = line.split()
+        fates[fate].append(message_id)
+    waiting = [batch.message_id for batch in here.audiences.peek("pangolin", "a.1", limit=1_000)]
+    assert len(fates["joined"]) > 20
+    assert sorted(fates["joined"]) == sorted(fates["settled"] + fates["dropped"] + waiting)
+    audience = here.audiences.get("pangolin", "a.1")
+    assert audience is not None
+    assert (audience.hold.batches if audience.hold else 0) == len(waiting)
+    assert (audience.hold.items if audience.hold else 0) == len(waiting)
 
 
 def test_a_rate_is_shared_by_processes(start: Start) -> None:

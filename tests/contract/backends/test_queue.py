@@ -1,210 +1,118 @@
-"""The worker's end of the queue."""
+"""The worker's end of the queue, however its messages come to the worker."""
 
 from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable
 
 import pytest
 
 from relay.backends.interfaces import Backend, Leased
-from relay.domain.clock import Clock
 from relay.domain.message import decode
 from tests.clock import TurnedClock
+from tests.contract.backends.deliveries import Deliveries
 from tests.contract.backends.given import message
-
-
-def _taken(backend: Backend, **options: tuple[str, ...]) -> Leased:
-    leased = backend.queue.take(**options)
-    assert leased is not None
-    return leased
 
 
 def _request_id(leased: Leased) -> str:
     return decode(leased.body).request_id
 
 
-def test_a_message_is_taken_as_it_was_published(backend: Backend) -> None:
+def test_a_message_is_handed_out_as_it_was_published(backend: Backend, deliveries: Deliveries) -> None:
     published = message("a.1", "u1", "u2")
     backend.queue.publish([published])
-    leased = _taken(backend)
+    leased = deliveries.next()
     assert decode(leased.body) == published
-    assert (leased.key, leased.deliveries) == ("pangolin/a.1", 1)
+    assert (leased.key, leased.connector, leased.deliveries) == ("pangolin/a.1", "pangolin", 1)
 
 
-def test_an_empty_queue_gives_nothing(backend: Backend) -> None:
-    assert backend.queue.take() is None
+def test_publishing_nothing_hands_out_nothing(backend: Backend, deliveries: Deliveries) -> None:
     backend.queue.publish([])
-    assert backend.queue.take() is None
+    assert deliveries.none()
 
 
-def test_messages_of_one_key_are_taken_in_the_order_of_publishing(backend: Backend) -> None:
+def test_messages_of_one_key_are_handed_out_in_the_order_of_publishing(backend: Backend, deliveries: Deliveries) -> None:
     backend.queue.publish([message(request_id="r1"), message(request_id="r2")])
     backend.queue.publish([message(request_id="r3")])
     order, positions = [], []
-    while (leased := backend.queue.take()) is not None:
+    for _ in range(3):
+        leased = deliveries.next()
         order.append(_request_id(leased))
         positions.append(leased.position)
-        assert backend.queue.acknowledge(leased)
+        assert deliveries.acknowledge(leased)
     assert order == ["r1", "r2", "r3"]
-    assert positions == sorted(set(positions))
+    assert positions == sorted(positions)
+    assert deliveries.none()
 
 
-def test_one_message_of_a_key_is_leased_at_a_time(backend: Backend) -> None:
-    backend.queue.publish([message("a.1"), message("a.1")])
-    first = _taken(backend)
-    assert backend.queue.take() is None
-    assert backend.queue.acknowledge(first)
-    assert _taken(backend).position > first.position
-
-
-def test_different_keys_are_leased_at_once(backend: Backend) -> None:
-    backend.queue.publish([message("a.1"), message("a.2")])
-    assert {_taken(backend).key, _taken(backend).key} == {"pangolin/a.1", "pangolin/a.2"}
-
-
-def test_the_longest_waiting_head_comes_first(backend: Backend) -> None:
-    for audience, connector in [("a.1", "zebra"), ("a.2", "aardvark"), ("a.1", "zebra"), ("a.3", "zebra")]:
-        backend.queue.publish([message(audience, connector=connector)])
-    keys = []
-    while (leased := backend.queue.take()) is not None:
-        keys.append(leased.key)
-        assert backend.queue.acknowledge(leased)
-    assert keys == ["zebra/a.1", "aardvark/a.2", "zebra/a.1", "zebra/a.3"]
-
-
-def test_messages_of_a_busy_connector_are_passed_over(backend: Backend) -> None:
-    backend.queue.publish([message(connector="slow"), message(connector="quick")])
-    assert _taken(backend, busy=("slow",)).key == "quick/a.1"
-    assert backend.queue.take(busy=("slow",)) is None
-    assert _taken(backend).key == "slow/a.1"
-
-
-def test_a_position_is_never_used_again(backend: Backend) -> None:
-    backend.queue.publish([message()])
-    first = _taken(backend)
-    backend.queue.acknowledge(first)
-    backend.queue.publish([message()])
-    second = _taken(backend)
-    assert second.position > first.position
+def test_one_message_of_a_key_is_handed_out_at_a_time(backend: Backend, deliveries: Deliveries) -> None:
+    backend.queue.publish([message(request_id="r1"), message(request_id="r2")])
+    first = deliveries.next()
+    assert deliveries.none()
+    assert deliveries.acknowledge(first)
+    second = deliveries.next()
+    assert [_request_id(first), _request_id(second)] == ["r1", "r2"]
+    assert second.position >= first.position
     assert second.message_id != first.message_id
 
 
-def test_a_message_whose_lease_ran_out_is_delivered_again(backend: Backend, clock: TurnedClock) -> None:
-    backend.queue.publish([message()])
-    first = _taken(backend)
-    clock.advance(first.lease_until - clock.now() - 1)
-    assert backend.queue.take() is None
-    clock.advance(1)
-    again = _taken(backend)
-    assert (again.message_id, again.position, again.deliveries) == (first.message_id, first.position, 2)
+def test_messages_of_different_keys_are_handed_out_at_once(backend: Backend, deliveries: Deliveries) -> None:
+    backend.queue.publish([message("a.1"), message("a.2")])
+    assert {deliveries.next().key, deliveries.next().key} == {"pangolin/a.1", "pangolin/a.2"}
+
+
+def test_a_message_given_back_is_handed_out_again_before_the_next_of_its_key(backend: Backend, deliveries: Deliveries) -> None:
+    backend.queue.publish([message(request_id="r1"), message(request_id="r2")])
+    first = deliveries.next()
+    deliveries.give_back(first)
+    again = deliveries.next()
+    assert (_request_id(again), again.message_id, again.position) == ("r1", first.message_id, first.position)
     assert again.lease != first.lease
+    assert deliveries.acknowledge(again)
+    assert _request_id(deliveries.next()) == "r2"
 
 
-def test_deliveries_are_counted_for_each_message(backend: Backend, clock: TurnedClock) -> None:
-    backend.queue.publish([message(), message()])
-    clock.advance(_taken(backend).lease_until - clock.now())
-    backend.queue.acknowledge(_taken(backend))
-    assert _taken(backend).deliveries == 1
-
-
-def test_a_late_acknowledgement_acknowledges_nothing(backend: Backend, clock: TurnedClock) -> None:
-    backend.queue.publish([message()])
-    late = _taken(backend)
+def test_an_acknowledgement_after_the_end_of_the_lease_acknowledges_nothing(
+    backend: Backend, deliveries: Deliveries, clock: TurnedClock
+) -> None:
+    backend.queue.publish([message(request_id="r1")])
+    late = deliveries.next()
     clock.advance(late.lease_until - clock.now())
-    assert not backend.queue.acknowledge(late), "nobody else has taken it, and still the lease is over"
-    again = _taken(backend)
-    assert not backend.queue.acknowledge(late), "it is somebody else's now"
-    assert backend.queue.acknowledge(again)
-    assert not backend.queue.acknowledge(again), "it is gone"
-
-
-def test_a_message_given_back_is_handed_out_again_after_the_delay_and_its_key_waits(backend: Backend, clock: TurnedClock) -> None:
-    backend.queue.publish([message(request_id="r1"), message(request_id="r2"), message("a.2", request_id="r3")])
-    backend.queue.give_back(_taken(backend), delay_s=10)
-    assert _request_id(_taken(backend)) == "r3"
-    clock.advance(9)
-    assert backend.queue.take() is None
-    clock.advance(1)
-    again = _taken(backend)
-    assert (_request_id(again), again.deliveries) == ("r1", 2)
-
-
-def test_giving_back_without_the_lease_does_nothing(backend: Backend, clock: TurnedClock) -> None:
-    backend.queue.publish([message()])
-    late = _taken(backend)
-    clock.advance(late.lease_until - clock.now())
-    owner = _taken(backend)
-    backend.queue.give_back(late, delay_s=0)
-    assert backend.queue.take() is None
-    assert backend.queue.acknowledge(owner)
-
-
-def test_the_lease_of_a_message_given_back_acknowledges_nothing(backend: Backend) -> None:
-    backend.queue.publish([message()])
-    leased = _taken(backend)
-    backend.queue.give_back(leased, delay_s=0)
-    assert not backend.queue.acknowledge(leased)
-
-
-def test_the_depth_counts_messages_leases_and_the_oldest_age(backend: Backend, clock: TurnedClock) -> None:
-    assert backend.queue.depth().messages == 0
-    assert backend.queue.depth().oldest_s == 0
-    backend.queue.publish([message("a.1"), message("a.1")])
-    clock.advance(30)
-    backend.queue.publish([message("a.2")])
-    leased = _taken(backend)
-    depth = backend.queue.depth()
-    assert (depth.messages, depth.leased, depth.oldest_s) == (3, 1, 30)
-    backend.queue.acknowledge(leased)
-    _taken(backend)
-    assert backend.queue.depth().messages == 2
-    clock.advance(1_000)
-    assert backend.queue.depth().leased == 0
-
-
-def test_a_closed_back_end_has_nothing_leased(backend: Backend, opened: Callable[[Clock], Backend], clock: TurnedClock) -> None:
-    backend.queue.publish([message()])
-    _taken(backend)
-    other = opened(clock)
-    assert other.queue.take() is None
-    backend.close()
-    clock.advance(2)
-    assert other.queue.take() is not None
+    assert not deliveries.acknowledge(late)
+    again = deliveries.next()
+    assert (_request_id(again), again.message_id) == ("r1", late.message_id)
+    assert deliveries.acknowledge(again)
 
 
 @pytest.mark.parametrize("audience", ["with/slash", "ünïcode", "nul\x00byte", "a'b\"c", "", "x" * 2_000])
-def test_any_audience_id_is_a_key(backend: Backend, audience: str) -> None:
+def test_any_audience_id_is_a_key(backend: Backend, deliveries: Deliveries, audience: str) -> None:
     backend.queue.publish([message(audience), message(audience + "!")])
-    first, second = _taken(backend), _taken(backend)
-    assert decode(first.body).audience == audience
-    assert backend.queue.acknowledge(first)
-    assert backend.queue.acknowledge(second)
-    assert backend.queue.depth().messages == 0
+    taken = [deliveries.next(), deliveries.next()]
+    assert {decode(leased.body).audience for leased in taken} == {audience, audience + "!"}
+    assert {leased.key for leased in taken} == {f"pangolin/{audience}", f"pangolin/{audience}!"}
+    assert [deliveries.acknowledge(leased) for leased in taken] == [True, True]
 
 
-def test_threads_handle_each_message_once_in_order_and_one_of_a_key_at_a_time(backend: Backend) -> None:
+def test_threads_handle_each_message_once_in_order_and_one_of_a_key_at_a_time(backend: Backend, deliveries: Deliveries) -> None:
     keys, each = 5, 12
     at_work: set[str] = set()
     handled: defaultdict[str, list[int]] = defaultdict(list)
     overlaps: list[str] = []
+    left = threading.Semaphore(keys * each)
 
     def publish(key: int) -> None:
         for _ in range(each):
             backend.queue.publish([message(f"a.{key}")])
 
     def handle() -> None:
-        while sum(map(len, handled.values())) < keys * each:
-            leased = backend.queue.take()
-            if leased is None:
-                continue
+        while left.acquire(blocking=False):
+            leased = deliveries.next()
             if leased.key in at_work:
                 overlaps.append(leased.key)
             at_work.add(leased.key)
             handled[leased.key].append(leased.position)
             at_work.discard(leased.key)
-            assert backend.queue.acknowledge(leased)
+            assert deliveries.acknowledge(leased)
 
     threads = [threading.Thread(target=publish, args=(key,)) for key in range(keys)]
     threads += [threading.Thread(target=handle) for _ in range(4)]

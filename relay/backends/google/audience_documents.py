@@ -1,0 +1,171 @@
+"""Audiences and their waiting batches as documents: where they are, what is in them, and how much waits.
+
+A turn that appends a batch to a standing hold writes the batch's document only, so that a hold can fill quickly. The record
+counts what waits up to the place in the field `counted`; a batch that came later is added by whoever reads the record
+(`counted_up`), and written down by the next one who writes it. A batch's place is the number of the turn that put it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from relay.backends.google.documents import Documents, Query, Stored, Write
+from relay.backends.google.names import safe_name
+from relay.backends.records import AUDIENCE
+from relay.domain.audience import ASK_AGAIN_S, Audience, Waiting
+from relay.domain.message import Message, decode
+
+AUDIENCES = "audiences"
+WAITING = "waiting"
+
+SIZE_FIELDS = ("place", "items", "bytes", "received_at")
+RECORD_FIELDS = ("record", "counted")
+ALWAYS_LOOKED_AT = frozenset({"connector_off", "paused"})
+"""Holds whose reason may be gone without anything happening to the audience."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """An audience's record as it was read, every batch counted. `updated`: for a precondition. `counted`: the last place that
+    the record includes."""
+
+    audience: Audience
+    updated: Any
+    counted: int
+
+
+def path_of(connector: str, audience_id: str) -> str:
+    """The document of an audience. The parts of its name are the same as those of its ordering key."""
+    return f"{AUDIENCES}/{safe_name(f'{connector}/{audience_id}')}"
+
+
+def waiting_in(path: str) -> str:
+    """The collection of its waiting batches."""
+    return f"{path}/{WAITING}"
+
+
+def place_in(path: str, place: int) -> str:
+    """The document of the batch at that place."""
+    return f"{waiting_in(path)}/{place:016d}"
+
+
+# reading
+
+
+def kept(stored: Stored, newer: Iterable[Stored]) -> Kept:
+    """The record as it was read, with these batches (their sizes) counted that it does not count yet."""
+    audience = AUDIENCE.read(stored.fields["record"].encode())
+    counted: int = stored.fields["counted"]
+    return counted_up(Kept(audience, stored.updated, counted), newer)
+
+
+def counted_up(known: Kept, newer: Iterable[Stored]) -> Kept:
+    """With these batches counted, too."""
+    audience, counted = known.audience, known.counted
+    for batch in sorted(newer, key=lambda one: int(one.fields["place"])):
+        size = batch.fields
+        if audience.hold is None or size["place"] <= counted:
+            continue
+        counted = size["place"]
+        hold = audience.hold
+        hold = replace(
+            hold,
+            batches=hold.batches + 1,
+            items=hold.items + size["items"],
+            bytes=hold.bytes + size["bytes"],
+            oldest_at=min(hold.oldest_at or size["received_at"], size["received_at"]),
+        )
+        audience = replace(audience, hold=hold)
+    return Kept(audience, known.updated, counted)
+
+
+def load(documents: Documents, connector: str, audience_id: str) -> Kept | None:
+    """One audience, or None: one call, and another one if it has a hold."""
+    path = path_of(connector, audience_id)
+    stored = documents.get(path)
+    if stored is None:
+        return None
+    known = kept(stored, ())
+    return counted_up(known, uncounted(documents, path, known)) if known.audience.hold else known
+
+
+def load_all(documents: Documents, found: Iterable[Stored]) -> list[Kept]:
+    """The audiences of these documents, in the order of connector and ID, however many: one more call for those with a hold."""
+    known = [(stored.path, kept(stored, ())) for stored in found]
+    newest = {path: place_in(path, one.audience.turn) for path, one in known if one.audience.hold}
+    sizes = documents.get_all(newest.values(), fields=SIZE_FIELDS)
+    loaded = [
+        counted_up(one, [sizes[newest[path]]] if path in newest and newest[path] in sizes else []) for path, one in known
+    ]
+    return sorted(loaded, key=lambda one: (one.audience.connector, one.audience.id))
+
+
+def load_with_own(documents: Documents, path: str, turn: int) -> Kept | None:
+    """One audience, with the batch counted that this turn may have appended: one call."""
+    place = place_in(path, turn)
+    found = documents.get_all([path, place], fields=(*RECORD_FIELDS, *SIZE_FIELDS))
+    return kept(found[path], [found[place]] if place in found else []) if path in found else None
+
+
+def uncounted(documents: Documents, path: str, known: Kept) -> list[Stored]:
+    """The sizes of the batches that the record does not count yet: that of the last turn, if it appended one."""
+    return documents.query(Query(waiting_in(path), [("place", ">", known.counted)], ["place"], fields=SIZE_FIELDS))
+
+
+def batch_of(stored: Stored) -> Waiting:
+    """A waiting batch. Raises `UnknownVersion` for one that a newer program wrote."""
+    fields = stored.fields
+    return Waiting(
+        place=fields["place"],
+        message_id=fields["message_id"],
+        message=decode(fields["body"]),
+        bytes=fields["bytes"],
+        added_at=fields["added_at"],
+    )
+
+
+# writing
+
+
+def record_write(path: str, audience: Audience, *, counted: int, before: Kept | None) -> Write:
+    """The record as a document, on condition that nobody has changed it (or made it) since `before` was read.
+
+    held_by   its connector, if it has a hold: what finds the held ones
+    look_at   when its hold is to be looked at, seconds since the epoch: when it is due, or was asked for without effect
+    next_due  when its hold is due, unless it was asked for
+    """
+    fields: dict[str, Any] = {
+        "record": AUDIENCE.write(audience).decode(),
+        "connector": audience.connector,
+        "counted": counted,
+    }
+    hold = audience.hold
+    if hold is not None:
+        fields["held_by"] = audience.connector
+        due_at = 0.0 if hold.reason in ALWAYS_LOOKED_AT else hold.due_at
+        if due_at is not None:
+            fields["look_at"] = max(due_at, hold.asked_at + ASK_AGAIN_S) if hold.asked_at else due_at
+        if hold.due_at is not None and not hold.asked_at:
+            fields["next_due"] = hold.due_at
+    if before is None:
+        return Write(path, fields=fields, exists=False)
+    return Write(path, fields=fields, updated=before.updated)
+
+
+def batch_write(
+    path: str, place: int, message_id: str, message: Message, body: bytes, *, added_at: float, exists: bool
+) -> Write:
+    """A waiting batch as a document. `body`: the message, encoded. `exists`: it replaces the one that is there."""
+    fields = {
+        "place": place,
+        "message_id": message_id,
+        "added_at": added_at,
+        "received_at": message.received_at,
+        "items": len(message.mutations),
+        "bytes": len(body),
+        "body": body,
+    }
+    return Write(place_in(path, place), fields=fields, exists=exists)

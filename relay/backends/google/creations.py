@@ -1,0 +1,94 @@
+"""The creation of audiences at the partner: one creator at a time, and what is known of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from relay.backends.google import audience_documents as docs
+from relay.backends.google.audience_documents import Kept
+from relay.backends.google.documents import Documents, Write
+from relay.domain import audience as policy
+from relay.domain import creation
+from relay.domain.audience import Audience
+from relay.domain.clock import Clock
+
+
+class Creations:
+    """The part of `interfaces.Audiences` that concerns creation."""
+
+    def __init__(self, documents: Documents, clock: Clock) -> None:
+        self._documents = documents
+        self._clock = clock
+
+    def claim_creation(
+        self, connector: str, audience_id: str, *, owner: str, for_s: float, name: str | None, customer: int | str | None
+    ) -> tuple[Audience, bool]:
+        def claim() -> tuple[Audience, bool]:
+            now = self._clock.now()
+            known, audience = self._load_or_new(connector, audience_id, now=now)
+            audience = creation.announced(audience, name=name, customer=customer)
+            claimed = policy.claim(audience, owner=owner, until=now + for_s, now=now)
+            after = claimed or audience
+            if known is None or after != known.audience:
+                self._documents.commit([_write(after, known)])
+            return after, claimed is not None
+
+        return self._documents.change(claim)
+
+    def created(self, connector: str, audience_id: str, *, partner_id: str, status: str = "ready") -> Audience:
+        return self._known_to_be(
+            connector,
+            audience_id,
+            lambda audience, now: creation.created(audience, partner_id=partner_id, status=status, now=now),
+        )
+
+    def creation_failed(self, connector: str, audience_id: str, *, owner: str, error: str, final: bool) -> None:
+        def fail() -> None:
+            known = docs.load(self._documents, connector, audience_id)
+            if known is None:
+                return
+            after = creation.failed(known.audience, owner=owner, error=error, final=final, now=self._clock.now())
+            if after != known.audience:
+                self._documents.commit([_write(after, known)])
+
+        self._documents.change(fail)
+
+    def remember_answer(self, connector: str, audience_id: str, *, partner_id: str, name: str) -> Audience:
+        def remember() -> Audience:
+            now = self._clock.now()
+            writes: list[Write] = []
+            known, asked = self._load_or_new(connector, audience_id, now=now)
+            if audience_id != partner_id:
+                writes.append(_write(creation.memory(asked, partner_id=partner_id, name=name, now=now), known))
+                known, entry = self._load_or_new(connector, partner_id, now=now)
+            else:
+                entry = asked
+            entry = creation.entry(entry, asked=asked, partner_id=partner_id, name=name, now=now)
+            self._documents.commit([*writes, _write(entry, known)])
+            return entry
+
+        return self._documents.change(remember)
+
+    def link(self, connector: str, audience_id: str, *, partner_id: str, name: str | None = None) -> Audience:
+        return self._known_to_be(
+            connector, audience_id, lambda audience, now: creation.linked(audience, partner_id=partner_id, name=name, now=now)
+        )
+
+    def _known_to_be(self, connector: str, audience_id: str, change: Callable[[Audience, float], Audience]) -> Audience:
+        def try_once() -> Audience:
+            now = self._clock.now()
+            known, audience = self._load_or_new(connector, audience_id, now=now)
+            after = change(audience, now)
+            self._documents.commit([_write(after, known)])
+            return after
+
+        return self._documents.change(try_once)
+
+    def _load_or_new(self, connector: str, audience_id: str, *, now: float) -> tuple[Kept | None, Audience]:
+        known = docs.load(self._documents, connector, audience_id)
+        return known, known.audience if known else creation.new(connector, audience_id, now=now)
+
+
+def _write(after: Audience, before: Kept | None) -> Write:
+    path = docs.path_of(after.connector, after.id)
+    return docs.record_write(path, after, counted=before.counted if before else 0, before=before)

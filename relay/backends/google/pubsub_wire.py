@@ -1,0 +1,113 @@
+"""What Pub/Sub is sent when messages are published: the client library's own messages, in protobuf's form, which is the quickest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import grpc
+from google.pubsub_v1 import types
+
+from relay.backends.google.failures import unavailable
+from relay.backends.google.names import safe_name
+from relay.configuration import Configuration
+from relay.domain.errors import StoreUnavailable
+from relay.domain.message import Message, encode
+
+SERVICE = "Pub/Sub"
+
+PUBLISH = "/google.pubsub.v1.Publisher/Publish"
+
+PublishRequest: Any = types.PublishRequest.meta.pb
+PublishResponse: Any = types.PublishResponse.meta.pb
+
+MOST_MESSAGES = 1_000
+"""In one call (https://cloud.google.com/pubsub/quotas#resource_limits)."""
+
+MOST_BYTES = 9_000_000
+"""In one call as we count; Google refuses more than 10,000,000 (the same page)."""
+
+_FRAME_BYTES = 16
+"""What a message takes in a call beyond its body and its key, at most."""
+
+PASSING = frozenset(
+    {
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
+"""Answers after which the same call can succeed (https://cloud.google.com/pubsub/docs/reference/error-codes)."""
+
+
+class PublishCall(NamedTuple):
+    """One call: all of it concerns one ordering key. `messages`: how many it carries."""
+
+    request: bytes
+    messages: int
+
+
+class Destination:
+    """The topic, and what every call to it says."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.topic = f"projects/{configuration.google_cloud_project}/topics/{configuration.topic}"
+        self.metadata = (("x-goog-request-params", f"topic={quote(self.topic, safe='')}"),)
+
+    def calls(self, messages: Sequence[Message]) -> list[Iterable[PublishCall]]:
+        """For each key its calls in order, in the order in which the keys appear. Every message is encoded before this returns:
+        what cannot be encoded raises (`UnicodeEncodeError`, `TypeError`) before anything was sent."""
+        bodies: dict[str, list[bytes]] = {}
+        for message in messages:
+            bodies.setdefault(message.key, []).append(encode(message))
+        return [_Calls(self.topic, safe_name(key), of_key) for key, of_key in bodies.items()]
+
+
+class _Calls:
+    """The calls of one key, each made when it is asked for: the whole of a large request is not held twice."""
+
+    def __init__(self, topic: str, ordering_key: str, bodies: list[bytes]) -> None:
+        self._topic = topic
+        self._ordering_key = ordering_key
+        self._bodies = bodies
+
+    def __iter__(self) -> Iterator[PublishCall]:
+        for part in _parts(self._bodies, len(self._ordering_key)):
+            request = PublishRequest(topic=self._topic)
+            for body in part:
+                request.messages.add(data=body, ordering_key=self._ordering_key)
+            yield PublishCall(request.SerializeToString(), len(part))
+
+
+def _parts(bodies: list[bytes], key_bytes: int) -> Iterator[list[bytes]]:
+    part: list[bytes] = []
+    filled = 0
+    for body in bodies:
+        size = len(body) + key_bytes + _FRAME_BYTES
+        if part and (len(part) == MOST_MESSAGES or filled + size > MOST_BYTES):
+            yield part
+            part, filled = [], 0
+        part.append(body)
+        filled += size
+    yield part
+
+
+def require_confirmed(call: PublishCall, response: Any) -> None:
+    """Raises `StoreUnavailable` unless the answer names every message of the call."""
+    if len(response.message_ids) != call.messages:
+        raise StoreUnavailable(f"{SERVICE} did not confirm every message.")
+
+
+def refused(error: grpc.RpcError) -> StoreUnavailable:
+    """The error for a call that failed for good, or for the last time."""
+    return unavailable(SERVICE, code_of(error))
+
+
+def code_of(error: grpc.RpcError) -> grpc.StatusCode:
+    """Why a call failed. Errors of both kinds of channel have it, which the base class does not say."""
+    code: grpc.StatusCode = error.code()
+    return code

@@ -1,0 +1,250 @@
+"""Turns: they begin with one conditional write, and every later write holds only while their number stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from relay.backends.google import audience_documents as docs
+from relay.backends.google.audience_documents import Kept
+from relay.backends.google.connector_documents import state_of, state_path
+from relay.backends.google.documents import Documents, Query, Transaction, Write
+from relay.backends.interfaces import Turn
+from relay.domain import audience as policy
+from relay.domain.audience import Audience, HoldRequest, Waiting
+from relay.domain.clock import Clock
+from relay.domain.connector import ConnectorState
+from relay.domain.errors import TurnLost
+from relay.domain.message import Message, encode
+
+_PAGE_BATCHES = 50
+_PAGE_BYTES = 8 * 1024 * 1024
+
+
+class Turns:
+    """The part of `interfaces.Audiences` that a turn uses."""
+
+    def __init__(self, documents: Documents, clock: Clock) -> None:
+        self._documents = documents
+        self._clock = clock
+
+    def begin_turn(
+        self, connector: str, audience_id: str, *, position: int, message_id: str, forgiven: int = 0
+    ) -> Turn:
+        path, state_at = docs.path_of(connector, audience_id), state_path(connector)
+
+        def begin() -> Turn:
+            # One call for both. The state needs no lock: whatever was switched before is seen, and what is switched now is found
+            # by the next look at the holds.
+            found = self._documents.get_all([path, state_at])
+            before = self._counted(path, docs.kept(found[path], ())) if path in found else None
+            known = before.audience if before else Audience(version=policy.VERSION, connector=connector, id=audience_id)
+            after, verdict = policy.begin_turn(
+                known, position=position, message_id=message_id, now=self._clock.now(), forgiven=forgiven
+            )
+            counted = before.counted if before else 0
+            self._documents.commit([docs.record_write(path, after, counted=counted, before=before)])
+            state = state_of(found[state_at]) if state_at in found else ConnectorState(name=connector, live=0, enabled=False)
+            return Turn(
+                connector=connector,
+                audience_id=audience_id,
+                message_id=message_id,
+                number=after.turn,
+                verdict=verdict,
+                audience=after,
+                state=state,
+                let_through=verdict != "behind" and position < known.position,
+            )
+
+        return self._documents.change(begin)
+
+    def join(self, turn: Turn, message: Message, request: HoldRequest) -> Audience:
+        body = encode(message)
+        path = docs.path_of(turn.connector, turn.audience_id)
+
+        def join() -> Audience:
+            known = self._fenced(turn)
+            # Without a hold nothing waits, and the record says from now on that something does.
+            joined = self._set_hold if known.audience.hold is None else self._append
+            return joined(turn, path, known, message, body, request)
+
+        return self._documents.change(join)
+
+    def waiting(self, turn: Turn, *, max_items: int, max_bytes: int) -> list[Waiting]:
+        path = docs.path_of(turn.connector, turn.audience_id)
+        hold = self._fenced(turn).audience.hold
+        if hold is None:
+            return []
+        found: list[Waiting] = []
+        items = size = 0
+        after = 0
+        while True:
+            limit = _page(hold, items=max_items - items, size=max_bytes - size)
+            page = self._documents.query(
+                Query(docs.waiting_in(path), [("place", ">", after)], ["place"], limit=limit)
+            )
+            for stored in page:
+                items += stored.fields["items"]
+                size += stored.fields["bytes"]
+                if found and (items > max_items or size > max_bytes):
+                    return found
+                found.append(docs.batch_of(stored))
+                after = stored.fields["place"]
+            if len(page) < limit:
+                return found
+
+    def settle(
+        self, turn: Turn, *, taken: Sequence[Waiting], rest: Sequence[Waiting], request: HoldRequest | None, progress: bool
+    ) -> Audience:
+        remaining = {batch.place: batch for batch in rest}
+        if not remaining.keys() <= {batch.place for batch in taken}:
+            raise ValueError("What rests is a part of what was taken.")
+        settling = _Settling(self._documents, self._clock, turn, taken, remaining, request, progress=progress)
+        return self._documents.change(settling)
+
+    # the parts of joining
+
+    def _set_hold(
+        self, turn: Turn, path: str, known: Kept, message: Message, body: bytes, request: HoldRequest
+    ) -> Audience:
+        now = self._clock.now()
+        joined, _ = policy.join(known.audience, message, len(body), request, now=now)
+        self._documents.commit(
+            [
+                docs.record_write(path, joined, counted=turn.number, before=known),
+                docs.batch_write(path, turn.number, turn.message_id, message, body, added_at=now, exists=False),
+            ]
+        )
+        return joined
+
+    def _append(
+        self, turn: Turn, path: str, known: Kept, message: Message, body: bytes, request: HoldRequest
+    ) -> Audience:
+        """Writes the batch alone. The record is locked while that is done, so that no later turn can begin in between, and read
+        again under the lock."""
+        now = self._clock.now()
+
+        def append(transaction: Transaction) -> Audience | None:
+            stored = transaction.get(path)
+            fenced = _fenced(turn, docs.kept(stored, ()) if stored else None)
+            if fenced.audience.hold is None:
+                return None  # lifted since: it has to be set
+            same = Query(docs.waiting_in(path), [("message_id", "==", turn.message_id)], limit=1, fields=["place"])
+            if transaction.query(same):
+                return known.audience
+            transaction.write(
+                docs.batch_write(path, turn.number, turn.message_id, message, body, added_at=now, exists=False)
+            )
+            return policy.join(known.audience, message, len(body), request, now=now)[0]
+
+        appended = self._documents.transact(append)
+        return appended if appended is not None else self._documents.change(
+            lambda: self._set_hold(turn, path, self._fenced(turn), message, body, request)
+        )
+
+    # the parts of all
+
+    def _fenced(self, turn: Turn) -> Kept:
+        path = docs.path_of(turn.connector, turn.audience_id)
+        stored = self._documents.get(path)
+        return self._counted(path, _fenced(turn, docs.kept(stored, ()) if stored else None))
+
+    def _counted(self, path: str, known: Kept) -> Kept:
+        if known.audience.hold is None:
+            return known
+        return docs.counted_up(known, docs.uncounted(self._documents, path, known))
+
+
+class _Settling:
+    """One `settle`, tried until nobody got in between."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        clock: Clock,
+        turn: Turn,
+        taken: Sequence[Waiting],
+        remaining: dict[int, Waiting],
+        request: HoldRequest | None,
+        *,
+        progress: bool,
+    ) -> None:
+        self._documents = documents
+        self._clock = clock
+        self._turn = turn
+        self._path = docs.path_of(turn.connector, turn.audience_id)
+        self._taken = list(taken)
+        self._remaining = remaining
+        self._request = request
+        self._progress = progress
+        self._tries = 0
+
+    def __call__(self) -> Audience:
+        known = _fenced(self._turn, docs.load_with_own(self._documents, self._path, self._turn.number))
+        last = max((batch.place for batch in self._taken), default=0)
+        behind = self._documents.query(
+            Query(docs.waiting_in(self._path), [("place", ">", last)], ["place"], limit=1, fields=docs.SIZE_FIELDS)
+        )
+        self._tries += 1
+        if self._tries > 1:
+            # That all of them are there is first taken for granted, as a condition of the commit: mostly nobody drops any.
+            self._leave_out_what_is_gone()
+        return self._commit(known, behind[0].fields["received_at"] if behind else None)
+
+    def _commit(self, known: Kept, behind_received_at: float | None) -> Audience:
+        hold = known.audience.hold
+        left = [hold.batches, hold.items, hold.bytes] if hold else [0, 0, 0]
+        oldest = [behind_received_at] if behind_received_at is not None else []
+        writes: list[Write] = []
+        for batch in self._taken:
+            _add(left, -1, -len(batch.message.mutations), -batch.bytes)
+            rest = self._remaining.get(batch.place)
+            if rest is None:
+                writes.append(Write(docs.place_in(self._path, batch.place), "delete", exists=True))
+                continue
+            body = encode(rest.message)
+            _add(left, 1, len(rest.message.mutations), len(body))
+            oldest.append(rest.message.received_at)
+            writes.append(
+                docs.batch_write(
+                    self._path, batch.place, batch.message_id, rest.message, body, added_at=batch.added_at, exists=True
+                )
+            )
+        settled = policy.settle(
+            known.audience,
+            # Whether anything waits is what was seen, whatever was counted: a hold is lifted only when it is empty.
+            batches=max(1, left[0]) if oldest else 0,
+            items=max(0, left[1]),
+            size=max(0, left[2]),
+            oldest_at=min(oldest, default=0),
+            request=self._request,
+            progress=self._progress,
+            now=self._clock.now(),
+        )
+        self._documents.commit([docs.record_write(self._path, settled, counted=known.counted, before=known), *writes])
+        return settled
+
+    def _leave_out_what_is_gone(self) -> None:
+        there = self._documents.get_all([docs.place_in(self._path, batch.place) for batch in self._taken], fields=["place"])
+        self._taken = [batch for batch in self._taken if docs.place_in(self._path, batch.place) in there]
+
+
+def _fenced(turn: Turn, known: Kept | None) -> Kept:
+    # The time of creation tells a record from one that was deleted and made anew, whose turns count from one again.
+    if known is None or known.audience.turn != turn.number or known.audience.created_at != turn.audience.created_at:
+        raise TurnLost(f"Another turn of an audience of connector {turn.connector!r} has begun since; this one ends.")
+    return known
+
+
+def _add(total: list[int], batches: int, items: int, size: int) -> None:
+    total[0] += batches
+    total[1] += items
+    total[2] += size
+
+
+def _page(hold: policy.Hold, *, items: int, size: int) -> int:
+    """How many batches to read at once: as many as are wanted if they are as large as they are on average, one more to see that
+    it is enough, and no more than fit into memory easily."""
+    batches = max(1, hold.batches)
+    by_items = items * batches // max(1, hold.items)
+    by_bytes = min(size, _PAGE_BYTES) * batches // max(1, hold.bytes)
+    return max(1, min(by_items, by_bytes, _PAGE_BATCHES) + 1)

@@ -1,0 +1,58 @@
+"""Firestore as it is, with its calls counted, and with things that happen around a commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from relay.backends.google.channels import Channels
+from relay.backends.google.documents import Changed, Documents, Query, Stored, Write
+from relay.configuration import read
+
+
+class Interposed(Documents):
+    """`reads` and `writes`: documents, as they are billed. before_commit, after_commit: called once, at the next commit."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        configuration = read(variables)
+        super().__init__(Channels(configuration), configuration)
+        self.reads = self.writes = 0
+        self.before_commit: Callable[[], None] | None = None
+        self.after_commit: Callable[[], None] | None = None
+
+    def cost(self, work: Callable[[], object]) -> tuple[int, int]:
+        """Reads and writes of that work."""
+        before = self.reads, self.writes
+        work()
+        return self.reads - before[0], self.writes - before[1]
+
+    def lose_confirmation(self) -> None:
+        """The next commit is carried out, and its answer gets lost: the client's own repetition of it then finds its condition
+        unfulfilled."""
+
+        def lose() -> None:
+            raise Changed
+
+        self.after_commit = lose
+
+    def _get_all(
+        self, paths: Iterable[str], fields: Sequence[str] | None, within: dict[str, Any]
+    ) -> tuple[dict[str, Stored], bytes]:
+        asked = list(paths)
+        self.reads += len(asked)
+        return super()._get_all(asked, fields, within)
+
+    def _query(self, query: Query, within: dict[str, Any]) -> tuple[list[Stored], bytes]:
+        found, begun = super()._query(query, within)
+        self.reads += max(1, len(found))
+        return found, begun
+
+    def _commit(self, writes: Sequence[Write], transaction: bytes | None) -> None:
+        before, self.before_commit = self.before_commit, None
+        if before is not None:
+            before()
+        super()._commit(writes, transaction)
+        self.writes += len(writes)
+        after, self.after_commit = self.after_commit, None
+        if after is not None:
+            after()

@@ -1,0 +1,140 @@
+"""What tidying deletes on Firestore, beside what a time to live does, and what it lets live longer."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from relay.backends.google.documents import Write
+from relay.backends.google.reports import ATTEMPTS_KEPT_S, GoogleReports
+from relay.backends.google.tidying import Tidying
+from relay.backends.google.values import moment
+from relay.backends.interfaces import COUNTERS_KEPT_S
+from relay.domain.connector import Retention
+from tests.clock import TurnedClock
+from tests.contract.backends.given import BEGINNING, DAY, MINUTE, rejection, report
+from tests.unit.google.firestore import Open, WatchedDocuments
+
+
+class _Kept:
+    """How long each connector keeps its rejections, in days; turned by the tests."""
+
+    def __init__(self, **days: float) -> None:
+        self.days = days
+
+    def __call__(self, connector: str) -> Retention:
+        return Retention(rejections_s=self.days[connector] * DAY)
+
+
+def _reports(documents: WatchedDocuments, clock: TurnedClock, kept: _Kept | None = None) -> GoogleReports:
+    return GoogleReports(documents, clock, random.Random(1), kept or (lambda _: Retention()))
+
+
+def _tidy(documents: WatchedDocuments, clock: TurnedClock, kept: _Kept | None = None) -> None:
+    Tidying(documents, clock, kept or (lambda _: Retention())).tidy()
+
+
+def test_many_are_deleted_in_parts(opened: Open) -> None:
+    documents, clock = opened(), TurnedClock()
+    reports = _reports(documents, clock)
+    reports.add_rejections(rejection(index=index, at=BEGINNING - 31 * DAY) for index in range(1_100))
+    reports.add_rejections([rejection(index=2_000)])
+    documents.commits.clear()
+    _tidy(documents, clock)
+    assert [len(writes) for writes in documents.commits if writes] == [500, 500, 100]
+    assert [one.index for _, one in reports.rejections()] == [2_000]
+
+
+def test_two_at_once_do_not_disturb_each_other_nor_those_who_write(opened: Open) -> None:
+    clock = TurnedClock()
+    _reports(opened(), clock).add_rejections(rejection(index=index, at=BEGINNING - 31 * DAY) for index in range(550))
+
+    def write() -> None:
+        reports = _reports(opened(), clock)
+        for number in range(20):
+            reports.attempt(report(number=number, rejected=1), [rejection(index=1_000 + number)])
+
+    with ThreadPoolExecutor(4) as processes:
+        jobs = [processes.submit(write), *(processes.submit(_tidy, opened(), clock) for _ in range(3))]
+    for job in jobs:
+        job.result()
+    assert [one.index for _, one in _reports(opened(), clock).rejections()] == [1_000 + number for number in range(20)]
+
+
+def test_a_retention_that_was_shortened_holds_for_what_is_there(opened: Open) -> None:
+    documents, clock, kept = opened(), TurnedClock(), _Kept(one=30, two=30)
+    reports = _reports(documents, clock, kept)
+    reports.add_rejections(rejection(name, at=BEGINNING - 3 * DAY) for name in ("one", "two"))
+    kept.days["one"] = 2
+    _tidy(documents, clock, kept)
+    assert [one.connector for _, one in reports.rejections()] == ["two"]
+
+
+def test_a_retention_that_was_lengthened_holds_for_what_is_there(opened: Open) -> None:
+    documents, clock, kept = opened(), TurnedClock(), _Kept(one=2, two=2)
+    reports = _reports(documents, clock, kept)
+    reports.add_rejections(
+        rejection(name, index=index, at=BEGINNING - 2 * DAY + MINUTE) for name in ("one", "two") for index in range(200)
+    )
+    kept.days["one"] = 30
+    _tidy(documents, clock, kept)
+    expiry = {(stored.fields["connector"], stored.fields["expire_at"]) for stored in documents.all("rejections")}
+    assert expiry == {("one", moment(BEGINNING + 28 * DAY + MINUTE)), ("two", moment(BEGINNING + MINUTE))}
+    assert len(documents.all("rejections")) == 400
+
+
+def test_what_expires_as_it_should_is_not_written_again(opened: Open) -> None:
+    documents, clock, kept = opened(), TurnedClock(), _Kept(one=2)
+    _reports(documents, clock, kept).add_rejections(
+        rejection("one", index=index, at=BEGINNING - 2 * DAY + 60.1 + index / 7) for index in range(50)
+    )
+    documents.commits.clear()
+    _tidy(documents, clock, kept)
+    assert [writes for writes in documents.commits if writes] == []
+
+
+def test_attempts_are_deleted_after_their_time_failed_ones_too(opened: Open) -> None:
+    documents, clock = opened(), TurnedClock()
+    reports = _reports(documents, clock)
+    reports.attempt(report(number=0, delivered=1), [])
+    reports.attempt(report(number=1, retry=1), [])
+    clock.advance(ATTEMPTS_KEPT_S)
+    reports.attempt(report(number=2, delivered=1), [])
+    _tidy(documents, clock)
+    assert len(reports.attempts()) == 3, "they are as old as they may become"
+    clock.advance(1)
+    _tidy(documents, clock)
+    assert [one.attempt_id for one in reports.attempts()] == ["attempt-2"]
+
+
+def test_the_counters_of_an_hour_are_deleted_when_all_of_it_is_past_its_age(opened: Open) -> None:
+    documents, clock = opened(), TurnedClock()
+    _reports(documents, clock).attempt(report(at=BEGINNING + 59 * MINUTE, delivered=1), [])
+    clock.advance(COUNTERS_KEPT_S + 60 * MINUTE - 1)
+    _tidy(documents, clock)
+    assert len(documents.all("counters")) == 1
+    clock.advance(1)
+    _tidy(documents, clock)
+    assert documents.all("counters") == []
+
+
+def test_a_draft_that_is_published_at_the_same_moment_is_not_deleted(opened: Open) -> None:
+    draft, published = "documents/pangolin/versions/1", {"number": 1, "record": "published"}
+
+    class Late(WatchedDocuments):
+        def commit(self, writes: Sequence[Write]) -> None:
+            if any(write.kind == "delete" for write in writes) and not any(one for one in self.commits):
+                super().commit([Write(draft, fields=published)])
+            super().commit(writes)
+
+    documents = opened(Late)
+    opened().commit(
+        [
+            Write("documents/pangolin", fields={"name": "pangolin"}),
+            Write(draft, fields={"number": 1, "record": "draft", "expire_at": moment(BEGINNING - 1)}),
+        ]
+    )
+    _tidy(documents, TurnedClock())
+    (stored,) = documents.all("documents/pangolin/versions")
+    assert stored.fields == published
