@@ -1,7 +1,7 @@
 # Everything for one machine. Needs Python 3.11 or later and nothing else: 'make run' and 'make test' set themselves up in .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-newest lint bench clean python
+.PHONY: help run test test-newest lint bench package clean python
 SHELL := /bin/sh
 
 VENV := .venv
@@ -15,6 +15,7 @@ help:  ## Shows this
 	@echo "DIY Relay. Targets:"
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 	@echo "Variables of make run: RECEIVER_PORT CONSOLE_PORT PANGOLIN_PORT STATE_DIR TRAFFIC (0: none), e.g. TRAFFIC=0 make run"
+	@echo "make run BACKEND=google runs the functions of Google Cloud between its emulators (needs gcloud with their components, Java)"
 
 run: python $(INSTALLED)  ## Everything on this machine, with ten seconds of traffic, until Ctrl-C
 	@exec $(PY) -m relay.local_run
@@ -33,8 +34,11 @@ bench: python $(INSTALLED_DEV)  ## Measurements, each beside its floor
 	@$(PY) -m bench.end_to_end
 	@$(PY) -m bench.bulk
 
+package: python  ## dist/diy-relay.zip, for deploying in the browser (deploy/README.md)
+	@$(PY) deploy/package.py dist/diy-relay.zip
+
 clean:  ## Removes what was made here, except the state (.state)
-	@rm -rf $(VENV) .venv-newest build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis bench/results
+	@rm -rf $(VENV) .venv-newest build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis bench/results
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@if [ -d .state ]; then echo "Kept .state, which holds audiences, holds and secrets. To start anew: rm -r .state"; fi
 

@@ -68,8 +68,9 @@ def measure(rate: float, seconds: float) -> dict[str, dict[str, float]]:
 def _partner_id(stack: Stack) -> str:
     audience = stack.backend.audiences.get("pangolin", AUDIENCE)
     assert audience is not None
-    assert audience.partner_id is not None
-    return audience.partner_id
+    partner_id: str | None = audience.partner_id
+    assert partner_id is not None
+    return partner_id
 
 
 def _floor(stack: Stack, partner_id: str, number: int) -> float:

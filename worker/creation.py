@@ -180,7 +180,7 @@ def _call_s(running: Running) -> float:
 def create_audience(
     backend: Backend, connector: str, audience_id: str, *, name: str, customer: int | str | None, clock: Clock
 ) -> Audience:
-    """One creation from outside the worker's process, for the command line and the console. See `Creation.for_source`."""
+    """One creation from outside of a process that makes them all the time, for the command line. See `Creation.for_source`."""
     catalog = Catalog(backend, clock)
     creation = Creation(backend, catalog, Partners(backend, clock), clock)
     mode = catalog.get(backend.connectors.state(connector)).connector.inbound.audience_id

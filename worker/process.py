@@ -11,13 +11,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import FrameType
+from typing import cast
 
 from relay.backends import open_backend
-from relay.backends.interfaces import Backend, Leased
+from relay.backends.interfaces import Backend, Leased, PullQueue
 from relay.configuration import Configuration
 from relay.connectors.inbound_document import refresh_inbound
 from relay.domain.clock import Clock, SystemClock
-from relay.domain.errors import StoreUnavailable
+from relay.domain.errors import ConfigurationError, StoreUnavailable
 from relay.wide_log import log, place_of
 from worker.retention import retire_old
 from worker.tick import tick
@@ -43,7 +44,9 @@ class WorkerProcess:
     """
 
     def __init__(self, backend: Backend, clock: Clock, *, threads: int = THREADS) -> None:
+        """Raises `ConfigurationError` where the queue hands out nothing."""
         self._backend = backend
+        self._queue = _pull_queue(backend)
         self._clock = clock
         self._threads = threads
         self._reserve = threads // 4
@@ -88,7 +91,7 @@ class WorkerProcess:
                 self._freed.wait(timeout=_TICK_S)
                 return
             held = dict(self._in_hand)
-        leased = self._backend.queue.take(busy=self._busy(held))
+        leased = self._queue.take(busy=self._busy(held))
         if leased is None:
             self._clock.sleep(_IDLE_S)
             return
@@ -159,6 +162,15 @@ class WorkerProcess:
     def _keep_inbound(self) -> None:
         """A command that was killed between a change and telling the receiver of it must not leave the receiver behind."""
         refresh_inbound(self._backend)
+
+
+def _pull_queue(backend: Backend) -> PullQueue:
+    queue = backend.queue
+    if not hasattr(queue, "take"):
+        raise ConfigurationError(
+            "Nothing is to be started here: with BACKEND=google the queue calls the function deliver, which is the worker."
+        )
+    return cast(PullQueue, queue)
 
 
 def _note(event: str, error: BaseException, **fields: str) -> None:

@@ -28,7 +28,7 @@ def retire_old(backend: Backend, catalog: Catalog, clock: Clock) -> int:
     """Turns batches that have waited longer than their connector allows into rejections, and warns of those that soon will.
     Returns how many batches left."""
     retired = 0
-    for audience in backend.audiences.all():
+    for audience in backend.audiences.held():
         if audience.hold is None:
             continue
         retention = _retention(backend, catalog, audience.connector)

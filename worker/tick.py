@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Sequence
 
 from relay.backends.interfaces import Backend
 from relay.domain.audience import Audience
 from relay.domain.clock import Clock
 from relay.domain.message import VERSION, Message
+from relay.wide_log import log
 from worker.catalog import Catalog
 from worker.holds import must_hold, running_or_why
+
+MOST_OF_A_MINUTE_S = 50.0
+"""For `tick_for`, so that it has ended before it is called again."""
+
+_LEAST_PAUSE_S = 1.0
+"""Between two looks at the holds, each of which reads those that are due: many small differences are not worth one each."""
+
+_LONGEST_SLEEP_S = 0.5
+"""A process that is to end does not sleep longer before it sees so."""
+
+_WITHOUT_DUE_BY_NATURE = ("connector_off", "paused")
+"""These have no due time: they are resumed when their reason is gone, which `tick` looks at."""
 
 
 def tick(backend: Backend, catalog: Catalog, clock: Clock) -> int:
@@ -28,6 +42,73 @@ def tick(backend: Backend, catalog: Catalog, clock: Clock) -> int:
         if must_hold(states[audience.connector], running, audience, now, why=why) is None:
             resumed += publish_resume(backend, audience, now)
     return resumed
+
+
+def tick_for(seconds: float, backend: Backend, catalog: Catalog, clock: Clock, *, stopping: Callable[[], bool]) -> int:
+    """One call of the function `tick`: as `tick`, then for so many seconds each hold that becomes due, when it does. With a log
+    line at the end. Returns how many resumes were published in all.
+
+    For whoever is called every minute and not all the time. The holds that there are at the beginning are resumed in time, to the
+    second, and after each the one that is then the next. A hold that appears while another one is waited for, or nothing is, is a
+    minute late at most; so is one that becomes due after these seconds. Where nothing becomes due, this returns at once.
+
+    Several of these at once do no harm: of all that see a hold due, one is given the right to ask for its resume.
+
+    stopping: the process is to end, so it waits no longer.
+    """
+    ends_at = clock.monotonic() + seconds
+    looked_at = clock.now()
+    resumed = tick(backend, catalog, clock)
+    held_at, held = clock.now(), backend.audiences.held()
+    while (due_at := _next_due(backend, held, after=looked_at)) is not None:
+        if not _slept_until(max(due_at, looked_at + _LEAST_PAUSE_S), clock, ends_at, stopping):
+            break
+        looked_at = clock.now()
+        resumed += tick(backend, catalog, clock)
+    log_tick(resumed, held, held_at)
+    return resumed
+
+
+def _next_due(backend: Backend, held: Sequence[Audience], *, after: float) -> float | None:
+    """The next due time after the last look at them. The store tells only the earliest of all, which may be the past one of a
+    hold that cannot be resumed now: then those count that were there at the beginning."""
+    times = [audience.hold.due_at for audience in held if audience.hold is not None]
+    times.append(backend.audiences.next_due())
+    return min((due_at for due_at in times if due_at is not None and due_at > after), default=None)
+
+
+def _slept_until(moment: float, clock: Clock, ends_at: float, stopping: Callable[[], bool]) -> bool:
+    """False if that would be past the end (`ends_at`, monotonic), or, before the time, if the process is to end."""
+    while not stopping():
+        left = moment - clock.now()
+        if left <= 0:
+            return True
+        if clock.monotonic() + left > ends_at:
+            return False
+        clock.sleep(min(left, _LONGEST_SLEEP_S))
+    return False
+
+
+def log_tick(resumed: int, held: Sequence[Audience], now: float) -> None:
+    """One wide line for each call of the function `tick`: what alerts on holds are made of, and that it runs at all.
+
+    resumed: published by this call. held: all audiences that wait. now: seconds since the epoch at which they were read.
+
+    Its numbers beside `resumed`: held_audiences, held_batches, held_mutations; oldest_hold_s, the age of the oldest request in a
+    hold; holds_without_due, which nobody will look at by themselves although their reason is none that `tick` sees go;
+    credentials_refused, the holds for that reason.
+    """
+    holds = [audience.hold for audience in held if audience.hold is not None]
+    log(
+        "tick",
+        resumed=resumed,
+        held_audiences=len(holds),
+        held_batches=sum(hold.batches for hold in holds),
+        held_mutations=sum(hold.items for hold in holds),
+        oldest_hold_s=round(max((now - (hold.oldest_at or hold.since) for hold in holds), default=0.0), 1),
+        holds_without_due=sum(1 for hold in holds if hold.due_at is None and hold.reason not in _WITHOUT_DUE_BY_NATURE),
+        credentials_refused=sum(1 for hold in holds if hold.reason == "credentials_refused"),
+    )
 
 
 def publish_resume(backend: Backend, audience: Audience, now: float) -> bool:

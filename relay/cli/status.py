@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from relay.backends.interfaces import QueueDepth
 from relay.cli.lazy import SOMEONE_MUST_ACT
 from relay.cli.output import printable, show_json, show_table
+from relay.cli.queue import as_json as depth_as_json
 from relay.cli.session import Session, with_state
 from relay.health.concerns import Concern
 from relay.health.survey import Health, look
-from relay.health.wording import duration
+from relay.health.wording import DEPTH_IN_MONITORING, duration
 
 
 @click.command()
@@ -53,15 +55,20 @@ def _show(health: Health) -> None:
         ],
         empty="No connectors.",
     )
-    depth = health.queue
-    oldest = f", the oldest for {duration(depth.oldest_s)}" if depth.messages else ""
-    click.echo(f"\nqueue: {depth.messages:,} waiting, {depth.leased:,} of them being handled{oldest}")
+    click.echo(f"\nqueue: {_described(health.queue)}")
     everything = [("", concern) for concern in health.concerns]
     everything += [(connector.name, concern) for connector in health.connectors for concern in connector.concerns]
     _list("Someone must act:", [pair for pair in everything if pair[1].act])
     _list("To know:", [pair for pair in everything if not pair[1].act])
     if not everything:
         click.echo("\nNothing needs anybody.")
+
+
+def _described(depth: QueueDepth | None) -> str:
+    if depth is None:
+        return f"{DEPTH_IN_MONITORING}."
+    oldest = f", the oldest for {duration(depth.oldest_s)}" if depth.messages else ""
+    return f"{depth.messages:,} waiting, {depth.leased:,} of them being handled{oldest}"
 
 
 def _list(heading: str, concerns: Sequence[tuple[str, Concern]]) -> None:
@@ -77,11 +84,7 @@ def _list(heading: str, concerns: Sequence[tuple[str, Concern]]) -> None:
 def _as_json(health: Health) -> dict[str, Any]:
     return {
         "someone_must_act": health.someone_must_act,
-        "queue": {
-            "messages": health.queue.messages,
-            "leased": health.queue.leased,
-            "oldest_s": round(health.queue.oldest_s, 3),
-        },
+        "queue": depth_as_json(health.queue),
         "concerns": [_concern(concern) for concern in health.concerns],
         "connectors": [
             {

@@ -14,8 +14,8 @@ from relay.cli.session import Session, with_state
 def worker(session: Session) -> None:
     """Delivers what is queued to the partners, until Ctrl-C.
 
-    It works on the state that BACKEND and STATE_DIR name, and writes one line of JSON for every attempt to standard error.
-    Several workers can share a state.
+    It works on the state that STATE_DIR names, and writes one line of JSON for every attempt to standard error. Several
+    workers can share a state. With BACKEND=google there is nothing to start: the function deliver is the worker.
 
     \b
     Example:

@@ -8,6 +8,7 @@ from relay.backends.interfaces import Backend, QueueDepth
 from relay.domain.outcome import Report
 from relay.health.concerns import Concern, Held
 from relay.health.survey import ConnectorHealth, look
+from relay.health.wording import DEPTH_IN_MONITORING
 
 DAY_S = 86400.0
 FAILURES = 20
@@ -27,10 +28,12 @@ class ConnectorView(msgspec.Struct, frozen=True):
 
 
 class Overview(msgspec.Struct, frozen=True):
-    """The whole page. at: seconds since the epoch. holds: those that have waited longest; more_holds: how many are left out."""
+    """The whole page. at: seconds since the epoch. queue: None where it cannot tell; queue_elsewhere: then, where to look. holds:
+    those that have waited longest; more_holds: how many are left out."""
 
     at: float
-    queue: QueueDepth
+    queue: QueueDepth | None
+    queue_elsewhere: str
     concerns: tuple[Concern, ...]
     connectors: tuple[ConnectorView, ...]
     holds: tuple[Held, ...]
@@ -50,6 +53,7 @@ def overview_of(backend: Backend, now: float) -> Overview:
     return Overview(
         at=now,
         queue=health.queue,
+        queue_elsewhere="" if health.queue else DEPTH_IN_MONITORING,
         concerns=health.concerns,
         connectors=tuple(_connector(backend, one, now) for one in health.connectors),
         holds=tuple(holds[:MOST_HOLDS]),

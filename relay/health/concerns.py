@@ -55,21 +55,25 @@ class Held(msgspec.Struct, frozen=True):
         return due_at(self.audience, self.hold, self.state)
 
 
-def about_queue(depth: QueueDepth) -> Concern | None:
-    """That no worker takes from the queue, if so."""
-    if not depth.messages or depth.leased or depth.oldest_s <= UNTOUCHED_S:
+def about_queue(depth: QueueDepth | None) -> Concern | None:
+    """That no worker takes from the queue, if so, and if the queue can tell."""
+    if depth is None or not depth.messages or depth.leased or depth.oldest_s <= UNTOUCHED_S:
         return None
     waiting = f"{count(depth.messages, 'message')} in the queue, the oldest for {duration(depth.oldest_s)}"
     return Concern(True, "no_worker", f"No worker takes what waits: {waiting}.", "diy worker")
 
 
-def about_overdue(held: Iterable[Held], now: float) -> Concern | None:
-    """That no worker looks at these holds, of connectors that run, if so."""
+def about_overdue(held: Iterable[Held], now: float, *, pushed: bool = False) -> Concern | None:
+    """That nobody looks at these holds, of connectors that run, if so. pushed: behind a queue that calls the worker, it is the
+    function `tick` that should."""
     overdue = sum(1 for one in held if _overdue(one, now))
     if not overdue:
         return None
-    what = f"No worker tries again what waits: {count(overdue, 'hold')} overdue by more than {duration(OVERDUE_S)}."
-    return Concern(True, "no_worker", what, "diy worker")
+    late = f"{count(overdue, 'hold')} overdue by more than {duration(OVERDUE_S)}"
+    if pushed:
+        do = "see in Cloud Scheduler whether tick is called and succeeds, and in the logs of tick and deliver what they meet"
+        return Concern(True, "no_worker", f"What waits is not tried again: {late}.", do)
+    return Concern(True, "no_worker", f"No worker tries again what waits: {late}.", "diy worker")
 
 
 def _overdue(one: Held, now: float) -> bool:

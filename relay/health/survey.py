@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from adapters.registry import describe
-from relay.backends.interfaces import Backend, QueueDepth
+from relay.backends.interfaces import Backend, PushQueue, QueueDepth
 from relay.connectors.completeness import missing
 from relay.connectors.live import all_live
 from relay.domain.audience import Audience
@@ -42,9 +42,10 @@ class ConnectorHealth(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """How everything stands. concerns: those that belong to no connector. held: all audiences that wait."""
+    """How everything stands. queue: None where it cannot tell. concerns: those that belong to no connector. held: all audiences
+    that wait."""
 
-    queue: QueueDepth
+    queue: QueueDepth | None
     connectors: tuple[ConnectorHealth, ...]
     concerns: tuple[Concern, ...]
     held: tuple[Held, ...]
@@ -68,7 +69,7 @@ def look(backend: Backend, now: float) -> Health:
     return Health(
         depth,
         connectors,
-        tuple(_about_everything(depth, states, connectors, audiences, now)),
+        tuple(_about_everything(backend, depth, states, connectors, audiences, now)),
         tuple(one for state in states for one in _held(audiences[state.name], state)),
     )
 
@@ -81,7 +82,8 @@ def all_states(backend: Backend) -> list[ConnectorState]:
 
 
 def _about_everything(
-    depth: QueueDepth,
+    backend: Backend,
+    depth: QueueDepth | None,
     states: Sequence[ConnectorState],
     connectors: Sequence[ConnectorHealth],
     audiences: dict[str, list[Audience]],
@@ -96,7 +98,8 @@ def _about_everything(
         if state.name in resumed and state.not_before <= now
         for one in _held(audiences[state.name], state)
     )
-    if no_worker := about.about_queue(depth) or about.about_overdue(resumable, now):
+    pushed = isinstance(backend.queue, PushQueue)
+    if no_worker := about.about_queue(depth) or about.about_overdue(resumable, now, pushed=pushed):
         yield no_worker
 
 

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+DEPTH_IN_MONITORING = (
+    "Pub/Sub does not tell how much waits. Cloud Monitoring does, minutes late: the age of the oldest unacknowledged message "
+    "(pubsub.googleapis.com/subscription/oldest_unacked_message_age) of the subscription that calls deliver"
+)
+"""Where to look for what a queue cannot tell."""
+
 
 def count(number: int, noun: str, plural: str = "") -> str:
     """`1 batch`, `2 batches`."""

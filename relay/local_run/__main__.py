@@ -8,20 +8,23 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from types import FrameType
 
 import requests
 
 import relay.configuration
 from relay.backends import open_backend
-from relay.configuration import LOCAL_SECRETS, Configuration, bracketed
+from relay.configuration import LOCAL_SECRETS, Configuration
 from relay.domain.errors import RelayError
 from relay.local_run import arrival, banner, logs, readiness
-from relay.local_run.preparation import CONNECTOR, ROOT, Prepared, check_address, check_ports, prepare
+from relay.local_run.preparation import CONNECTOR, Prepared, check_address, check_ports, prepare
 from relay.local_run.processes import Children
+from relay.local_run.stack import Process, Stack
 from relay.local_run.terminal import Terminal
 from relay.simulator import population
-from relay.simulator.dmp import Dmp, DmpAudience
+from relay.simulator.dmp import DmpAudience
 from relay.simulator.summary import as_text
 from relay.simulator.traffic import Simulation
 
@@ -36,75 +39,81 @@ AUDIENCES = population.audiences(3)
 class LocalRun:
     """One run, from the checks to the end of the last process."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, stack: Stack) -> None:
         self._configuration = configuration
+        self._stack = stack
         self._receiver_url = f"{configuration.local_url(configuration.receiver_port)}/{CONNECTOR}"
         self._stop = threading.Event()
         self._signals = 0
         self._terminal = Terminal(lost=self._stop.set)
+        self._attendance = ExitStack()
 
     def run(self) -> int:
         """The exit code. Raises `RelayError` before anything is started."""
         check_address(self._configuration)
         check_ports(self._configuration)
-        prepared = self._prepare()
+        self._stack.check()
+        self._say(f"state: {self._stack.state}")
+        directory = logs.make_directory(self._configuration.state_dir)
         for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ending, self._on_signal)
-        children = Children(self._configuration.state_dir / logs.DIRECTORY, self._terminal.pass_on)
+        children = Children(directory, self._terminal.pass_on)
         try:
-            self._start(children, prepared)
-            if not self._stop.is_set():
-                self._show(prepared, children)
+            self._run(children)
             return self._watch(children)
         except RelayError as error:
             self._terminal.complain(str(error))
             return 1
         finally:
-            self._say("ending ...")
+            self._attendance.close()
+            if children.any():
+                self._say("ending ...")
             children.end(at_once=lambda: self._signals > 1)
 
+    def _run(self, children: Children) -> None:
+        """Until everything runs and was shown, or was told to end."""
+        self._start(children, self._stack.foundation())
+        if self._stop.is_set():
+            return
+        self._stack.lay()
+        prepared = self._prepare()
+        self._start(children, self._stack.processes(prepared))
+        if self._stop.is_set():
+            return
+        self._attendance.enter_context(self._stack.attended(self._terminal.complain))
+        self._show(prepared, children)
+
     def _prepare(self) -> Prepared:
-        state = self._configuration.state_dir
-        self._say(f"state: {state.resolve()}{'' if state.exists() else ' (new)'}")
-        backend = open_backend(self._configuration)
+        backend = open_backend(self._stack.configuration)
         try:
-            prepared = prepare(self._configuration, backend)
+            prepared = prepare(self._stack.configuration, backend)
         finally:
             backend.close()
         for note in prepared.notes:
             self._say(note)
         return prepared
 
-    def _start(self, children: Children, prepared: Prepared) -> None:
-        settings = self._configuration
-        python = [sys.executable, "-u", "-m"]
-        function = [*python, "functions_framework", "--source", str(ROOT / "main.py"), "--host", bracketed(settings.host)]
-        commands = {
-            "pangolin": [*python, "relay.pangolin"],
-            "worker": [*python, "relay.cli", "worker", "--quiet"],
-            "receiver": [*function, "--target", "diy", "--port", str(settings.receiver_port)],
-            "console": [*function, "--target", "console", "--port", str(settings.console_port)],
-        }
-        started = {}
-        for name, command in commands.items():
-            started[name] = children.start(name, command, sign="worker_started" if name == "worker" else "")
-            self._say(f"{name} started (process {started[name].pid})")
-        readiness.wait(
-            children,
-            {
-                "pangolin": readiness.answers(f"{settings.local_url(settings.pangolin_port)}/"),
-                "worker": readiness.signs(started["worker"]),
-                "receiver": readiness.accepts(Dmp(self._receiver_url, prepared.hmac_secret, prepared.basic, timeout_s=2)),
-                "console": readiness.answers(f"{settings.local_url(settings.console_port)}/"),
-            },
-            self._stop,
-        )
+    def _start(self, children: Children, processes: Sequence[Process]) -> None:
+        """Returns when all of them are ready, or when this is to end. Raises `NotStarted`."""
+        ready = {}
+        for process in processes:
+            child = children.start(
+                process.name,
+                process.command,
+                environment=process.environment,
+                sign=process.sign,
+                only_logged=process.only_logged,
+            )
+            ready[process.name] = process.ready or readiness.signs(child)
+            self._say(f"{process.name} started (process {child.pid})")
+        readiness.wait(children, ready, self._stop)
 
     def _show(self, prepared: Prepared, children: Children) -> None:
         if self._configuration.traffic:
             self._simulate(prepared, children)
         if not self._stop.is_set() and children.ended() is None:
-            self._say(banner.text(self._configuration, prepared, DmpAudience(AUDIENCES[0].id, self._name_at_pangolin())))
+            audience = DmpAudience(AUDIENCES[0].id, self._name_at_pangolin())
+            self._say(banner.text(self._stack.configuration, prepared, audience, self._stack.remarks))
 
     def _name_at_pangolin(self) -> str:
         """How Pangolin shows the audience that the banner's command adds to; empty while it has none."""
@@ -178,12 +187,23 @@ class LocalRun:
         self._terminal.say(text)
 
 
+def _stack(configuration: Configuration) -> Stack:
+    if configuration.backend == "google":
+        from relay.local_run.google import GoogleStack
+
+        return GoogleStack(configuration)
+    from relay.local_run.embedded import EmbeddedStack
+
+    return EmbeddedStack(configuration)
+
+
 def main() -> int:
     """The exit code: 0 after Ctrl-C, 1 if a process ended by itself or could not be started."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
-        return LocalRun(relay.configuration.read()).run()
+        configuration = relay.configuration.read()
+        return LocalRun(configuration, _stack(configuration)).run()
     except RelayError as error:
         print(error, file=sys.stderr)
         return 1

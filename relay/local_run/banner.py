@@ -7,6 +7,7 @@ import shlex
 from relay.configuration import LOCAL_CONSOLE_PASSWORD, LOCAL_SECRETS, Configuration
 from relay.local_run.logs import DIRECTORY as LOG_DIRECTORY
 from relay.local_run.preparation import CONNECTOR, Prepared
+from relay.local_run.stack import Remarks
 from relay.simulator.dmp import REQUEST_TYPES, Change, DmpAudience, change_body, sign
 
 FIRST_USER = "my-first-user"
@@ -24,7 +25,7 @@ def curl(configuration: Configuration, prepared: Prepared, audience: DmpAudience
     return shlex.join([*words, "--data-raw", body.decode(), address])
 
 
-def text(configuration: Configuration, prepared: Prepared, audience: DmpAudience) -> str:
+def text(configuration: Configuration, prepared: Prepared, audience: DmpAudience, remarks: Remarks) -> str:
     """The whole block, with the line that begins with `ready:`. An audience without a name is one that was never announced."""
     receiver = f"{configuration.local_url(configuration.receiver_port)}/{CONNECTOR}"
     console = f"{configuration.local_url(configuration.console_port)}/"
@@ -35,6 +36,7 @@ def text(configuration: Configuration, prepared: Prepared, audience: DmpAudience
         ("receiver", receiver, "what the DMP calls"),
         ("console", console, "for the operator; log in with any name and the console password"),
         ("pangolin", pangolin, "the test platform: audiences and members, live"),
+        *remarks.places,
         ("logs", logs, "all that the processes write; only you can read it. Trouble is shown here, too"),
         ("", "", ""),
         ("HMAC secret", LOCAL_SECRETS["pangolin-hmac"] if prepared.is_local else "(your own)", "signs every POST of the DMP"),
@@ -56,7 +58,8 @@ def text(configuration: Configuration, prepared: Prepared, audience: DmpAudience
             curl(configuration, prepared, audience),
             "",
             f"It answers 200, and within a second {FIRST_USER} is in the audience {audience.name or audience.id!r} on {pangolin}",
-            "More: .venv/bin/diy status, .venv/bin/diy simulate, docs/quick-start.md. Ctrl-C ends everything; the state is kept.",
+            *([f"So that diy works on this state: {remarks.export}"] if remarks.export else []),
+            f"More: .venv/bin/diy status, .venv/bin/diy simulate, docs/quick-start.md. Ctrl-C ends everything; {remarks.end}.",
             "",
         ]
     )

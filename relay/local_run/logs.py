@@ -15,6 +15,17 @@ DIRECTORY = "logs"
 MOST_BYTES = 8_000_000
 
 
+def make_directory(state_dir: Path) -> Path:
+    """The directory of the logs, made, with the state directory around it, where there is none. Raises `ConfigurationError`."""
+    absolute = state_dir.absolute()
+    try:
+        absolute.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (absolute / DIRECTORY).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"STATE_DIR {absolute} cannot be used: {error.strerror}.") from error
+    return absolute / DIRECTORY
+
+
 class LogFile:
     """`NAME.log`, appended to. Past `most_bytes` it becomes `NAME.log.1`, in place of the one before, and a new one begins."""
 

@@ -25,6 +25,8 @@ DOCUMENT_URL = "http://127.0.0.1:8082"
 
 def check_address(configuration: Configuration) -> None:
     """A local run uses secrets that everybody knows: on any other address than this machine's own it is refused."""
+    if configuration.on_cloud_run:
+        raise ConfigurationError("K_SERVICE is set, as on Cloud Run, and a local run stays on one's own machine: unset it.")
     if not configuration.on_loopback:
         raise ConfigurationError(
             f"HOST is {configuration.host!r}, and a local run uses secrets that everybody knows, so it stays on this machine: "

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from relay.local_run.logs import LogFile
@@ -22,12 +22,19 @@ _LAST_LINES = 15
 class Child:
     """One process. It has a session of its own, so that Ctrl-C reaches only us, and we end the children in order.
 
-    log: keeps each line that it writes. pass_on: is given its name and the line. sign: a text that shows, in any line, that it
-    runs.
+    log: keeps each line that it writes. pass_on: is given its name and the line. environment: its variables; None: ours.
+    sign: a text that shows, in any line, that it runs.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], *, log: LogFile, pass_on: Callable[[str, str], None], sign: str = ""
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: LogFile,
+        pass_on: Callable[[str, str], None],
+        environment: Mapping[str, str] | None = None,
+        sign: str = "",
     ) -> None:
         self.name = name
         self.log = log.path
@@ -37,7 +44,12 @@ class Child:
         self._sign = sign
         self._has_signed = threading.Event()
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, name=f"{name}-output", daemon=True)
         self._reader.start()
@@ -99,12 +111,32 @@ class Children:
         assert self._lifeline.stdin is not None  # noqa: S101 - it was asked for
         self._pipe = self._lifeline.stdin
 
-    def start(self, name: str, command: Sequence[str], *, sign: str = "") -> Child:
-        """Starts one. sign: see `Child`. Raises `ConfigurationError` where its log cannot be written."""
-        child = Child(name, command, log=LogFile(self._logs, name), pass_on=self._pass_on, sign=sign)
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        sign: str = "",
+        only_logged: bool = False,
+    ) -> Child:
+        """Starts one. environment, sign: see `Child`. only_logged: its lines are kept and not passed on. Raises
+        `ConfigurationError` where its log cannot be written."""
+        child = Child(
+            name,
+            command,
+            log=LogFile(self._logs, name),
+            pass_on=_keep_to_oneself if only_logged else self._pass_on,
+            environment=environment,
+            sign=sign,
+        )
         self._all.append(child)
         self._tell(str(child.pid))
         return child
+
+    def any(self) -> bool:
+        """Whether one was started."""
+        return bool(self._all)
 
     def ended(self) -> Child | None:
         """One that has ended by itself, if any has."""
@@ -124,3 +156,7 @@ class Children:
         with contextlib.suppress(OSError):
             self._pipe.write(line.encode() + b"\n")
             self._pipe.flush()
+
+
+def _keep_to_oneself(_name: str, _line: str) -> None:
+    pass

@@ -1,4 +1,4 @@
-"""Stacks for the tests: one shared by those that leave it as it was, and fresh ones for those that break it."""
+"""Stacks for the tests, on each back end: one shared by those that leave it as it was, and fresh ones for those that break it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,30 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.google_stack import GoogleStack
 from tests.end_to_end.stack import Stack
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    made = Stack(tmp_path)
+@pytest.fixture(params=["embedded", "google"])
+def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
+    made = _make(request, tmp_path)
     try:
         yield made
     finally:
         made.stop()
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    made = Stack(tmp_path_factory.mktemp("stack"))
+@pytest.fixture(scope="module", params=["embedded", "google"])
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    made = _make(request, tmp_path_factory.mktemp("stack"))
     try:
         made.start()
         yield made
     finally:
         made.stop()
+
+
+def _make(request: pytest.FixtureRequest, directory: Path) -> Stack:
+    if request.param == "embedded":
+        return Stack(directory)
+    return GoogleStack(directory, request.getfixturevalue("emulators"))

@@ -1,4 +1,7 @@
-"""Receiver, worker and Pangolin as real processes on a state directory of their own."""
+"""Receiver, worker and Pangolin as real processes on a state directory of their own.
+
+`tests.end_to_end.google_stack` has the same on the google back end.
+"""
 
 from __future__ import annotations
 
@@ -66,24 +69,38 @@ def eventually(holds: Callable[[], Any], *, within_s: float = 30.0, every_s: flo
 class Stack:
     """The processes, and what the DMP and an operator do to them."""
 
+    servers: tuple[str, ...] = ("pangolin", "receiver")
+    """The processes that listen on a port."""
+
+    everything: tuple[str, ...] = ("pangolin", "worker", "receiver")
+    """The processes that deliver by themselves what comes in, in the order in which they start."""
+
     def __init__(self, directory: Path, *, mode: str = "own", debug: bool = False) -> None:
         self.directory, self.state, self.debug = directory, directory / "state", debug
-        self.ports = {"receiver": free_port(), "pangolin": free_port()}
+        self.ports = {name: free_port() for name in self.servers}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.backend = EmbeddedBackend.open(self.state, SystemClock())
+        self.backend = self.open_backend()
         self.publishing = Publishing(self.backend, describe, "test")
         for name, value in {"dmp-hmac": HMAC_SECRET, "dmp-basic": BASIC, "partner-token": TOKEN}.items():
             self.publishing.set_secret(name, value)
         self.publishing.apply(DOCUMENT.format(port=self.ports["pangolin"], mode=mode))
 
+    def open_backend(self) -> Any:
+        """What the processes use, for the test's own part as operator."""
+        return EmbeddedBackend.open(self.state, SystemClock())
+
     # processes
+
+    def function(self, target: str, name: str = "") -> list[str]:
+        """The command that serves one function of main.py as the process of this name."""
+        framework = [sys.executable, "-m", "functions_framework", "--source", str(ROOT / "main.py"), "--host", "127.0.0.1"]
+        debug = ["--debug"] if self.debug else []
+        return [*framework, "--target", target, "--port", str(self.ports[name or target]), *debug]
 
     @property
     def commands(self) -> dict[str, list[str]]:
-        framework = [sys.executable, "-m", "functions_framework", "--source", str(ROOT / "main.py"), "--host", "127.0.0.1"]
-        debug = ["--debug"] if self.debug else []
         return {
-            "receiver": [*framework, "--target", "diy", "--port", str(self.ports["receiver"]), *debug],
+            "receiver": self.function("diy", "receiver"),
             "worker": [sys.executable, "-m", "relay.cli", "worker"],
             "pangolin": [sys.executable, "-m", "relay.pangolin"],
         }
@@ -99,15 +116,24 @@ class Stack:
             "HOST": "127.0.0.1",
         }
 
-    def start(self, *names: str) -> None:
-        for name in names or ("pangolin", "worker", "receiver"):
+    def start(self, *names: str, source: Path = ROOT) -> None:
+        """source: the tree whose program runs."""
+        for name in names or self.everything:
+            command = [part.replace(str(ROOT / "main.py"), str(source / "main.py")) for part in self.commands[name]]
+            environment = {**self.environment, "PYTHONPATH": str(source)}
             with (self.directory / f"{name}.log").open("ab") as output:
                 self.processes[name] = subprocess.Popen(
-                    self.commands[name], cwd=ROOT, env=self.environment, stdout=output, stderr=output, start_new_session=True
+                    command, cwd=source, env=environment, stdout=output, stderr=output, start_new_session=True
                 )
-        for name in names or ("pangolin", "receiver"):
+        for name in names or self.everything:
             if name in self.ports:
                 eventually(functools.partial(self.listens, name))
+
+    def start_second_worker(self) -> None:
+        """Beside the one that runs, for the same queue."""
+        first = self.processes.pop("worker")
+        self.start("worker")
+        self.processes["first worker"] = first
 
     def listens(self, name: str) -> bool:
         assert self.processes[name].poll() is None, self.output(name)
@@ -185,4 +211,6 @@ class Stack:
         return next((int(one["size"]) for one in listed if one["reference"] == f"pangolin/{audience}"), 0)
 
     def drained(self) -> bool:
-        return not self.backend.queue.depth().messages and not any(one.hold for one in self.backend.audiences.all())
+        """Whether nothing waits, neither in the queue, where that can be told, nor in holds."""
+        depth = self.backend.queue.depth()
+        return not (depth and depth.messages) and not self.backend.audiences.held()

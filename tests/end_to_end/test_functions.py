@@ -7,14 +7,23 @@ import json
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
 
-from tests.end_to_end.stack import ROOT, Stack, eventually, free_port
+from tests.end_to_end.stack import DOCUMENT, ROOT, Stack, eventually, free_port
 
 Serve = Callable[[str], str]
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    made = Stack(tmp_path)
+    yield made
+    made.stop()
 
 
 @pytest.fixture
@@ -58,6 +67,46 @@ def test_tick_resumes_holds_whose_reason_is_gone(stack: Stack, serve: Serve) -> 
     assert requests.post(tick, timeout=10).json() == {"resumed": 1}
     assert requests.post(deliver, timeout=10).json() == {"handled": 1}
     assert stack.members("held.1") == {"u1"}
+
+
+def test_tick_at_its_path_for_old_records_writes_an_inbound_document_that_was_left_behind(stack: Stack, serve: Serve) -> None:
+    tick = serve("tick")
+    (stack.state / "inbound.json").write_bytes(b"{}")
+    answer = requests.post(f"{tick}tidy", timeout=10)
+    assert (answer.status_code, answer.json()) == (200, {"retired": 0})
+    assert stack.backend.inbound.read().connectors[0].name == "pangolin"
+
+
+def test_what_fails_while_tidying_is_named_in_the_answer(stack: Stack, serve: Serve) -> None:
+    tick = serve("tick")
+    (stack.state / "secrets" / "dmp-hmac").write_bytes(b"{")
+    answer = requests.post(f"{tick}tidy", timeout=10)
+    assert (answer.status_code, answer.json()["failed"]) == (500, ["refresh_inbound"])
+
+
+def test_a_function_that_is_told_to_end_begins_no_further_call_and_leaves_the_rest_in_the_hold(
+    stack: Stack, serve: Serve
+) -> None:
+    document = DOCUMENT.format(port=stack.ports["pangolin"], mode="own") + "limits: {batch: {max_items: 1}}\n"
+    stack.publishing.apply(document)
+    deliver = serve("deliver")
+    assert stack.change("ended.1", ["u0"]).status_code == 200
+    assert requests.post(deliver, timeout=10).json() == {"handled": 1}
+    stack.pangolin("PUT", "/api/faults", latency_ms=300)
+    users = [f"u{number}" for number in range(1, 60)]
+    assert stack.change("ended.1", users).status_code == 200
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(requests.post, deliver, timeout=30)
+        eventually(lambda: len(stack.members("ended.1")) > 2, every_s=0.05)
+        assert stack.terminate("deliver") == 0
+        assert answer.result().json() == {"handled": 1}
+
+    stack.pangolin("DELETE", "/api/faults")
+    hold = stack.backend.audiences.get("pangolin", "ended.1").hold
+    assert hold.items == 60 - len(stack.members("ended.1")) > 0
+    stack.start("worker")
+    eventually(lambda: stack.members("ended.1") == {"u0", *users})
 
 
 def test_create_makes_an_audience_and_says_whose_turn_it_is_when_it_cannot(stack: Stack, serve: Serve) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.end_to_end.stack import HMAC_SECRET, Stack, eventually
+from tests.end_to_end.stack import HMAC_SECRET, ROOT, Stack, eventually
 
 
 def test_a_signed_addition_becomes_a_member_and_a_removal_takes_it_away(running: Stack) -> None:
@@ -66,3 +68,15 @@ def test_a_rotated_secret_takes_effect_without_a_restart_and_the_previous_one_st
     finally:
         running.publishing.set_secret("dmp-hmac", HMAC_SECRET)
         eventually(lambda: running.change("rotated.1", ["u1"]).status_code == 200, within_s=60)
+
+
+def test_eight_processes_that_announce_one_audience_at_once_make_one(running: Stack) -> None:
+    command = [sys.executable, "-m", "relay.cli", "audiences", "create", "pangolin", "procs.1", "--name", "Processes"]
+    started = [
+        subprocess.Popen(command, cwd=ROOT, env=running.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(8)
+    ]
+    outputs = [process.communicate(timeout=120)[0].decode() for process in started]
+    assert [process.returncode for process in started] == [0] * 8, outputs
+    listed = running.pangolin("GET", "/api/audiences?limit=10000")["audiences"]
+    assert len([one for one in listed if one["reference"] == "pangolin/procs.1"]) == 1

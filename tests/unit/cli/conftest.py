@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from relay.backends import open_backend
-from relay.backends.interfaces import Backend
+from relay.backends.embedded import EmbeddedBackend
 from relay.cli import main
-from relay.configuration import Configuration
 from relay.domain.clock import SystemClock
 from relay.domain.message import VERSION, Direction, Message, Mutation
 from relay.pangolin.server import InThread
@@ -83,9 +81,9 @@ class Diy:
         self.fine("secrets", "set", f"{name}-token", input=TOKEN)
 
     @contextmanager
-    def backend(self) -> Iterator[Backend]:
+    def backend(self) -> Iterator[EmbeddedBackend]:
         """The state as the other processes see it."""
-        opened = open_backend(Configuration(state_dir=self.state), SystemClock(), create=False)
+        opened = EmbeddedBackend.open(self.state, SystemClock(), create=False)
         try:
             yield opened
         finally:

@@ -7,7 +7,7 @@ import pytest
 from relay.domain.audience import HOLD_REASONS, Audience, Hold, HoldReason
 from relay.domain.connector import Action, BatchLimits, Connector, ConnectorState, Inbound, Limits
 from relay.health.advice import due_at, needs_someone, what_to_do
-from relay.health.concerns import Concern, Held, about_holds, about_overdue, about_paused
+from relay.health.concerns import Concern, Held, about_holds, about_overdue, about_paused, about_queue
 
 STATE = ConnectorState("shop", live=1)
 NOW = 1_800_000_000.0
@@ -72,6 +72,21 @@ def test_a_paused_audience_is_never_overdue() -> None:
 
     assert about_overdue([held("a.1", "partner_unavailable", paused=True, due_at=late)], NOW) is None
     assert about_overdue([held("a.1", "partner_unavailable", due_at=late)], NOW)
+
+
+def test_who_should_have_looked_at_an_overdue_hold_depends_on_who_calls_the_worker() -> None:
+    overdue = [held("a.1", "partner_unavailable", due_at=NOW - 3600)]
+
+    asked, pushed = about_overdue(overdue, NOW), about_overdue(overdue, NOW, pushed=True)
+
+    assert asked
+    assert pushed
+    assert (asked.kind, asked.do) == (pushed.kind, "diy worker") == ("no_worker", "diy worker")
+    assert "Cloud Scheduler" in pushed.do
+
+
+def test_of_a_queue_that_cannot_tell_nothing_is_said() -> None:
+    assert about_queue(None) is None
 
 
 def test_a_change_under_the_dmps_own_id_needs_someone_where_it_was_answered_with_another() -> None:

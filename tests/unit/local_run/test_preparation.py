@@ -19,6 +19,7 @@ from relay.connectors.publishing import Publishing
 from relay.domain.clock import SystemClock
 from relay.domain.errors import ConfigurationError
 from relay.local_run import banner
+from relay.local_run.embedded import EmbeddedStack
 from relay.local_run.preparation import DOCUMENT, check_address, check_ports, prepare
 from relay.simulator.population import audiences
 
@@ -88,7 +89,7 @@ def test_what_the_operator_changed_is_kept(backend: EmbeddedBackend) -> None:
     assert base_url(backend) == "http://127.0.0.1:9999"
     assert prepared.hmac_secret == "canary-own"
     assert not prepared.is_local
-    assert "canary-own" not in banner.text(at_port(9999), prepared, audiences(1)[0])
+    assert "canary-own" not in banner.text(at_port(9999), prepared, audiences(1)[0], EmbeddedStack.remarks)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "relay.example.com", "::"])  # noqa: S104

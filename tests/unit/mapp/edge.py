@@ -29,9 +29,8 @@ from handlers.inbound import InboundView
 from handlers.mapp.arrival import Deadlines
 from handlers.mapp.body import MAX_HELD_BYTES
 from handlers.mapp.receiver import Receiver
-from relay.backends import open_backend
+from relay.backends.embedded import EmbeddedBackend
 from relay.backends.interfaces import Publisher
-from relay.configuration import Configuration
 from relay.domain.clock import SystemClock
 from relay.domain.connector import VERSION, Inbound, InboundConnector, InboundDocument
 from relay.domain.message import Message, Mutation, decode
@@ -97,7 +96,7 @@ class Edge:
     def __init__(self, server: Server, state_dir: Path) -> None:
         self._server = server
         self.state_dir = state_dir
-        self.backend = open_backend(Configuration(state_dir=state_dir))
+        self.backend = EmbeddedBackend.open(state_dir, SystemClock())
         self.publisher: Publisher = self.backend.publisher()
         self.creator = ScriptedCreator()
         self.deadlines = Deadlines()

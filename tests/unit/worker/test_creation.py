@@ -64,7 +64,8 @@ def test_one_who_waits_finds_what_the_other_has_created(world: World) -> None:
         reads.append(world.clock.now())
         if len(reads) == 3:
             world.backend.audiences.created(connector, audience, partner_id="made-by-the-other", status="ready")
-        return real(connector, audience)
+        found: Audience | None = real(connector, audience)
+        return found
 
     world.tapped.audiences.get = get
     assert ensure(world, patience_s=30).partner_id == "made-by-the-other"

@@ -1,0 +1,75 @@
+"""`diy`: the receiver, with what creates audiences for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relay.configuration import Configuration
+from relay.domain.clock import SystemClock
+from relay.functions import parts
+from relay.functions.parts import Once
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from handlers.creation import AudienceMode, Creator
+    from handlers.mapp.receiver import Receiver
+
+_REREAD_EMBEDDED_S = 1.0
+"""The inbound document is a file beside us here, and looking at it costs microseconds."""
+
+_REREAD_GOOGLE_S = 60.0
+"""It is mounted as a file, or read over the network without one: each look is an access to Secret Manager, which is billed."""
+
+_REREAD_STAND_IN_S = 2.0
+"""Where Secret Manager is a stand-in on this machine, looking costs nothing, and a rotation is seen at once."""
+
+
+async def receive(request: Request) -> Response:
+    """`diy`: one request of the DMP."""
+    return await _receiver()(request)
+
+
+@Once
+def _receiver() -> Receiver:
+    from handlers.inbound import InboundView
+    from handlers.mapp.receiver import Receiver
+
+    view = InboundView(parts.backend().inbound, reread_s=_reread_s(parts.configuration()))
+    return Receiver(view, parts.backend().publisher(), _LateCreator(), SystemClock())
+
+
+def _reread_s(configuration: Configuration) -> float:
+    if configuration.backend == "embedded":
+        return _REREAD_EMBEDDED_S
+    return _REREAD_STAND_IN_S if configuration.secret_manager_emulator else _REREAD_GOOGLE_S
+
+
+@Once
+def _creator() -> Creator:
+    if url := parts.configuration().create_url:
+        from handlers.remote_creator import RemoteCreator
+
+        return RemoteCreator(url)
+    from worker.creator import InProcessCreator
+
+    return InProcessCreator(parts.backend(), SystemClock())
+
+
+class _LateCreator:
+    """The creator, loaded with the first creation: a receiver that only takes changes never loads an adapter."""
+
+    async def create(
+        self,
+        *,
+        connector: str,
+        audience: str,
+        name: str,
+        customer: int | str | None,
+        mode: AudienceMode,
+        request_id: str,
+    ) -> str:
+        return await _creator().create(
+            connector=connector, audience=audience, name=name, customer=customer, mode=mode, request_id=request_id
+        )

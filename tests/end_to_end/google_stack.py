@@ -1,0 +1,88 @@
+"""The same stack on the google back end: functions-framework processes, the Pub/Sub emulator pushing to `deliver`, Firestore."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from relay.backends import open_backend
+from relay.configuration import read
+from relay.local_run.push_subscription import subscribe
+from tests.emulators import Emulators, place
+from tests.end_to_end.stack import ROOT, Stack
+
+_TICK_PAUSE_S = 0.5
+
+
+class GoogleStack(Stack):
+    """`worker` is the function `deliver`."""
+
+    ticks = True
+    """A thread calls `tick`, as Scheduler does, only more often."""
+
+    servers = ("pangolin", "receiver", "worker", "create", "tick")
+    everything = ("pangolin", "create", "worker", "tick", "receiver")
+
+    def __init__(
+        self,
+        directory: Path,
+        emulators: Emulators,
+        *,
+        mode: str = "own",
+        debug: bool = False,
+        ack_deadline_s: int = 300,
+        pushed_to: int = 0,
+    ) -> None:
+        """pushed_to: a port that Pub/Sub pushes to instead of the worker's."""
+        self.place = {**place(emulators), "ACK_DEADLINE_S": str(ack_deadline_s)}
+        self.workers = 1
+        self._ended = threading.Event()
+        self._ticking: threading.Thread | None = None
+        super().__init__(directory, mode=mode, debug=debug)
+        subscribe(read(self.place), endpoint=f"http://127.0.0.1:{pushed_to or self.ports['worker']}/")
+
+    @property
+    def worker_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['worker']}/"
+
+    def open_backend(self) -> Any:
+        return open_backend(read(self.place))
+
+    @property
+    def commands(self) -> dict[str, list[str]]:
+        return {
+            "pangolin": super().commands["pangolin"],
+            "receiver": self.function("diy", "receiver"),
+            "worker": self.function("deliver", "worker"),
+            "create": self.function("create"),
+            "tick": self.function("tick"),
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        create = f"http://127.0.0.1:{self.ports['create']}/"
+        return {**super().environment, **self.place, "CREATE_URL": create, "WORKERS": str(self.workers), "THREADS": "16"}
+
+    def start(self, *names: str, source: Path = ROOT) -> None:
+        super().start(*names, source=source)
+        if self.ticks and "tick" in self.processes and self._ticking is None:
+            self._ticking = threading.Thread(target=self._tick, daemon=True)
+            self._ticking.start()
+
+    def start_second_worker(self) -> None:
+        self.kill("worker")
+        self.workers = 2
+        self.start("worker")
+
+    def stop(self) -> None:
+        self._ended.set()
+        super().stop()
+
+    def _tick(self) -> None:
+        while not self._ended.wait(_TICK_PAUSE_S):
+            with suppress(requests.RequestException):
+                requests.post(f"http://127.0.0.1:{self.ports['tick']}/", timeout=120)
