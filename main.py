@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response
 
 from relay import functions
 
-functions.refuse_wrong_configuration()
+functions.begin()
 
 
 @functions_framework.aio.http

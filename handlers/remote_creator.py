@@ -92,7 +92,7 @@ class RemoteCreator:
                 answer = session.post(
                     self._url,
                     data=body,
-                    headers={"Content-Type": "application/json"},
+                    headers={"Content-Type": "application/json", "X-Request-Id": about["request_id"]},
                     auth=self._identity if self._secure else _nobody,
                     timeout=(CONNECT_S, ANSWER_S),
                     allow_redirects=False,

@@ -26,6 +26,8 @@ from worker.delivery import Delivery, deliver
 from worker.partners import Partners
 from worker.plan import pending_of
 from worker.report import log_attempt, make_report, rejections_of
+from worker.retries import LONGEST_WAIT_IN_TURN_S
+from worker.slots import Slots
 from worker.tick import publish_resume
 
 _RESUME_BYTES = 32 * 1024 * 1024
@@ -33,7 +35,7 @@ _RESUME_ITEMS = 1_000
 
 
 class Means(msgspec.Struct, frozen=True):
-    """What every turn of a worker works with."""
+    """What every turn of a worker works with. slots: None where whoever hands out messages keeps to the connectors' limits."""
 
     backend: Backend
     clock: Clock
@@ -41,6 +43,7 @@ class Means(msgspec.Struct, frozen=True):
     catalog: Catalog
     partners: Partners
     creation: Creation
+    slots: Slots | None = None
 
 
 class Attempt:
@@ -182,6 +185,20 @@ class Attempt:
     # both
 
     def _deliver(
+        self, messages: Sequence[Message], running: Running, state: ConnectorState
+    ) -> tuple[Delivery, Caller | None]:
+        """Delivers in one of the connector's slots; where none gets free soon, everything is left for the hold."""
+        slots, connector = self._means.slots, running.connector
+        if slots is None:
+            return self._call(messages, running, state)
+        with slots.slot(connector.name, connector.limits.rate.concurrency, within_s=LONGEST_WAIT_IN_TURN_S) as free:
+            if free:
+                return self._call(messages, running, state)
+        due_at = self._clock.now() + LONGEST_WAIT_IN_TURN_S
+        crowded = Postponed("As many turns as the connector may have at once are under way.", due_at=due_at, crowded=True)
+        return self._nothing_delivered(messages, crowded), None
+
+    def _call(
         self, messages: Sequence[Message], running: Running, state: ConnectorState
     ) -> tuple[Delivery, Caller | None]:
         """Ensures the audience, then delivers. Trouble with the audience leaves everything for the hold."""

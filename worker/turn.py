@@ -24,6 +24,7 @@ from worker.creation import Creation
 from worker.partners import Partners
 from worker.plan import Pending
 from worker.report import log_attempt, make_report, rejections_of
+from worker.slots import Slots
 
 _GIVE_BACK_S = 1.0
 _UNREADABLE_GIVE_BACK_S = 30.0
@@ -41,12 +42,16 @@ class Worker:
         *,
         turn_s: float = TURN_S,
         stopping: Callable[[], bool] = lambda: False,
+        slots: Slots | None = None,
     ) -> None:
+        """stopping: the process is to end, so no further call begins. slots: keeps to the connectors' limits of turns at once,
+        where whoever hands out the messages does not."""
         self._backend = backend
         self._clock = clock
         self._chance = chance or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._turn_s = turn_s
         self._stopping = stopping
+        self._slots = slots
         self.catalog = Catalog(backend, clock)
         self.partners = Partners(backend, clock)
         self.creation = Creation(backend, self.catalog, self.partners, clock)
@@ -112,7 +117,7 @@ class Worker:
             return False
         if turn.let_through:
             log("message_let_through", "WARNING", connector=message.connector, message=leased.message_id)
-        means = Means(self._backend, self._clock, self._chance, self.catalog, self.partners, self.creation)
+        means = Means(self._backend, self._clock, self._chance, self.catalog, self.partners, self.creation, self._slots)
         return Attempt(means, budget, turn, message).run()
 
     def _record_unreadable(self, message: Message) -> None:

@@ -10,18 +10,21 @@ from relay.domain.errors import ConfigurationError
 from relay.functions.creating import create
 from relay.functions.delivering import deliver
 from relay.functions.operating import console
-from relay.functions.receiving import receive
+from relay.functions.receiving import load_ahead, receive
 from relay.functions.ticking import tick
 
-__all__ = ["console", "create", "deliver", "receive", "refuse_wrong_configuration", "tick"]
+__all__ = ["begin", "console", "create", "deliver", "receive", "tick"]
 
 
-def refuse_wrong_configuration() -> None:
-    """Ends the process with one clear line if it cannot run as configured, or if there is no state to work on."""
+def begin() -> None:
+    """Before the process serves a function. Ends it with one clear line if it cannot run as configured, or if there is no state
+    to work on."""
     try:
         configuration = relay.configuration.read()
         if configuration.function == "console":
             relay.configuration.refuse_known_console_password(configuration)
         open_backend(configuration, create=False)
+        if configuration.function == "diy":
+            load_ahead()
     except ConfigurationError as error:
         sys.exit(f"diy-relay: {error}")

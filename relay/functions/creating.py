@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from relay.domain.clock import SystemClock
 from relay.domain.errors import Refusal, RelayError
 from relay.functions import parts
 from relay.functions.answers import answer, refuse_strangers
+from relay.wide_log import log
 
 if TYPE_CHECKING:
     import flask
     from werkzeug.wrappers import Response
+
+
+_REQUEST_ID = re.compile("[0-9a-f]{32}")
 
 
 class CreationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,11 +42,34 @@ def create(request: flask.Request) -> Response:
         asked = _asked_for(request.get_data())
     except Refusal as refusal:
         return answer({"error": refusal.sentence, "code": refusal.code}, refusal.status)
+    clock = SystemClock()
+    began = clock.monotonic()
+    status, code = 200, ""
     try:
-        partner_id = _create(asked)
+        return answer({"partner_id": _create(asked)}, status)
     except RelayError as trouble:
-        return answer({"error": sentence_of(trouble), "code": code_of(trouble)}, status_of(trouble))
-    return answer({"partner_id": partner_id}, 200)
+        status, code = status_of(trouble), code_of(trouble)
+        return answer({"error": sentence_of(trouble), "code": code}, status)
+    except Exception:
+        status, code = 500, "unforeseen"
+        raise
+    finally:
+        log(
+            "creation",
+            "INFO" if status == 200 else "WARNING" if status < 500 else "ERROR",
+            request_id=_id_of(request),
+            connector=asked.connector,
+            audience=asked.audience,
+            status=status,
+            code=code,
+            duration_ms=round((clock.monotonic() - began) * 1000, 1),
+        )
+
+
+def _id_of(request: flask.Request) -> str:
+    """The ID of the source's request, by which its line in the receiver's log is found; empty for what is none."""
+    told = request.headers.get("X-Request-Id", "")
+    return told if _REQUEST_ID.fullmatch(told) else ""
 
 
 def _create(asked: CreationRequest) -> str:

@@ -43,6 +43,7 @@ backend = Once(lambda: open_backend(configuration(), create=False))
 @Once
 def worker() -> Worker:
     """With the connectors, the partners' connections and the creations of this process, which all of its threads share."""
+    from worker.slots import Slots
     from worker.turn import Worker
 
-    return Worker(backend(), SystemClock(), stopping=process_is_ending)
+    return Worker(backend(), SystemClock(), stopping=process_is_ending, slots=Slots())

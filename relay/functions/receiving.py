@@ -26,6 +26,14 @@ _REREAD_STAND_IN_S = 2.0
 """Where Secret Manager is a stand-in on this machine, looking costs nothing, and a rotation is seen at once."""
 
 
+def load_ahead() -> None:
+    """Imports what the first request would wait for, longer than its answer may take. Nothing connects."""
+
+    if parts.configuration().backend == "google":
+        import relay.backends.google.inbound
+        import relay.backends.google.publisher  # noqa: F401 - to have it
+
+
 async def receive(request: Request) -> Response:
     """`diy`: one request of the DMP."""
     return await _receiver()(request)

@@ -1,7 +1,7 @@
 """The server before an emulator that refuses what Google refuses, counts what Google bills, and can be down.
 
-It passes calls on byte by byte. It runs in a process of its own (`tests.emulators.proxy` starts it): in the test's own process its
-threads would compete with those of the test, and each call would cost a millisecond of CPU time more.
+It passes calls on byte by byte. It runs in a process of its own (`tests.emulators.proxy` starts it): in the process of the tests
+its threads would compete with theirs, and each call would cost a millisecond of CPU time more.
 """
 
 from __future__ import annotations

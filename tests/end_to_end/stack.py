@@ -137,6 +137,9 @@ class Stack:
 
     def listens(self, name: str) -> bool:
         assert self.processes[name].poll() is None, self.output(name)
+        return self._port_is_taken(name)
+
+    def _port_is_taken(self, name: str) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.ports[name])) == 0
 
@@ -145,6 +148,9 @@ class Stack:
         process = self.processes.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        if name in self.ports:
+            # A child may hold the port a moment longer, and who starts the process again would take it for the new one.
+            eventually(lambda: not self._port_is_taken(name), every_s=0.01)
 
     def terminate(self, name: str) -> int:
         """SIGTERM; returns the exit code."""

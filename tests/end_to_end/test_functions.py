@@ -18,6 +18,8 @@ from tests.end_to_end.stack import DOCUMENT, ROOT, Stack, eventually, free_port
 
 Serve = Callable[[str], str]
 
+pytestmark = pytest.mark.parametrize("stack", ["embedded"], indirect=True)
+
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:

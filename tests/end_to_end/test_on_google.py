@@ -33,6 +33,13 @@ def stack(own_emulators: Emulators, tmp_path: Path) -> Iterator[GoogleStack]:
         made.stop()
 
 
+def test_a_creation_has_the_id_of_its_request_in_the_log_of_the_function_that_made_it(stack: GoogleStack) -> None:
+    stack.start()
+    answer = stack.post("CREATE_AUDIENCE", {"Name": "Traced", "Audience": "traced.1"})
+    assert answer.status_code == 200
+    eventually(lambda: f'"request_id":"{answer.headers["X-Request-Id"]}"' in stack.output("create"))
+
+
 def test_while_pubsub_is_down_nothing_is_accepted_and_afterwards_it_goes_on_by_itself(
     stack: GoogleStack, own_emulators: Emulators
 ) -> None:

@@ -1,4 +1,4 @@
-"""What Pub/Sub is sent when messages are published: the client library's own messages, in protobuf's form, which is the quickest."""
+"""What Pub/Sub is sent when messages are published: the client library's own messages, in protobuf's form, the quickest."""
 
 from __future__ import annotations
 

@@ -88,6 +88,7 @@ def test_the_processes_of_a_run_share_emulators_that_are_gone_when_it_is_over(st
         first.communicate("\n", timeout=60)
         assert not directory.exists()
     eventually(lambda: left_of(groups) == [])
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def test_a_run_that_needs_no_emulators_starts_none_and_leaves_nothing(start: Start) -> None:

@@ -1,0 +1,38 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # used by the scripts that source this file
+# What everything is called in the project, once. Sourced by deploy.sh, teardown.sh and smoke.sh.
+
+readonly PREFIX=diy-relay
+readonly TOPIC=$PREFIX
+readonly SUBSCRIPTION=$PREFIX-deliver
+readonly DATABASE=$PREFIX
+
+# The inbound document, and the console's password. Connectors' secrets have the same prefix: "acme-token" is diy-relay-acme-token.
+# No secret of a connector can have either name: capitals are not allowed in theirs, and one called "inbound" is stored otherwise.
+readonly INBOUND_SECRET=$PREFIX-inbound
+readonly PASSWORD_SECRET=$PREFIX-consolePASSWORD
+
+readonly FUNCTIONS=(create deliver tick diy console)
+# One service account for each function, and those as whom Pub/Sub, Scheduler and Cloud Build act.
+readonly ACCOUNTS=(create deliver tick diy console push scheduler build)
+
+readonly TICK_JOB=$PREFIX-tick
+readonly TIDY_JOB=$PREFIX-tidy
+
+readonly APIS=(
+  run.googleapis.com
+  cloudbuild.googleapis.com
+  artifactregistry.googleapis.com
+  pubsub.googleapis.com
+  firestore.googleapis.com
+  secretmanager.googleapis.com
+  cloudscheduler.googleapis.com
+  iam.googleapis.com
+  iap.googleapis.com
+  cloudresourcemanager.googleapis.com
+  logging.googleapis.com
+  monitoring.googleapis.com
+)
+
+# account FUNCTION: the e-mail address of its service account.
+account() { printf '%s-%s@%s.iam.gserviceaccount.com' "$PREFIX" "$1" "$PROJECT"; }

@@ -1,0 +1,118 @@
+#!/usr/bin/env -S python3 -I -S
+"""Stands in for gcloud where only a real project could answer: remembers what was made, and says whether it is there.
+
+Which words gcloud takes is not known here: its own parser says that. Commands of Pub/Sub go to the real gcloud, which speaks to
+the emulator, except what that does not have: rights, regions of a topic, a new time of expiry. And it keeps messages for 7 days
+at most, where the service takes 31 (`gcloud pubsub subscriptions create --help`). FAKE_GCLOUD is the directory of its memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+
+TYPE_CHECKING = False  # as typing's, whose import takes longer than all the rest here
+if TYPE_CHECKING:
+    from typing import Any
+
+MEMORY = os.environ["FAKE_GCLOUD"]
+VERBS = ("create", "update", "deploy", "describe", "delete", "list")
+
+
+def main(words: list[str]) -> int:
+    typed = sys.stdin.read() if "--data-file=-" in words else ""
+    with open(f"{MEMORY}/ran.jsonl", "a") as file:
+        file.write(json.dumps({"words": words, "typed": typed}) + "\n")
+    if words[0] == "pubsub" and words[2] != "add-iam-policy-binding" and words[1:3] != ["topics", "update"]:
+        within = [word.replace("--message-retention-duration=31d", "--message-retention-duration=7d") for word in words]
+        if words[2] == "update":
+            within.remove("--expiration-period=never")
+        os.execv(os.environ["REAL_GCLOUD"], [os.environ["REAL_GCLOUD"], *within])  # noqa: S606
+    made: dict[str, Any] = {}
+    if os.path.exists(f"{MEMORY}/made.json"):
+        with open(f"{MEMORY}/made.json") as file:
+            made = json.load(file)
+    code = answer(words, made)
+    with open(f"{MEMORY}/made.json", "w") as file:
+        json.dump(made, file)
+    return code
+
+
+def is_there(key: str, made: dict[str, Any]) -> bool:
+    return key in made or "everything" in made
+
+
+def answer(words: list[str], made: dict[str, Any]) -> int:
+    """Prints what is asked for, and notes what is made. The exit code."""
+    flags = dict(word.removeprefix("--").partition("=")[::2] for word in words if word.startswith("--"))
+    plain = [word for word in words if not word.startswith("--") and word not in ("alpha", "beta", "http")]
+    verb = next((word for word in plain if word in VERBS), "")
+    group = " ".join(plain[: plain.index(verb)]).replace("run services", "run") if verb else ""
+    name = next(iter(plain[plain.index(verb) + 1 :]), "") if verb else ""
+    if words[:2] == ["projects", "describe"]:
+        print("123456789012")
+        return 0
+    if group.startswith("firestore"):
+        return firestore(group, verb, name, flags, made)
+    if group.startswith("monitoring"):
+        return monitoring(group, verb, flags, made)
+    key = f"{group} {name.partition('@')[0]}"
+    if verb in ("create", "deploy"):
+        if verb == "create" and key in made and "identity" not in key:
+            print(f"ALREADY_EXISTS: {key}", file=sys.stderr)
+            return 1
+        made[key] = words
+    elif verb == "describe":
+        if not is_there(key, made):
+            print(f"NOT_FOUND: {key}", file=sys.stderr)
+            return 1
+        print(f"https://{name}-abc.a.run.app" if "status.url" in flags.get("format", "") else name)
+    return 0
+
+
+def firestore(group: str, verb: str, name: str, flags: dict[str, str], made: dict[str, Any]) -> int:
+    if group == "firestore databases":
+        if verb == "create":
+            made[group] = True
+        return 0 if is_there(group, made) else 1
+    if group == "firestore backups schedules":
+        schedules = made.setdefault(group, [])
+        if verb == "create":
+            schedules.append(flags["recurrence"])
+        elif verb == "list":
+            print("\n".join(one for one in schedules if (one == "weekly") == flags["filter"].startswith("weekly")))
+        return 0
+    indexes, fields = made.setdefault("indexes", []), made.setdefault("fields", {})
+    place = f"projects/p/databases/d/collectionGroups/{flags.get('collection-group')}/fields/{name}"
+    if verb == "list":
+        print(json.dumps(indexes if "composite" in group else [{"name": key, **value} for key, value in fields.items()]))
+    elif "composite" in group:
+        raise SystemExit("firestore.indexes.json has composite indexes now: teach the stand-in to remember them")
+    elif "ttls" in group:
+        fields.setdefault(place, {"indexConfig": {"usesAncestorConfig": True}})["ttlConfig"] = {"state": "CREATING"}
+    else:
+        order = flags.get("index", "").removeprefix("order=").upper()
+        own = [{"queryScope": "COLLECTION", "fields": [{"fieldPath": name, "order": order}]}] if order else []
+        fields.setdefault(place, {})["indexConfig"] = {"indexes": own}
+    return 0
+
+
+def monitoring(group: str, verb: str, flags: dict[str, str], made: dict[str, Any]) -> int:
+    known = made.setdefault(group, {})
+    if verb == "create":
+        file = flags.get("policy-from-file")
+        title = flags.get("channel-labels", "").partition("=")[2]
+        if file:
+            with open(file) as policy:
+                title = json.load(policy)["displayName"]
+        known[title] = f"projects/p/{group.split()[1]}/{len(known)}"
+    elif verb == "list":
+        wanted = re.search(r'(?:displayName|email_address)="([^"]*)"', flags["filter"])
+        print("\n".join(path for title, path in known.items() if not wanted or title == wanted[1]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,200 @@
+"""What the scripts run: every gcloud command they can run is printed by --dry-run, and gcloud's own parser takes each of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deploy.scripts import DRY_RUNS, PLACE, REAL_GCLOUD, ROOT, answered, commands, dry_run, needs_gcloud, run, shown
+
+SCRIPTS = sorted(path.name for path in (ROOT / "deploy").glob("*.sh"))
+
+
+def lint(lines: list[str], directory: Path) -> list[dict[str, Any]]:
+    """What gcloud's parser says of each command. In two processes, since each command takes 0.1 s."""
+
+    def lint_some(number: int) -> list[dict[str, Any]]:
+        file = directory / f"commands-{number}.json"
+        file.write_text(json.dumps([{"command_string": line} for line in lines[number::2]]))
+        environment = {
+            "PATH": os.environ["PATH"],
+            "CLOUDSDK_CONFIG": str(directory / f"configuration-{number}"),
+            "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+            "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+        }
+        words = [REAL_GCLOUD or "gcloud", "meta", "lint-gcloud-commands", f"--commands-file={file}"]
+        said = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+        answers: list[dict[str, Any]] = json.loads(said.stdout)
+        return answers
+
+    with ThreadPoolExecutor(2) as both:
+        return [answer for some in both.map(lint_some, range(2)) for answer in some]
+
+
+def for_the_parser(words: list[str]) -> str:
+    """One line, as the linter wants it: what is no flag comes first, a '#' would begin a comment."""
+    assert not any("#" in word for word in words), words
+    flags = [word for word in words if word.startswith("--")]
+    quoted = [f"{flag}={shlex.quote(value)}" if sign else flag for flag, sign, value in (flag.partition("=") for flag in flags)]
+    return " ".join(["gcloud", *(shlex.quote(word) for word in words if not word.startswith("--")), *quoted])
+
+
+def assert_all_pass(texts: list[list[str]], directory: Path) -> None:
+    lines = sorted({for_the_parser(answered(words)) for words in texts})
+    said = lint(lines, directory)
+    assert len(said) == len(lines)
+    assert [f"{one['error_message']}: {one['command_string']}" for one in said if not one["success"]] == []
+
+
+@needs_gcloud
+def test_gcloud_takes_every_command_that_the_scripts_can_run(tmp_path: Path) -> None:
+    words = [command for title in DRY_RUNS for command in commands(shown(title))]
+
+    assert len(words) > 200
+    assert_all_pass(words, tmp_path)
+
+
+@needs_gcloud
+def test_gcloud_takes_every_command_of_the_readme_and_of_what_the_scripts_say(tmp_path: Path) -> None:
+    readme = (ROOT / "deploy" / "README.md").read_text()
+    indented = "\n".join(re.findall(r"^    (.*(?:\\\n.*)*)", readme, re.MULTILINE)).replace("\\\n", " ")
+    said = "\n".join(re.findall(r"^  (gcloud .*)", (ROOT / "deploy" / "deploy.sh").read_text(), re.MULTILINE))
+
+    found = [[re.sub(r"\$\w+", "x", word) for word in command] for command in commands(indented + "\n" + said)]
+
+    assert len(found) > 10
+    assert_all_pass(found, tmp_path)
+
+
+@needs_gcloud
+def test_the_parser_finds_what_is_wrong(tmp_path: Path) -> None:
+    wrong = ["gcloud run deploy x --iap", "gcloud pubsub topics create", "gcloud run depoly x"]
+
+    assert not any(answer["success"] for answer in lint(wrong, tmp_path))
+
+
+@pytest.mark.parametrize("title", DRY_RUNS)
+def test_a_dry_run_prints_a_script_that_bash_can_read(title: str) -> None:
+    read = subprocess.run(["/bin/bash", "-n"], check=False, input=shown(title), capture_output=True, text=True)
+
+    assert (read.returncode, read.stderr) == (0, "")
+
+
+def test_a_dry_run_runs_nothing(tmp_path: Path) -> None:
+    for name in ("gcloud", "diy", "curl"):
+        (tmp_path / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/was-run\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    for script in ("deploy.sh", "teardown.sh", "smoke.sh"):
+        assert run(script, *PLACE, "--dry-run", environment=environment).returncode == 0
+
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_every_command_names_the_project() -> None:
+    for title in DRY_RUNS:
+        assert all(f"--project={PLACE[0]}" in words for words in commands(shown(title)))
+
+
+def test_no_secret_is_on_a_command_line_or_in_the_dry_run() -> None:
+    text = shown("deploy without --notify")
+
+    assert dry_run("deploy.sh") == text, "a value made at random would differ"
+    with_data = [words for words in commands(text) if words[:2] == ["secrets", "create"]]
+    assert {word for words in with_data for word in words if word.startswith("--data-file")} == {
+        "--data-file=-",
+        "--data-file=deploy/empty-inbound.json",
+    }
+
+
+def test_only_the_receiver_is_public() -> None:
+    deployed = {words[words.index("deploy") + 1]: words for words in commands(shown("deploy")) if "deploy" in words}
+
+    assert set(deployed) == {f"diy-relay-{name}" for name in ("diy", "create", "deliver", "tick", "console")}
+    assert [name for name, words in deployed.items() if "--allow-unauthenticated" in words] == ["diy-relay-diy"]
+    assert [name for name, words in deployed.items() if "--iap" in words] == ["diy-relay-console"]
+
+
+def test_a_teardown_takes_away_every_right_in_the_project_that_was_given() -> None:
+    def rights(title: str, verb: str) -> set[tuple[str, str]]:
+        found = [words for words in commands(shown(title)) if words[:2] == ["projects", verb]]
+        return {(words[3], words[4]) for words in found}
+
+    assert rights("deploy", "add-iam-policy-binding") == rights("teardown", "remove-iam-policy-binding")
+
+
+def test_the_receiver_may_publish_read_its_document_and_have_audiences_made_and_nothing_else() -> None:
+    member = "--member=serviceAccount:diy-relay-diy@my-project.iam.gserviceaccount.com"
+    given = {
+        " ".join(word for word in words if not word.startswith("--")) for words in commands(shown("deploy")) if member in words
+    }
+
+    assert given == {
+        "pubsub topics add-iam-policy-binding diy-relay",
+        "secrets add-iam-policy-binding diy-relay-inbound",
+        "run services add-iam-policy-binding diy-relay-create",
+    }
+
+
+@pytest.mark.parametrize("name", ["diy", "create", "deliver", "tick", "console"])
+def test_every_function_says_its_size_and_its_limits(name: str) -> None:
+    words = next(words for words in commands(shown("deploy")) if f"diy-relay-{name}" in words and "deploy" in words)
+    flags = dict(word.partition("=")[::2] for word in words if word.startswith("--"))
+    variables = dict(pair.partition("=")[::2] for pair in flags["--set-env-vars"].split(","))
+
+    assert {"--memory", "--cpu", "--concurrency", "--min-instances", "--max-instances", "--timeout", "--cpu-boost"} <= set(flags)
+    assert flags["--service-account"] == f"diy-relay-{name}@my-project.iam.gserviceaccount.com"
+    assert variables["BACKEND"] == "google"
+    assert variables["WORKERS"] == "1"
+    if name != "diy":  # asynchronous
+        assert variables["THREADS"] == flags["--concurrency"]
+
+
+def test_deliver_ends_before_the_acknowledgement_deadline_and_after_the_budget() -> None:
+    from worker.budget import TURN_S
+
+    text = commands(shown("deploy"))
+    deliver = next(words for words in text if "diy-relay-deliver" in words and "deploy" in words)
+    subscription = next(words for words in text if words[:3] == ["pubsub", "subscriptions", "create"])
+
+    timeout_s = float(next(word for word in deliver if word.startswith("--timeout=")).removeprefix("--timeout=").rstrip("s"))
+    deadline_s = float(next(word for word in subscription if word.startswith("--ack-deadline=")).partition("=")[2])
+
+    assert TURN_S < timeout_s < deadline_s
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "deploy/deploy.sh PROJECT REGION"),
+        (("my-project",), "deploy/deploy.sh PROJECT REGION"),
+        (("My Project", "europe-west1"), "no project ID"),
+        (("my-project", "Europe"), "no region"),
+        ((*PLACE, "--notify"), "needs an e-mail address"),
+        ((*PLACE, "--notify", "$(rm -r .)@example.com"), "no e-mail address"),
+        ((*PLACE, "--no-such-option"), "no option"),
+    ],
+)
+def test_wrong_words_are_refused_with_a_sentence(words: tuple[str, ...], said: str) -> None:
+    ran = run("deploy.sh", *words)
+
+    assert ran.returncode != 0
+    assert said in ran.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_shellcheck_finds_nothing(script: str) -> None:
+    shellcheck = Path(sys.executable).parent / "shellcheck"
+    checked = subprocess.run([shellcheck, "-x", f"deploy/{script}"], check=False, cwd=ROOT, capture_output=True, text=True)
+
+    assert (checked.returncode, checked.stdout) == (0, "")
