@@ -93,10 +93,10 @@ grant_project_rights() {
   # https://cloud.google.com/firestore/docs/security/iam: a condition limits the role to one database.
   database="resource.name == \"projects/$PROJECT/databases/$DATABASE\""
   # Secret Manager names a resource with the project's number. By the beginning of the name rather than secret by secret: then one
-  # that is not set yet is "not found", and not "not allowed". The inbound document and the console's password are left out: they
-  # are given below to those who need them.
+  # that is not set yet is "not found", and not "not allowed". The inbound document is left out: it is given below to those who need
+  # it.
   secrets="projects/$PROJECT_NUMBER/secrets"
-  secrets="resource.name.startsWith(\"$secrets/$PREFIX-\") && !resource.name.startsWith(\"$secrets/$INBOUND_SECRET/\") && !resource.name.startsWith(\"$secrets/$PASSWORD_SECRET/\")"
+  secrets="resource.name.startsWith(\"$secrets/$PREFIX-\") && !resource.name.startsWith(\"$secrets/$INBOUND_SECRET/\")"
   for name in create deliver tick; do
     grant "$name" roles/datastore.user diy-relay-database "$database"
   done
@@ -161,26 +161,15 @@ schedule_backups() {
 
 # ----------------------------------------------------------------------------------------------------------------- secrets
 
-# A value goes to gcloud by standard input: it is on no command line and in no file.
+# Only what the receiver mounts: the connectors' secrets are set with 'diy secrets set', which prints none.
 make_secrets() {
   say "Secrets"
-  create_password() {
-    local words=(secrets create "$PASSWORD_SECRET" --replication-policy=user-managed "--locations=$REGION" --data-file=-)
-    local random='import secrets; print(secrets.token_urlsafe(24), end="")'
-    if $dry_run; then
-      print_line "$(quoted python3 -c "$random") | $(quoted gcloud "${words[@]}" "$(in_project)" --quiet)"
-    else
-      python3 -c "$random" | google "${words[@]}"
-    fi
-  }
-  either : create_password secrets describe "$PASSWORD_SECRET"
   # It has to be there before the receiver, which mounts it. 'diy connectors apply' fills it.
   create_inbound() {
     patiently secrets create "$INBOUND_SECRET" --replication-policy=user-managed "--locations=$REGION" --data-file=deploy/empty-inbound.json
   }
   either : create_inbound secrets describe "$INBOUND_SECRET"
 
-  patiently secrets add-iam-policy-binding "$PASSWORD_SECRET" "--member=serviceAccount:$(account console)" --role=roles/secretmanager.secretAccessor
   patiently secrets add-iam-policy-binding "$INBOUND_SECRET" "--member=serviceAccount:$(account diy)" --role=roles/secretmanager.secretAccessor
   # tick brings the document up to date if one who changed a connector was stopped halfway.
   patiently secrets add-iam-policy-binding "$INBOUND_SECRET" "--member=serviceAccount:$(account tick)" --role=roles/secretmanager.secretAccessor
@@ -269,8 +258,10 @@ deploy_functions() {
   address_of DIY_URL diy
 
   say "console: the operator's page, behind Identity-Aware Proxy"
-  deploy_function console "PUBLIC_URL=$DIY_URL,THREADS=8" --memory=512Mi --concurrency=8 --min-instances=0 --max-instances=2 \
-    --timeout=60s --ingress=all --no-allow-unauthenticated --iap "--set-secrets=CONSOLE_PASSWORD=$PASSWORD_SECRET:latest"
+  # The proxy signs for this service who is there, and the console checks that; it asks for no password.
+  local signed_for="/projects/$PROJECT_NUMBER/locations/$REGION/services/$PREFIX-console"
+  deploy_function console "PUBLIC_URL=$DIY_URL,IAP_AUDIENCE=$signed_for,THREADS=8" --memory=512Mi --concurrency=8 --min-instances=0 --max-instances=2 \
+    --timeout=60s --ingress=all --no-allow-unauthenticated --iap
   address_of CONSOLE_URL console
   may_call "service-$PROJECT_NUMBER@gcp-sa-iap.iam.gserviceaccount.com" console
 }
@@ -372,7 +363,7 @@ Everything is in place.
   the DMP's address  $DIY_URL
   the console        $CONSOLE_URL
 
-Let yourself into the console (its password: deploy/README.md, 'The console'):
+Let yourself into the console:
   gcloud beta iap web add-iam-policy-binding --member=user:YOU@EXAMPLE.COM --role=roles/iap.httpsResourceAccessor --region=$REGION --resource-type=cloud-run --service=$PREFIX-console --project=$PROJECT
 
 For the command 'diy' in this shell:

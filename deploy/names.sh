@@ -7,10 +7,9 @@ readonly TOPIC=$PREFIX
 readonly SUBSCRIPTION=$PREFIX-deliver
 readonly DATABASE=$PREFIX
 
-# The inbound document, and the console's password. Connectors' secrets have the same prefix: "acme-token" is diy-relay-acme-token.
-# No secret of a connector can have either name: capitals are not allowed in theirs, and one called "inbound" is stored otherwise.
+# The inbound document. Connectors' secrets have the same prefix: "acme-token" is diy-relay-acme-token; one that is called "inbound"
+# is stored under another name.
 readonly INBOUND_SECRET=$PREFIX-inbound
-readonly PASSWORD_SECRET=$PREFIX-consolePASSWORD
 
 readonly FUNCTIONS=(create deliver tick diy console)
 # One service account for each function, and those as whom Pub/Sub, Scheduler and Cloud Build act.

@@ -32,6 +32,7 @@ class Configuration(msgspec.Struct, frozen=True):
     ack_deadline_s       acknowledgement deadline of its push subscription, in seconds
     secret_prefix        before the name of each secret in Secret Manager
     inbound_file         where the inbound document is mounted, in the receiver; empty: it is read from Secret Manager
+    iap_audience         how Identity-Aware Proxy names the console in what it signs; empty: the console asks for its password
     create_url           address of the private function `create`; empty: audiences are created in this process
     *_emulator           host:port of an emulator instead of the service; empty: the service
     """
@@ -53,6 +54,7 @@ class Configuration(msgspec.Struct, frozen=True):
     secret_prefix: str = "diy-relay-"  # noqa: S105 - of names
     inbound_file: str = ""
     create_url: str = ""
+    iap_audience: str = ""
     pubsub_emulator: str = ""
     firestore_emulator: str = ""
     secret_manager_emulator: str = ""
@@ -106,6 +108,7 @@ def read(environment: Mapping[str, str] | None = None) -> Configuration:
         secret_prefix=given.get("SECRET_PREFIX") or "diy-relay-",
         inbound_file=given.get("INBOUND_FILE", ""),
         create_url=given.get("CREATE_URL", ""),
+        iap_audience=given.get("IAP_AUDIENCE", ""),
         pubsub_emulator=given.get("PUBSUB_EMULATOR_HOST", ""),
         firestore_emulator=given.get("FIRESTORE_EMULATOR_HOST", ""),
         secret_manager_emulator=given.get("SECRET_MANAGER_EMULATOR_HOST", ""),
@@ -139,6 +142,7 @@ def environment(configuration: Configuration, more: Mapping[str, str] = MappingP
         "SECRET_PREFIX": configuration.secret_prefix,
         "INBOUND_FILE": configuration.inbound_file,
         "CREATE_URL": configuration.create_url,
+        "IAP_AUDIENCE": configuration.iap_audience,
         "PUBSUB_EMULATOR_HOST": configuration.pubsub_emulator,
         "FIRESTORE_EMULATOR_HOST": configuration.firestore_emulator,
         "SECRET_MANAGER_EMULATOR_HOST": configuration.secret_manager_emulator,
@@ -152,9 +156,10 @@ def environment(configuration: Configuration, more: Mapping[str, str] = MappingP
 def refuse_known_console_password(configuration: Configuration) -> None:
     """Raises `ConfigurationError` where the console could be reached from elsewhere with the password that everybody knows."""
     elsewhere = configuration.on_cloud_run or not configuration.on_loopback
-    if elsewhere and configuration.console_password == LOCAL_CONSOLE_PASSWORD:
+    if elsewhere and configuration.console_password == LOCAL_CONSOLE_PASSWORD and not configuration.iap_audience:
         raise ConfigurationError(
-            "The console can be reached from elsewhere and has the password that everybody knows: set CONSOLE_PASSWORD."
+            "The console can be reached from elsewhere and has the password that everybody knows: set CONSOLE_PASSWORD, or "
+            "IAP_AUDIENCE behind Identity-Aware Proxy."
         )
 
 

@@ -23,6 +23,7 @@ from handlers.mapp.changing import change
 from handlers.mapp.creating import Creations
 from handlers.mapp.request_log import RequestRecord
 from handlers.mapp.request_type import RequestType, type_in_query, type_of, types_in_query
+from handlers.mapp.tally import Tally
 from relay.domain.clock import Clock
 from relay.domain.errors import Refusal, StoreUnavailable
 from relay.domain.message import Direction
@@ -59,6 +60,7 @@ class Receiver:
         self._clock = clock
         self._deadlines = deadlines
         self._held = HeldBytes(max_held_bytes)
+        self._tally = Tally(clock)
 
     async def __call__(self, request: Request) -> Response:
         """The answer. Never raises: what was not foreseen is a 500 with a sentence."""
@@ -67,6 +69,7 @@ class Receiver:
         problem: Exception | None = None
         try:
             content = await self._answer(request, record)
+            self._tally.add(record)
             response = _response(200, content, record)
         except Refusal as refusal:
             problem = refusal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import threading
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, render_template, request
 
@@ -15,6 +16,11 @@ from relay.console.overview import overview_of
 from relay.domain.clock import Clock, SystemClock
 from relay.domain.errors import RelayError
 
+if TYPE_CHECKING:
+    from relay.console.identity import ProxyIdentity
+
+PROXY_HEADER = "X-Goog-IAP-JWT-Assertion"
+
 _POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
@@ -25,14 +31,26 @@ _HEADERS = {
 }
 
 
-def create_app(configuration: Configuration, backend: Backend | None = None, clock: Clock | None = None) -> Flask:
+def create_app(
+    configuration: Configuration,
+    backend: Backend | None = None,
+    clock: Clock | None = None,
+    *,
+    proxy: ProxyIdentity | None = None,
+) -> Flask:
     """The console as a Flask application. The back end is opened at the first request where none is given.
+
+    proxy: who says who is there, instead of a password. Where none is given, the configuration says whether there is one.
 
     Raises `ConfigurationError` where the page could be reached from elsewhere with the password that everybody knows.
     """
     refuse_known_console_password(configuration)
     for_this_machine = configuration.console_password == LOCAL_CONSOLE_PASSWORD
     now = clock or SystemClock()
+    if proxy is None and configuration.iap_audience:
+        from relay.console.identity import ProxyIdentity
+
+        proxy = ProxyIdentity(configuration.iap_audience, now)
     opened = _Opened(configuration, backend)
     # functions-framework keeps /static for itself.
     app = Flask(__name__, static_url_path="/assets")
@@ -42,6 +60,13 @@ def create_app(configuration: Configuration, backend: Backend | None = None, clo
     app.add_template_global(wording.relative)
 
     @app.before_request
+    def let_in() -> Response | None:
+        if proxy is not None:
+            # The proxy keeps the header of Basic authentication for itself.
+            known = proxy.email(request.headers.get(PROXY_HEADER, ""))
+            return None if known else Response("The console is behind Identity-Aware Proxy: open it at its own address.", 401)
+        return ask_for_password()
+
     def ask_for_password() -> Response | None:
         # The server may listen on more addresses than HOST says, if it was told so on its command line.
         if for_this_machine and request.remote_addr not in LOOPBACK:

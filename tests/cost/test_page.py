@@ -111,7 +111,7 @@ def test_every_event_of_the_log_is_explained() -> None:
 
 def events() -> Iterator[str]:
     """Names that are logged by what runs on Google."""
-    for directory in ("handlers", "worker", "relay/functions", "relay/backends/google"):
+    for directory in ("handlers", "worker", "relay/functions", "relay/backends/google", "relay/console"):
         for file in (ROOT / directory).rglob("*.py"):
             if file != ROOT / "worker" / "process.py":  # the embedded worker's
                 for node in ast.walk(ast.parse(file.read_text())):

@@ -19,8 +19,6 @@ import msgspec
 import requests
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
-from google.pubsub_v1.services.subscriber import SubscriberClient
-from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -37,11 +35,12 @@ from relay.backends.google.queue import GoogleQueue
 from relay.backends.records import INBOUND
 from relay.configuration import read
 from relay.connectors.publishing import Publishing
+from relay.local_run.push_subscription import subscribe
 from relay.pangolin.server import InThread
 from tests.clock import TurnedClock
 from tests.cost.pushes import PATIENCE_S, Pushes
 from tests.cost.used import Used
-from tests.emulators import Emulators, place
+from tests.emulators import Emulators, end_pushing, place
 from tests.emulators.pubsub_rules import LEAST_BILLED_BYTES
 from worker.creator import InProcessCreator
 from worker.tick import tick_for
@@ -87,7 +86,7 @@ class World:
         self._place = place(emulators)
         self._looking = grpc.insecure_channel(self._addresses.firestore)
         self._pushes = Pushes()
-        self._subscribe()
+        subscribe(read(self._place), endpoint=self._pushes.url)
         self.backend: Any = open_backend(read(self._place), self.clock)
         self.publishing = Publishing(self.backend, describe, "test")
         for name, value in {"dmp-hmac": HMAC_SECRET, "partner-token": TOKEN}.items():
@@ -121,22 +120,9 @@ class World:
         self._loop.close()
         for backend in (self._receiving, self.backend, *self._instances):
             backend.close()
+        end_pushing(self._place)
         self._pushes.close()
         self._looking.close()
-
-    def _subscribe(self) -> None:
-        configuration = read(self._place)
-        project, topic = f"projects/{configuration.google_cloud_project}", configuration.topic
-        with grpc.insecure_channel(self._addresses.pubsub) as channel:
-            SubscriberClient(transport=SubscriberGrpcTransport(channel=channel)).create_subscription(
-                request={
-                    "name": f"{project}/subscriptions/{topic}-deliver",
-                    "topic": f"{project}/topics/{topic}",
-                    "push_config": {"push_endpoint": self._pushes.url},
-                    "enable_message_ordering": True,
-                    "ack_deadline_seconds": 300,
-                }
-            )
 
     # the DMP
 

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from handlers.mapp.request_log import RequestRecord
+from handlers.mapp.tally import Tally
 from relay.domain.audience import VERSION, Audience, Hold
 from relay.domain.message import Message
+from tests.clock import TurnedClock
 from tests.deploy.scripts import ROOT, commands, shown
 from worker.report import log_attempt, make_report
 from worker.tick import log_tick
@@ -58,9 +60,15 @@ def attempt(*, delivered: int, rejected: int = 0) -> None:
     )
 
 
-def request(status: int, mutations: int) -> None:
+def accept(mutations: int) -> None:
     record = RequestRecord("r")
     record.mutations = mutations
+    Tally(TurnedClock()).add(record)
+
+
+def refuse(status: int) -> None:
+    record = RequestRecord("r")
+    record.mutations = 5
     record.write(status, 1.0)
 
 
@@ -93,7 +101,7 @@ def counts(metric: str, line: Line) -> bool:
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_field_that_a_filter_names_is_in_a_line_of_its_event(written: Callable[[], list[Line]], metric: str) -> None:
     attempt(delivered=1)
-    request(200, 1)
+    accept(1)
     tick()
     lines = written()
 
@@ -103,7 +111,7 @@ def test_every_field_that_a_filter_names_is_in_a_line_of_its_event(written: Call
 
 
 CASES: list[tuple[str, Callable[[], None], Callable[[], None]]] = [
-    ("diy-relay-ticks", tick, lambda: request(200, 5)),
+    ("diy-relay-ticks", tick, lambda: accept(5)),
     ("diy-relay-mutations-on-hold", lambda: tick(hold("partner_unavailable")), tick),
     ("diy-relay-old-hold", lambda: tick(hold("paused", age_s=22_000)), lambda: tick(hold("paused", age_s=21_000))),
     (
@@ -112,8 +120,7 @@ CASES: list[tuple[str, Callable[[], None], Callable[[], None]]] = [
         lambda: tick(hold("partner_unavailable")),
     ),
     ("diy-relay-credentials-refused", lambda: tick(hold("credentials_refused")), lambda: tick(hold("partner_unavailable"))),
-    ("diy-relay-received", lambda: request(200, 5), lambda: request(503, 5)),
-    ("diy-relay-received", lambda: request(200, 5), lambda: request(200, 0)),
+    ("diy-relay-received", lambda: accept(5), lambda: refuse(503)),
     ("diy-relay-delivered", lambda: attempt(delivered=1), lambda: attempt(delivered=0, rejected=1)),
 ]
 
@@ -184,7 +191,7 @@ def test_what_can_go_wrong_has_an_alert() -> None:
 
 def test_each_service_of_a_filter_writes_the_line_it_is_about() -> None:
     services = {metric: {path: value for path, _, value in conditions(metric)} for metric in METRICS}
-    writers = {'"tick"': '"diy-relay-tick"', '"request"': '"diy-relay-diy"', '"attempt"': '"diy-relay-deliver"'}
+    writers = {'"tick"': '"diy-relay-tick"', '"received"': '"diy-relay-diy"', '"attempt"': '"diy-relay-deliver"'}
 
     for metric, fields in services.items():
         assert fields["resource.labels.service_name"] == writers[fields["jsonPayload.event"]], metric

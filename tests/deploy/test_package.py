@@ -98,7 +98,7 @@ print(relay.functions.__file__)
         "GOOGLE_CLOUD_REGION": "europe-west1",
         "K_SERVICE": f"diy-relay-{name}",
         "FUNCTION_TARGET": name,
-        "CONSOLE_PASSWORD": "a-password",
+        "IAP_AUDIENCE": "/projects/1/locations/europe-west1/services/diy-relay-console",
         "INBOUND_FILE": "/secrets/inbound/document",
         "PYTHONDONTWRITEBYTECODE": "1",
     }

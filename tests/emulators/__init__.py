@@ -6,6 +6,7 @@ Every run of the tests loads this module, and only some need the services: what 
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,3 +86,19 @@ def place(emulators: Emulators) -> dict[str, str]:
     configuration = read(variables)
     emulators.create_topic(configuration.google_cloud_project, configuration.topic)
     return variables
+
+
+def end_pushing(place: dict[str, str]) -> None:
+    """Deletes the place's push subscription: the emulator would go on pushing what was not taken to a port where nobody is, all
+    the time that the tests run."""
+    import grpc
+    from google.pubsub_v1 import types
+
+    from relay.configuration import read
+    from relay.local_run.push_subscription import SUBSCRIPTION_SUFFIX
+
+    configuration = read(place)
+    name = f"projects/{configuration.google_cloud_project}/subscriptions/{configuration.topic}{SUBSCRIPTION_SUFFIX}"
+    with grpc.insecure_channel(configuration.pubsub_emulator) as channel, suppress(grpc.RpcError):
+        delete: Any = channel.unary_unary("/google.pubsub.v1.Subscriber/DeleteSubscription")
+        delete(types.DeleteSubscriptionRequest.serialize(types.DeleteSubscriptionRequest(subscription=name)), timeout=10)

@@ -12,7 +12,7 @@ import requests
 from relay.backends import open_backend
 from relay.configuration import read
 from relay.local_run.push_subscription import subscribe
-from tests.emulators import Emulators, place
+from tests.emulators import Emulators, end_pushing, place
 from tests.end_to_end.stack import ROOT, Stack
 
 _TICK_PAUSE_S = 0.5
@@ -81,6 +81,7 @@ class GoogleStack(Stack):
     def stop(self) -> None:
         self._ended.set()
         super().stop()
+        end_pushing(self.place)
 
     def _tick(self) -> None:
         while not self._ended.wait(_TICK_PAUSE_S):

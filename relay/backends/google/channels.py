@@ -23,8 +23,8 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     # How long one attempt to connect may take, in spite of its name
     # (https://github.com/grpc/grpc/blob/master/doc/connection-backoff.md).
     ("grpc.min_reconnect_backoff_ms", 5_000),
-    # What is to be repeated is repeated here. With gRPC's own repetition a call whose answer comes in parts sometimes never ends when
-    # its connection breaks, past its deadline (https://github.com/grpc/grpc/issues/20562).
+    # What is to be repeated is repeated by us. With gRPC's own repetition a call whose answer comes in parts sometimes never ends
+    # when its connection breaks, past its deadline (https://github.com/grpc/grpc/issues/20562).
     ("grpc.enable_retries", 0),
 )
 

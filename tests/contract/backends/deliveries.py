@@ -13,6 +13,7 @@ from typing import Protocol
 from relay.backends.interfaces import Backend, Leased, PullQueue, PushQueue
 from relay.configuration import read
 from relay.local_run.push_subscription import subscribe
+from tests.emulators import end_pushing
 
 WITHIN_S = 20.0
 """In which a message that waits is handed out at the latest."""
@@ -82,6 +83,7 @@ class Pushed(AbstractContextManager["Pushed"]):
     def __init__(self, backend: Backend, place: dict[str, str]) -> None:
         assert isinstance(backend.queue, PushQueue)
         self._queue = backend.queue
+        self._place = place
         self._inbox: queue.Queue[_Call] = queue.Queue()
         self._calls: dict[str, _Call] = {}
         self._ended = threading.Event()
@@ -92,6 +94,7 @@ class Pushed(AbstractContextManager["Pushed"]):
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        end_pushing(self._place)
         for call in self._calls.values():
             call.handled.set()
         self._server.shutdown()
