@@ -13,6 +13,8 @@ from tests.cost.given import MUTATIONS, audience, request, user
 from tests.cost.used import Used
 from tests.cost.world import World
 
+pytestmark = pytest.mark.once
+
 HEADING = "What each piece of work uses"
 
 COLUMNS: dict[str, Callable[[Used], float]] = {

@@ -22,6 +22,7 @@ from relay.local_run import emulators
 from tests.deploy.scripts import PLACE, REAL_GCLOUD, ROOT, commands, dry_run, run
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.skipif(bool(emulators.obstacle()), reason=emulators.obstacle()),
     pytest.mark.timeout(900),  # a run is some hundred processes
 ]

@@ -15,6 +15,8 @@ import pytest
 from deploy import firestore
 from tests.deploy.scripts import PLACE, run
 
+pytestmark = pytest.mark.once
+
 GCLOUD = """#!/bin/sh
 case "$*" in
   "run services describe "*conditions*) echo True ;;

@@ -11,7 +11,7 @@ from tests.end_to_end.google_stack import GoogleStack
 from tests.end_to_end.stack import Stack
 
 
-@pytest.fixture(params=["embedded", "google"])
+@pytest.fixture(params=["embedded", pytest.param("google", marks=pytest.mark.once)])
 def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
     made = _make(request, tmp_path)
     try:
@@ -20,7 +20,7 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
         made.stop()
 
 
-@pytest.fixture(scope="module", params=["embedded", "google"])
+@pytest.fixture(scope="module", params=["embedded", pytest.param("google", marks=pytest.mark.once)])
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     made = _make(request, tmp_path_factory.mktemp("stack"))
     try:

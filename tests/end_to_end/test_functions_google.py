@@ -17,6 +17,8 @@ from relay.domain.message import VERSION, Message, Mutation, encode
 from tests.emulators import Emulators
 from tests.end_to_end.google_stack import GoogleStack
 
+pytestmark = pytest.mark.once
+
 CANARY = "canary-person"
 
 

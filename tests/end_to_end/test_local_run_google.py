@@ -19,6 +19,8 @@ from relay.local_run.emulators import obstacle
 from tests.end_to_end.stack import ROOT, eventually
 from tests.end_to_end.test_local_run import LocalRun, send
 
+pytestmark = pytest.mark.once
+
 STARTED = ("pubsub", "firestore", "secrets", "pangolin", "create", "deliver", "tick", "receiver", "console")
 
 

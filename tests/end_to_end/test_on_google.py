@@ -16,6 +16,8 @@ from tests.emulators import Emulators
 from tests.end_to_end.google_stack import GoogleStack
 from tests.end_to_end.stack import eventually, free_port
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def own_emulators(emulators: Emulators) -> Iterator[Emulators]:

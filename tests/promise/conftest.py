@@ -21,7 +21,7 @@ def pangolin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InThread]:
 Places = Callable[[], dict[str, str] | None]
 
 
-@pytest.fixture(params=["embedded", "google"])
+@pytest.fixture(params=["embedded", pytest.param("google", marks=pytest.mark.once)])
 def places(request: pytest.FixtureRequest) -> Places:
     """Makes a place for each world: where it keeps everything but its queue. None: beside its queue."""
     if request.param == "embedded":

@@ -17,7 +17,7 @@ from relay.backends.interfaces import Backend, PullQueue
 from relay.configuration import read
 from relay.domain.audience import Waiting
 from relay.domain.connector import RateLimits
-from relay.domain.errors import NotFound, TurnLost
+from relay.domain.errors import NotFound, StoreUnavailable, TurnLost
 from relay.domain.outcome import Rejection
 from tests.contract.backends.given import message, request
 
@@ -93,7 +93,7 @@ def hold_and_lift(backend: Backend, name: str, number: str) -> None:
     with what became of it, once that is certain."""
     chance = random.Random(name)
     for index in range(int(number)):
-        time.sleep(chance.uniform(0, 0.1))  # no queue hands out one audience's messages all the time to everybody
+        time.sleep(chance.uniform(0, 0.2))  # no queue hands out one audience's messages all the time to everybody
         what = chance.choice(["join", "join", "join", "settle", "drop"])
         message_id = f"{name}-{index}"
         try:
@@ -120,6 +120,10 @@ def hold_and_lift(backend: Backend, name: str, number: str) -> None:
                     print("settled", batch.message_id, flush=True)
         except (TurnLost, NotFound):
             continue
+        except StoreUnavailable:
+            if what != "drop":
+                raise
+            continue  # turns go first: an operator who drops may have to try again
 
 
 PROGRAMS = {

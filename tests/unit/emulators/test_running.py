@@ -17,6 +17,8 @@ import pytest
 from relay.local_run import emulators
 from tests.emulators.running import VARIABLE
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[3]
 
 FIRST = "from tests.emulators.running import Run; run = Run(); print(run.directory, flush=True); input(); run.end()"

@@ -6,7 +6,6 @@ import random
 import threading
 from pathlib import Path
 
-from relay.backends.interfaces import Leased
 from relay.pangolin.server import InThread
 from tests.promise.world import World
 from worker.slots import Slots
@@ -50,7 +49,8 @@ def test_a_turn_without_a_slot_leaves_its_batch_in_the_hold_and_it_is_delivered_
         slots = Slots()
         worker = Worker(world.backend, world.clock, random.Random(1), slots=slots)
         world.accept([("a.1", "u1", "joined")])
-        leased: Leased = world.queue.take()
+        leased = world.queue.take()
+        assert leased is not None
         with slots.slot("pangolin", 1, within_s=NOT_AT_ALL):
             worker.handle(leased)
         held = world.held()
