@@ -124,7 +124,8 @@ class TokenSource(Protocol):
 
     def get(self, name: str, obtain: Callable[[str], tuple[str, float, str]], *, not_token: str = "") -> str:
         """An access token that is still good. `obtain(refresh_token)` → (access token, good for seconds, refresh token or
-        empty) is called by one worker at a time. `not_token`: one that the partner has just refused."""
+        empty) makes one call to the partner, and is called by one worker at a time. `not_token`: one that the partner has just
+        refused."""
         ...
 
 

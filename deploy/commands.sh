@@ -22,6 +22,41 @@ say() {
   if $dry_run; then printf '\n%s# %s\n' "$indent" "$*"; else printf '== %s\n' "$*"; fi
 }
 
+# take_words OPTIONS WORDS: a script's words: PROJECT, REGION and those of OPTIONS, such as '--yes --notify=', where '=' says that a
+# value follows. The variable called like the option (--delete-data: delete_data) becomes the value, or true. What it calls, usage,
+# is the script's.
+take_words() {
+  local known=" --dry-run $1 " places=() name
+  shift
+  while [[ $# -gt 0 ]]; do
+    name=${1#--}
+    name=${name//-/_}
+    case $1 in
+      -h | --help)
+        usage
+        exit 0
+        ;;
+      -*)
+        [[ $name =~ ^[a-z_]+$ && $known == *" $1"[\ =]* ]] || die "There is no option $1. See: deploy/${0##*/} --help"
+        if [[ $known == *" $1= "* ]]; then
+          [[ $# -ge 2 ]] || die "$1 needs a value. See: deploy/${0##*/} --help"
+          printf -v "$name" '%s' "$2"
+          shift
+        else
+          printf -v "$name" true
+        fi
+        ;;
+      *) places+=("$1") ;;
+    esac
+    shift
+  done
+  if [[ ${#places[@]} -ne 2 ]]; then
+    usage >&2
+    exit 2
+  fi
+  take_place "${places[@]}"
+}
+
 # take_place PROJECT REGION: checked, since both go into commands, conditions and addresses.
 take_place() {
   [[ $1 =~ ^[a-z][a-z0-9-]{4,28}[a-z0-9]$ ]] || die "'$1' is no project ID. It looks like my-project-123; see: gcloud projects list"
@@ -71,21 +106,24 @@ google() {
   if $dry_run; then print_line "$(quoted gcloud "$@" "$(in_project)" --quiet)"; else gcloud "$@" "$(in_project)" --quiet >/dev/null; fi
 }
 
-# patiently WORDS: the same, tried again for a minute. A new service account is unknown to other services for some seconds, and
-# two changes of one Firestore field cannot be under way at once.
-patiently() {
-  if $dry_run; then
-    google "$@"
-    return
-  fi
-  local round
-  for round in 1 2 3 4 5 6; do
-    if google "$@"; then return; fi
-    if [[ $round == 6 ]]; then break; fi
-    printf 'Not yet. Once more in %s s.\n' "$((round * 4))" >&2
-    sleep "$((round * 4))"
+# patiently WORDS: the same, tried again for a minute: a new service account is unknown to other services for some seconds.
+patiently() { for_seconds 60 "$@"; }
+
+# very_patiently WORDS: the same for ten minutes: Firestore may still be at another change of the same field, and so long a new
+# metric can be unknown to Monitoring.
+very_patiently() { for_seconds 600 "$@"; }
+
+# for_seconds SECONDS WORDS: tried again until the pauses between come to so many seconds.
+for_seconds() {
+  local most=$1 waited=0 pause=4
+  shift
+  until google "$@"; do
+    if [[ $waited -ge $most ]]; then die "Gave up at: $(quoted gcloud "$@")"; fi
+    printf 'Not yet. Once more in %s s.\n' "$pause" >&2
+    sleep "$pause"
+    waited=$((waited + pause))
+    pause=$((pause < 28 ? pause + 4 : 30))
   done
-  die "Gave up at: $(quoted gcloud "$@")"
 }
 
 # ask NAME WORDS: the variable NAME becomes what the command prints.

@@ -21,29 +21,7 @@ USAGE
 }
 
 notify=""
-places=()
-while [[ $# -gt 0 ]]; do
-  case $1 in
-    --notify)
-      [[ $# -ge 2 ]] || die "--notify needs an e-mail address."
-      notify=$2
-      shift
-      ;;
-    --dry-run) dry_run=true ;;
-    -h | --help)
-      usage
-      exit 0
-      ;;
-    -*) die "There is no option $1. See: deploy/deploy.sh --help" ;;
-    *) places+=("$1") ;;
-  esac
-  shift
-done
-if [[ ${#places[@]} -ne 2 ]]; then
-  usage >&2
-  exit 2
-fi
-take_place "${places[@]}"
+take_words --notify= "$@"
 address='^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$'
 [[ -z $notify || $notify =~ $address ]] || die "'$notify' is no e-mail address."
 $dry_run || need gcloud
@@ -136,7 +114,7 @@ make_database() {
   needed=$(printf '{"indexes": %s, "fields": %s}' "${INDEXES:-[]}" "${FIELDS:-[]}" | python3 deploy/firestore.py commands "$DATABASE")
   # Read by another number than gcloud's standard input.
   while IFS=$'\t' read -r -u 3 -a words; do
-    if [[ ${#words[@]} -gt 0 ]]; then patiently "${words[@]}"; fi
+    if [[ ${#words[@]} -gt 0 ]]; then very_patiently "${words[@]}"; fi
   done 3<<<"$needed"
 
   say "Its backups: daily, kept for a week, and weekly, kept for eight"
@@ -220,7 +198,7 @@ may_call() {
   patiently run services add-iam-policy-binding "$PREFIX-$2" "--region=$REGION" "--member=serviceAccount:$1" --role=roles/run.invoker
 }
 
-deploy_functions() {
+deploy_create() {
   say "create: makes audiences at the partner"
   # Rare, but the DMP waits: the receiver gives it 2.5 s. An instance that starts takes about that long, so that the first creation
   # after a quiet time may be finished behind the DMP's back (connectors with the partner's IDs: 504, and the DMP asks again).
@@ -230,7 +208,9 @@ deploy_functions() {
     --ingress=all --no-allow-unauthenticated
   address_of CREATE_URL create
   may_call "$(account diy)" create
+}
 
+deploy_deliver() {
   say "deliver: handles the queue's messages"
   # A turn waits for the partner nearly all of its time, so one CPU carries 16; each may hold what a hold's resume has gathered, some
   # MB: 1 GiB. 20 instances: 320 audiences at once. 240 s: above the worker's budget of 120 s, below the acknowledgement deadline
@@ -239,7 +219,9 @@ deploy_functions() {
     --ingress=internal --no-allow-unauthenticated
   address_of DELIVER_URL deliver
   may_call "$(account push)" deliver
+}
 
+deploy_tick() {
   say "tick: resumes the holds that are due"
   # One instance: it looks at all holds. It stays until the next minute's call, and the hourly tidying may take minutes (900 s) while
   # ticks go on: four at once. Internal: Scheduler of this project.
@@ -247,7 +229,9 @@ deploy_functions() {
     --ingress=internal --no-allow-unauthenticated
   address_of TICK_URL tick
   may_call "$(account scheduler)" tick
+}
 
+deploy_diy() {
   say "diy: the receiver, which the DMP calls. The only one that is public; it checks the signature of each request"
   # One instance is always warm: starting takes longer than the second in which the DMP wants its answer. Asynchronous, about 1 ms
   # of CPU a request: 80 at once wait for their confirmations side by side. 1 GiB: 80 of the usual 16 KB are nothing, but a body may
@@ -255,8 +239,12 @@ deploy_functions() {
   deploy_function diy "INBOUND_FILE=/secrets/inbound/document,CREATE_URL=$CREATE_URL" --memory=1Gi --concurrency=80 \
     --min-instances=1 --max-instances=20 --timeout=30s --ingress=all --allow-unauthenticated \
     "--set-secrets=/secrets/inbound/document=$INBOUND_SECRET:latest"
+  # Where a policy of the organization forbids it, the deployment only warns, and the DMP would be refused. This fails.
+  patiently run services add-iam-policy-binding "$PREFIX-diy" "--region=$REGION" --member=allUsers --role=roles/run.invoker
   address_of DIY_URL diy
+}
 
+deploy_console() {
   say "console: the operator's page, behind Identity-Aware Proxy"
   # The proxy signs for this service who is there, and the console checks that; it asks for no password.
   local signed_for="/projects/$PROJECT_NUMBER/locations/$REGION/services/$PREFIX-console"
@@ -311,16 +299,19 @@ schedule() {
 
 # -------------------------------------------------------------------------------------------------------------- monitoring
 
-make_alerts() {
+make_metrics() {
   local file name
-  say "Metrics of log lines"
+  say "Metrics of log lines. Early, since it takes minutes until alerts can be made of a new one"
   for file in deploy/monitoring/metrics/*.json; do
     name=$(basename "$file" .json)
-    create_metric() { google logging metrics create "$name" "--config-from-file=$file"; }
+    create_metric() { patiently logging metrics create "$name" "--config-from-file=$file"; }
     update_metric() { google logging metrics update "$name" "--config-from-file=$file"; }
     either update_metric create_metric logging metrics describe "$name"
   done
+}
 
+make_alerts() {
+  local file name
   say "Whom to tell"
   if [[ -n $notify ]]; then
     create_channel() {
@@ -335,8 +326,8 @@ make_alerts() {
   say "Alerts"
   for file in deploy/monitoring/policies/*.json; do
     name=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["displayName"])' "$file")
-    create_policy() { google alpha monitoring policies create "--policy-from-file=$file" ${CHANNELS:+"--notification-channels=$CHANNELS"}; }
-    update_policy() { google alpha monitoring policies update "$POLICY" "--policy-from-file=$file" ${CHANNELS:+"--set-notification-channels=$CHANNELS"}; }
+    create_policy() { very_patiently alpha monitoring policies create "--policy-from-file=$file" ${CHANNELS:+"--notification-channels=$CHANNELS"}; }
+    update_policy() { very_patiently alpha monitoring policies update "$POLICY" "--policy-from-file=$file" ${CHANNELS:+"--set-notification-channels=$CHANNELS"}; }
     ask POLICY alpha monitoring policies list "--filter=displayName=\"$name\"" '--format=value(name)' --limit=1
     depending_on POLICY update_policy create_policy
   done
@@ -346,14 +337,20 @@ make_alerts() {
 
 enable_apis
 check_subscription
+make_metrics
 make_accounts
 grant_project_rights
 make_database
 make_secrets
 make_topic
-deploy_functions
+# What is published to a topic without a subscription is lost: nothing that makes messages is there before it.
+deploy_create
+deploy_deliver
 make_subscription
+deploy_tick
 make_jobs
+deploy_diy
+deploy_console
 make_alerts
 
 $dry_run && exit 0

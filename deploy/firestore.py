@@ -35,7 +35,11 @@ def main(words: list[str]) -> int:
 
 
 def commands(wanted: Json, there: Json, database: str) -> Iterator[list[str]]:
-    """The words behind `gcloud` of each command that brings the database from what is there to what is wanted."""
+    """The words behind `gcloud` of each command that brings the database from what is there to what is wanted.
+
+    First all indexes, then all times to live: Firestore makes one change of a field at a time, and by then the changes of the
+    first fields have mostly ended.
+    """
     known = {_composite(index) for index in there["indexes"]}
     for index in wanted["indexes"]:
         if _composite(index) not in known:
@@ -48,15 +52,15 @@ def commands(wanted: Json, there: Json, database: str) -> Iterator[list[str]]:
     fields = {_place(field): field for field in there["fields"]}
     for field in wanted["fieldOverrides"]:
         place = (field["collectionGroup"], field["fieldPath"])
-        where = [f"--database={database}", f"--collection-group={place[0]}"]
-        found = fields.get(place)
-        if _own_indexes(found) != _single(field["indexes"]):
+        if _own_indexes(fields.get(place)) != _single(field["indexes"]):
             if any(index["queryScope"] != "COLLECTION" for index in field["indexes"]):
                 raise ValueError(f"gcloud makes indexes of one field for collections only, not for groups of them: {place}")
-            indexes = [f"--index={_how(index)}" for index in field["indexes"]]
-            yield ["firestore", "indexes", "fields", "update", place[1], *where, *(indexes or ["--disable-indexes"]), "--async"]
-        if field.get("ttl") and (found is None or "ttlConfig" not in found):
-            yield ["firestore", "fields", "ttls", "update", place[1], *where, "--enable-ttl", "--async"]
+            indexes = [f"--index={_how(index)}" for index in field["indexes"]] or ["--disable-indexes"]
+            yield ["firestore", "indexes", "fields", "update", *_where(place, database), *indexes, "--async"]
+    for field in wanted["fieldOverrides"]:
+        place = (field["collectionGroup"], field["fieldPath"])
+        if field.get("ttl") and "ttlConfig" not in fields.get(place, {}):
+            yield ["firestore", "fields", "ttls", "update", *_where(place, database), "--enable-ttl", "--async"]
 
 
 def lacking(wanted: Json, there: Json) -> Iterator[str]:
@@ -88,6 +92,10 @@ def _composite(index: Json) -> tuple[Any, ...]:
 def _place(field: Json) -> tuple[str, str]:
     group, _, path = field["name"].split("/collectionGroups/")[1].partition("/fields/")
     return (group, path)
+
+
+def _where(place: tuple[str, str], database: str) -> list[str]:
+    return [place[1], f"--database={database}", f"--collection-group={place[0]}"]
 
 
 def _own_indexes(field: Json | None) -> set[tuple[str, str]] | None:

@@ -23,29 +23,7 @@ USAGE
 }
 
 connector=""
-places=()
-while [[ $# -gt 0 ]]; do
-  case $1 in
-    --connector)
-      [[ $# -ge 2 ]] || die "--connector needs a name."
-      connector=$2
-      shift
-      ;;
-    --dry-run) dry_run=true ;;
-    -h | --help)
-      usage
-      exit 0
-      ;;
-    -*) die "There is no option $1. See: deploy/smoke.sh --help" ;;
-    *) places+=("$1") ;;
-  esac
-  shift
-done
-if [[ ${#places[@]} -ne 2 ]]; then
-  usage >&2
-  exit 2
-fi
-take_place "${places[@]}"
+take_words --connector= "$@"
 [[ -z $connector || $connector =~ ^[a-z0-9@_-]+$ ]] || die "'$connector' is no connector's name."
 $dry_run || need gcloud curl
 need python3
@@ -94,18 +72,19 @@ expect_status() {
 
 # until_it_works TITLE WORDS: tries the command again for some minutes.
 until_it_works() {
-  local title=$1 ends=$((SECONDS + PATIENCE_S))
+  local title=$1 waited=0
   shift
   if $dry_run; then
     print_line "$(quoted "$@")"
     return
   fi
   while ! "$@" >/dev/null 2>&1; do
-    if [[ $SECONDS -ge $ends ]]; then
+    if [[ $waited -ge $PATIENCE_S ]]; then
       verdict "$title" "not within $PATIENCE_S s"
       return 1
     fi
     sleep 10
+    waited=$((waited + 10))
   done
   verdict "$title" ""
 }
@@ -192,12 +171,18 @@ use_google() {
   fi
 }
 
-# command WORDS: one of ours.
-command_line() {
-  if $dry_run; then print_line "$(quoted "$@")"; else "$@" >/dev/null; fi
+# ours WORDS: a command of 'diy'.
+ours() {
+  if $dry_run; then print_line "$(quoted diy "$@")"; else diy "$@" >/dev/null; fi
 }
 
-is_on_hold() { diy --quiet holds list "$SMOKE" --json | python3 -c 'import json, sys; sys.exit(not json.load(sys.stdin))'; }
+readonly HOLDS=(holds list "$SMOKE" --json)
+
+# For this reason and no other: a connector that is off or incomplete would hold the change, too, before any secret is used.
+is_on_hold() {
+  diy "${HOLDS[@]}" |
+    python3 -c 'import json, sys; sys.exit(not any(hold["reason"] == "partner_unavailable" for hold in json.load(sys.stdin)))'
+}
 
 # delivered_lines: the words of the command that finds one.
 delivered_lines() {
@@ -221,7 +206,7 @@ go_to_your_partner() {
   fi
   if ! until_it_works "diy has $connector's secret from its mounted document" diy simulate "$DIY_URL/$connector"; then return; fi
   if $dry_run; then
-    command_line diy simulate "$DIY_URL/$connector" --send --duration=5s --rate=2
+    ours simulate "$DIY_URL/$connector" --send --duration=5s --rate=2
     google "${deliveries[@]}"
     return
   fi
@@ -232,9 +217,9 @@ go_to_your_partner() {
 
 go_to_no_partner() {
   trap remove_smoke EXIT
-  command_line diy --quiet secrets set smoke-hmac --generate
-  command_line diy --quiet secrets set smoke-token --generate
-  command_line diy --quiet connectors apply deploy/smoke.yaml
+  ours secrets set smoke-hmac --generate --quiet
+  ours secrets set smoke-token --generate --quiet
+  ours connectors apply deploy/smoke.yaml --quiet
   if $dry_run; then
     print_line "export SIMULATE_HMAC_SECRET=\$($(quoted gcloud secrets versions access latest "--secret=$PREFIX-smoke-hmac" "$(in_project)" --quiet))"
   else
@@ -244,7 +229,7 @@ go_to_no_partner() {
   if ! until_it_works "diy has the connector's secret from its mounted document, and refuses wrong signatures" diy simulate "$DIY_URL/$SMOKE"; then return; fi
   if $dry_run; then
     print_line "$(quoted python3 deploy/signed_change.py "$DIY_URL/$SMOKE")"
-    print_line "$(quoted diy --quiet holds list "$SMOKE")"
+    ours "${HOLDS[@]}"
     return
   fi
   if answer=$(python3 deploy/signed_change.py "$DIY_URL/$SMOKE" 2>&1); then answer=""; fi
@@ -256,19 +241,12 @@ remove_smoke() {
   local status=$?
   trap - EXIT
   say "The connector of this test goes again"
-  if $dry_run; then
-    print_line "diy --quiet holds discard $SMOKE $AUDIENCE --yes"
-    print_line "diy --quiet connectors delete $SMOKE --yes"
-    print_line "diy --quiet secrets delete smoke-hmac --yes"
-    print_line "diy --quiet secrets delete smoke-token --yes"
-    exit "$status"
-  fi
-  diy --quiet holds discard "$SMOKE" "$AUDIENCE" --yes >/dev/null || true
-  if ! diy --quiet connectors delete "$SMOKE" --yes >/dev/null; then
+  ours holds discard "$SMOKE" "$AUDIENCE" --yes --quiet || true
+  if ! ours connectors delete "$SMOKE" --yes --quiet; then
     printf 'It is still there. Later: diy holds discard %s %s; diy connectors delete %s\n' "$SMOKE" "$AUDIENCE" "$SMOKE" >&2
   fi
-  diy --quiet secrets delete smoke-hmac --yes >/dev/null || true
-  diy --quiet secrets delete smoke-token --yes >/dev/null || true
+  ours secrets delete smoke-hmac --yes --quiet || true
+  ours secrets delete smoke-token --yes --quiet || true
   exit "$status"
 }
 

@@ -21,28 +21,9 @@ takes all of it up again.
 USAGE
 }
 
-sure=false
+yes=false
 delete_data=false
-places=()
-while [[ $# -gt 0 ]]; do
-  case $1 in
-    --yes) sure=true ;;
-    --delete-data) delete_data=true ;;
-    --dry-run) dry_run=true ;;
-    -h | --help)
-      usage
-      exit 0
-      ;;
-    -*) die "There is no option $1. See: deploy/teardown.sh --help" ;;
-    *) places+=("$1") ;;
-  esac
-  shift
-done
-if [[ ${#places[@]} -ne 2 ]]; then
-  usage >&2
-  exit 2
-fi
-take_place "${places[@]}"
+take_words '--yes --delete-data' "$@"
 $dry_run || need gcloud
 need python3
 
@@ -179,7 +160,7 @@ delete_backups() {
   fi
 }
 
-if ! $sure && ! $dry_run; then confirm; fi
+if ! $yes && ! $dry_run; then confirm; fi
 stop_calls
 delete_alerts
 delete_functions

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,12 @@ _LOCAL_VALUES = frozenset(LOCAL_SECRETS.values())
 
 FIRST_READ_PAUSE_S = 1.0
 """As long as there is no copy at all, requests try to read at most this often; in between they are told to come again."""
+
+FIRST_READ_WAIT_S = 5.0
+"""They wait so long for the first copy, which a client may have to be connected for."""
+
+REREAD_WAIT_S = 0.5
+"""So long a request that would be refused waits for a newer copy."""
 
 
 class CompiledInbound:
@@ -53,8 +61,9 @@ class CompiledInbound:
 class InboundView:
     """The connectors by name, from the last good copy of the inbound document.
 
-    The document is read at the first use; from then on a daemon thread asks the store every `reread_s` seconds whether it has
-    changed. The thread is started once in each process, so that servers may load the program and fork.
+    A daemon thread asks the store whether it has changed: for the first request, then every `reread_s` seconds, and when a
+    request would be refused by an older copy (`reread`). It is started once in each process, so that servers may load the program
+    and fork.
     """
 
     def __init__(self, store: InboundStore, *, reread_s: float, clock: Clock | None = None) -> None:
@@ -62,61 +71,94 @@ class InboundView:
         self._clock = clock or SystemClock()
         self._reread_s = reread_s
         self._known: _Known | None = None
+        self._looked_at: float | None = None
         self._failing = False
-        self._first_try_at: float | None = None
-        self._stops: dict[int, threading.Event] = {}
-        self._threads: dict[int, threading.Thread] = {}
+        self._watches: dict[int, _Watch] = {}
         self._closed = False
 
-    def connector(self, name: str) -> CompiledInbound | None:
-        """The connector of that name, the default one for the empty name, None if there is none.
+    async def connector(self, name: str) -> CompiledInbound | None:
+        """The connector of that name, the default one for the empty name, None if there is none. Waits only for the first copy.
 
         Raises `StoreUnavailable` as long as the document could never be read.
         """
-        if os.getpid() not in self._stops:
-            self._watch()
+        watch = self._watching()
+        if self._known is None:
+            await self._ask(watch, pause_s=FIRST_READ_PAUSE_S, wait_s=FIRST_READ_WAIT_S)
         known = self._known
         if known is None:
-            known = self._read_first()
+            raise StoreUnavailable("The connectors cannot be read at the moment.")
         return known.connectors.get(name or known.default)
+
+    async def reread(self) -> None:
+        """Has the document looked at again where the copy is older than `reread_s`, and waits for that, within bounds: for a
+        request that would else be refused by what was true before.
+
+        The thread may have had no processor since the last request: Cloud Run takes it away in between
+        (https://cloud.google.com/run/docs/configuring/billing-settings). Those who are refused again and again cause one look in
+        `reread_s` seconds, all of them together, and wait for no other.
+        """
+        if self._looked_at is None or self._clock.monotonic() - self._looked_at >= self._reread_s:
+            await self._ask(self._watching(), pause_s=self._reread_s, wait_s=REREAD_WAIT_S)
+
+    def read_ahead(self) -> None:
+        """Reads the document in this thread, before the first request. No thread starts, so that a server may fork afterwards;
+        what the reading connects to is the store's matter. A failure is logged, and the first request tries again."""
+        self._look()
 
     def close(self) -> None:
         """Ends the thread; the last copy stays usable."""
         self._closed = True
-        stop = self._stops.get(os.getpid())
-        thread = self._threads.get(os.getpid())
-        if stop is not None:
-            stop.set()
-        if thread is not None:
-            thread.join(timeout=5)
+        watch = self._watches.get(os.getpid())
+        if watch is not None:
+            watch.ended = True
+            watch.woken.set()
+            if watch.thread.is_alive():
+                watch.thread.join(timeout=5)
 
-    def _read_first(self) -> _Known:
-        now = self._clock.monotonic()
-        if self._first_try_at is None or now - self._first_try_at >= FIRST_READ_PAUSE_S:
-            self._first_try_at = now
-            self._reread()
-        if self._known is None:
-            raise StoreUnavailable("The connectors cannot be read at the moment.")
-        return self._known
-
-    def _watch(self) -> None:
-        stop = threading.Event()
-        # One dictionary operation decides who starts the thread; no lock, since one that was held at a fork stays held.
-        if self._stops.setdefault(os.getpid(), stop) is not stop or self._closed:
+    async def _ask(self, watch: _Watch, *, pause_s: float, wait_s: float) -> None:
+        """Has the thread look now, unless somebody asked for it less than `pause_s` ago; waits until it has, `wait_s` from when
+        it was asked at most."""
+        if self._closed:
             return
-        thread = threading.Thread(target=self._keep_rereading, args=(stop,), name="inbound-document", daemon=True)
-        self._threads[os.getpid()] = thread
-        thread.start()
+        now = self._clock.monotonic()
+        if watch.asked is None or watch.asked.done():
+            if watch.asked is not None and now - watch.asked_at < pause_s:
+                return
+            watch.asked, watch.asked_at = Future(), now
+            watch.woken.set()
+        left = watch.asked_at + wait_s - now
+        if left > 0:
+            await asyncio.wait([asyncio.wrap_future(watch.asked)], timeout=left)
 
-    def _keep_rereading(self, stop: threading.Event) -> None:
-        while not stop.wait(self._reread_s):
+    def _watching(self) -> _Watch:
+        """This process's watch, whose thread runs."""
+        watch = self._watches.get(os.getpid())
+        if watch is not None:
+            return watch
+        made = _Watch(self._keep_looking)
+        # One dictionary operation decides who starts the thread; no lock, since one that was held at a fork stays held.
+        watch = self._watches.setdefault(os.getpid(), made)
+        if watch is made and not self._closed:
+            watch.thread.start()
+        return watch
+
+    def _keep_looking(self, watch: _Watch) -> None:
+        while True:
+            watch.woken.wait(self._reread_s)
+            watch.woken.clear()
+            if watch.ended:
+                return
+            asked = watch.asked  # before looking: who asks from now on may not be content with this look
             # Without this thread no rotated secret would ever take effect again, and nobody would be told.
             with suppress(Exception):
-                self._reread()
+                self._look()
+            if asked is not None and not asked.done():
+                asked.set_result(None)
 
-    def _reread(self) -> None:
+    def _look(self) -> None:
         """Takes over a changed document. Whatever goes wrong (it was deleted, too), the last good copy stays, and the first
         failure is logged."""
+        began = self._clock.monotonic()  # not when it ended: in between the processor may be gone for long
         try:
             mark = self._store.changed()  # before reading: a change in between is found the next time
             if self._known is None or mark != self._known.mark:
@@ -124,6 +166,7 @@ class InboundView:
                 if document is None and self._known is not None and self._known.written:
                     raise NotFound("The inbound document is gone.")
                 self._known = _Known(document, mark)
+            self._looked_at = began
         except Exception as error:
             if not self._failing:
                 log("inbound_unreadable", "ERROR", exception=type(error).__name__, copy_kept=self._known is not None)
@@ -132,6 +175,24 @@ class InboundView:
             if self._failing:
                 log("inbound_readable_again")
             self._failing = False
+
+
+class _Watch:
+    """The thread of one process that looks at the document.
+
+    woken     it is to look now, or to end
+    asked     done when it has looked after having been asked; None if it never was
+    asked_at  monotonic seconds
+    """
+
+    __slots__ = ("asked", "asked_at", "ended", "thread", "woken")
+
+    def __init__(self, keep_looking: Callable[[_Watch], None]) -> None:
+        self.woken = threading.Event()
+        self.ended = False
+        self.asked: Future[None] | None = None
+        self.asked_at = 0.0
+        self.thread = threading.Thread(target=keep_looking, args=(self,), name="inbound-document", daemon=True)
 
 
 class _Known:

@@ -23,6 +23,7 @@ from worker.calls import Caller, Postponed
 from worker.catalog import Catalog, Running
 from worker.creation import Creation
 from worker.delivery import Delivery, deliver
+from worker.fence import Fence
 from worker.partners import Partners
 from worker.plan import pending_of
 from worker.report import log_attempt, make_report, rejections_of
@@ -57,6 +58,7 @@ class Attempt:
         self._turn = turn
         self._message = message
         self._audience = turn.audience
+        self._fence = Fence(self._backend.audiences, turn, budget)
 
     def run(self) -> bool:
         """Whether the message may be acknowledged."""
@@ -151,7 +153,7 @@ class Attempt:
         self._budget.require()
         self._record(messages, running, delivery, caller, began_at)
         rest = [
-            replace(batch, message=message)
+            batch if message is batch.message else replace(batch, message=message)
             for batch, message in zip(taken, delivery.rest, strict=True)
             if message is not None
         ]
@@ -211,7 +213,7 @@ class Attempt:
             return self._nothing_delivered(messages, error), None
         self._audience = replace(self._audience, partner_id=audience.partner_id, name=audience.name)
         clock, chance = self._clock, self._means.chance
-        caller = Caller(adapter, running.connector, self._backend.connectors, self._budget, clock, chance)
+        caller = Caller(adapter, running.connector, self._backend.connectors, self._budget, self._fence, clock, chance)
         target = Target(audience.id, audience.name or audience.id, audience.partner_id or "", audience.reference)
         delivery = deliver(
             messages, running, state.actions, target, caller, standing=self._audience.hold, clock=clock, chance=chance

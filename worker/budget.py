@@ -36,10 +36,13 @@ class Budget:
         self._began_at = clock.now()
         self._began_monotonic = clock.monotonic()
 
+    def elapsed_s(self) -> float:
+        """Seconds since it began."""
+        return max(self._clock.now() - self._began_at, self._clock.monotonic() - self._began_monotonic)
+
     def remaining_s(self) -> float:
         """Seconds left; negative once it is over."""
-        elapsed = max(self._clock.now() - self._began_at, self._clock.monotonic() - self._began_monotonic)
-        return min(self._seconds - elapsed, self._until - self._clock.now())
+        return min(self._seconds - self.elapsed_s(), self._until - self._clock.now())
 
     def allows(self, seconds: float) -> bool:
         """Whether something that takes so long can begin and still end within it."""

@@ -1,4 +1,5 @@
-"""One chunk's call to the partner: admitted by the rate, within the budget, repeated a few times if that may help, measured."""
+"""One chunk's call to the partner: admitted by the rate, within the budget, while its turn stands, repeated a few times if that
+may help, measured."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from relay.domain.connector import Connector
 from relay.domain.errors import PartnerError, RelayError, TryAgain
 from relay.domain.outcome import CallReport
 from worker.budget import Budget
+from worker.fence import Fence
 from worker.retries import ATTEMPTS_IN_TURN, LONGEST_WAIT_IN_TURN_S, back_off_s
 
 
@@ -36,21 +38,31 @@ class Caller:
     """Calls one partner for one turn."""
 
     def __init__(
-        self, adapter: Adapter, connector: Connector, store: Connectors, budget: Budget, clock: Clock, chance: random.Random
+        self,
+        adapter: Adapter,
+        connector: Connector,
+        store: Connectors,
+        budget: Budget,
+        fence: Fence,
+        clock: Clock,
+        chance: random.Random,
     ) -> None:
         self._adapter = adapter
         self._connector = connector
         self._store = store
         self._budget = budget
+        self._fence = fence
         self._clock = clock
         self._chance = chance
         self.reports: list[CallReport] = []
 
     def send(self, operation: str, target: Target, rows: Sequence[Row]) -> list[RowResult]:
-        """One result per row. Raises `Postponed`, or the `PartnerError` that the last repetition met."""
+        """One result per row. Raises `Postponed`, or the `PartnerError` that the last repetition met, and `TurnLost`, which ends
+        the turn."""
         attempt = 1
         while True:
             self.admit(len(rows))
+            self._fence.require()
             self._require_time()
             try:
                 return self._send_once(operation, target, rows)

@@ -16,10 +16,12 @@ from worker.calls import Postponed
 from worker.catalog import Catalog, Running
 from worker.partners import Partners
 from worker.retries import LONGEST_WAIT_IN_TURN_S
+from worker.tokens import PATIENCE_S
 
 _CLAIM_CALLS = 3
 _CLAIM_MARGIN_S = 5.0
-"""A claim lasts longer than the calls of a creation can take (a token, a look-up, the creation itself)."""
+"""A claim lasts longer than a creation can take: its calls (a token, a look-up, the creation itself), and before them the
+wait for another worker that fetches the token."""
 
 _POLL_S = 0.05
 
@@ -80,7 +82,7 @@ class Creation:
         """
         connector, store = running.connector, self._backend.audiences
         owner = uuid.uuid4().hex
-        claim_s = _CLAIM_CALLS * _call_s(running) + _CLAIM_MARGIN_S
+        claim_s = _claim_s(running)
         give_up_at = self._clock.monotonic() + patience_s
         while True:
             # Once more after every wait of a claim's owner too: it renews the claim.
@@ -171,6 +173,10 @@ class Creation:
             self._backend.connectors.not_before(
                 running.connector.name, self._clock.now() + error.after_s, reason="come_back_later", detail=error.hint
             )
+
+
+def _claim_s(running: Running) -> float:
+    return _CLAIM_CALLS * _call_s(running) + PATIENCE_S + _CLAIM_MARGIN_S
 
 
 def _call_s(running: Running) -> float:

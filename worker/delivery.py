@@ -29,7 +29,7 @@ class Delivery(msgspec.Struct, frozen=True):
     """What came of it.
 
     results  one per mutation and action; `retry` for what is left
-    rest     for each batch what is not settled of it, None where nothing is
+    rest     for each batch what is not settled of it: the same message where nothing is settled, None where everything is
     hold     the hold that the rest must join; None if nothing is left
     problem  code of the trouble, empty if there was none
     progress whether the partner took anything
@@ -72,7 +72,8 @@ def deliver(
     clock: Clock,
     chance: random.Random,
 ) -> Delivery:
-    """Delivers the messages' mutations, in order. Never raises a `PartnerError`: trouble becomes the hold of what is left."""
+    """Delivers the messages' mutations, in order. Never raises a `PartnerError`: trouble becomes the hold of what is left.
+    Raises `TurnLost`."""
     pendings = pending_of(messages)
     plan = make_plan(
         running, switches, pendings, audience_id=target.id, audience_name=target.name, partner_id=target.partner_id
@@ -230,6 +231,9 @@ def _rest(
         left[pendings[number].place].append(number)
     rest: list[Message | None] = []
     for message, numbers in zip(messages, left, strict=True):
+        if len(numbers) == len(message.mutations) and settled.keys().isdisjoint(numbers):
+            rest.append(message if numbers else None)
+            continue
         mutations = tuple(
             replace(pendings[number].mutation, done=(*pendings[number].mutation.done, *settled.get(number, ())))
             for number in numbers

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from relay.backends.interfaces import Backend
-from relay.domain.audience import Waiting
+from relay.domain.audience import Audience, Waiting
 from relay.domain.clock import Clock
 from relay.domain.connector import Retention
-from relay.domain.errors import NotFound
+from relay.domain.errors import RelayError, StoreUnavailable
 from relay.domain.outcome import Rejection
 from relay.wide_log import log
 from worker.catalog import Catalog
@@ -26,11 +26,23 @@ def discard(backend: Backend, clock: Clock, connector: str, audience_id: str) ->
 
 def retire_old(backend: Backend, catalog: Catalog, clock: Clock) -> int:
     """Turns batches that have waited longer than their connector allows into rejections, and warns of those that soon will.
-    Returns how many batches left."""
+    Returns how many batches left. Raises `StoreUnavailable` at the end if some could not be looked after."""
     retired = 0
+    trouble: StoreUnavailable | None = None
     for audience in backend.audiences.held():
-        if audience.hold is None:
-            continue
+        try:
+            retired += _look_after(backend, catalog, clock, audience)
+        except StoreUnavailable as error:
+            trouble = error  # one audience that is too busy costs the others nothing
+    if trouble is not None:
+        raise trouble
+    return retired
+
+
+def _look_after(backend: Backend, catalog: Catalog, clock: Clock, audience: Audience) -> int:
+    """One audience of `retire_old`."""
+    retired = 0
+    if audience.hold is not None:
         retention = _retention(backend, catalog, audience.connector)
         age_s = clock.now() - audience.hold.oldest_at
         if age_s > retention.holds_s:
@@ -59,8 +71,10 @@ def retire_old(backend: Backend, catalog: Catalog, clock: Clock) -> int:
 def _retention(backend: Backend, catalog: Catalog, connector: str) -> Retention:
     try:
         return catalog.get(backend.connectors.state(connector)).connector.retention
-    except NotFound:
-        return Retention()
+    except StoreUnavailable:
+        raise
+    except RelayError:
+        return Retention()  # none is live, or it is in no state to run
 
 
 def _retire(

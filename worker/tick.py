@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from relay.backends.interfaces import Backend
-from relay.domain.audience import Audience
+from relay.domain.audience import NEEDS_SOMEONE, Audience
 from relay.domain.clock import Clock
+from relay.domain.errors import StoreUnavailable
 from relay.domain.message import VERSION, Message
 from relay.wide_log import log
-from worker.catalog import Catalog
+from worker.catalog import Catalog, Running
 from worker.holds import must_hold, running_or_why
 
 MOST_OF_A_MINUTE_S = 50.0
@@ -22,18 +24,39 @@ _LEAST_PAUSE_S = 1.0
 _LONGEST_SLEEP_S = 0.5
 """A process that is to end does not sleep longer before it sees so."""
 
-_WITHOUT_DUE_BY_NATURE = ("connector_off", "paused")
-"""These have no due time: they are resumed when their reason is gone, which `tick` looks at."""
-
 
 def tick(backend: Backend, catalog: Catalog, clock: Clock) -> int:
-    """Publishes a resume for every hold that is due or whose reason is gone. Returns how many."""
+    """Publishes a resume for every hold that is due or whose reason is gone. Returns how many.
+
+    Raises `StoreUnavailable`, also where only what one connector needs could not be read, yet not before the holds of all others
+    have been resumed.
+    """
+    looked = _look(backend, catalog, clock)
+    if looked.trouble is not None:
+        raise looked.trouble
+    return looked.resumed
+
+
+class _Looked(NamedTuple):
+    """One look at the holds. trouble: why those of some connector were left out."""
+
+    resumed: int
+    trouble: StoreUnavailable | None = None
+
+
+def _look(backend: Backend, catalog: Catalog, clock: Clock) -> _Looked:
     now = clock.now()
     due = backend.audiences.due(now)
     if not due:
-        return 0
+        return _Looked(0)
     states = {state.name: state for state in backend.connectors.states()}
-    known = {name: running_or_why(catalog, states[name]) for name in {audience.connector for audience in due} & states.keys()}
+    known: dict[str, tuple[Running | None, str]] = {}
+    trouble = None
+    for name in {audience.connector for audience in due} & states.keys():
+        try:
+            known[name] = running_or_why(catalog, states[name])
+        except StoreUnavailable as error:
+            trouble = error
     resumed = 0
     for audience in due:
         if audience.hold is None or audience.connector not in known:
@@ -41,7 +64,7 @@ def tick(backend: Backend, catalog: Catalog, clock: Clock) -> int:
         running, why = known[audience.connector]
         if must_hold(states[audience.connector], running, audience, now, why=why) is None:
             resumed += publish_resume(backend, audience, now)
-    return resumed
+    return _Looked(resumed, trouble)
 
 
 def tick_for(seconds: float, backend: Backend, catalog: Catalog, clock: Clock, *, stopping: Callable[[], bool]) -> int:
@@ -54,18 +77,22 @@ def tick_for(seconds: float, backend: Backend, catalog: Catalog, clock: Clock, *
 
     Several of these at once do no harm: of all that see a hold due, one is given the right to ask for its resume.
 
-    stopping: the process is to end, so it waits no longer.
+    stopping: the process is to end, so it waits no longer. Raises as `tick` does; what the last look left out, after the log
+    line.
     """
     ends_at = clock.monotonic() + seconds
     looked_at = clock.now()
-    resumed = tick(backend, catalog, clock)
+    resumed, trouble = _look(backend, catalog, clock)
     held_at, held = clock.now(), backend.audiences.held()
     while (due_at := _next_due(backend, held, after=looked_at)) is not None:
         if not _slept_until(max(due_at, looked_at + _LEAST_PAUSE_S), clock, ends_at, stopping):
             break
         looked_at = clock.now()
-        resumed += tick(backend, catalog, clock)
+        more, trouble = _look(backend, catalog, clock)
+        resumed += more
     log_tick(resumed, held, held_at)
+    if trouble is not None:
+        raise trouble
     return resumed
 
 
@@ -95,10 +122,10 @@ def log_tick(resumed: int, held: Sequence[Audience], now: float) -> None:
     resumed: published by this call. held: all audiences that wait. now: seconds since the epoch at which they were read.
 
     Its numbers beside `resumed`: held_audiences, held_batches, held_mutations; oldest_hold_s, the age of the oldest request in a
-    hold; holds_without_due, which nobody will look at by themselves although their reason is none that `tick` sees go;
-    credentials_refused, the holds for that reason.
+    hold; holds_needing_someone, those for a reason that rarely passes without a person; credentials_refused, those for that
+    reason. Batches that are only `gathering` are in none of them: they wait because the connector asks for it.
     """
-    holds = [audience.hold for audience in held if audience.hold is not None]
+    holds = [audience.hold for audience in held if audience.hold is not None and audience.hold.reason != "gathering"]
     log(
         "tick",
         resumed=resumed,
@@ -106,7 +133,7 @@ def log_tick(resumed: int, held: Sequence[Audience], now: float) -> None:
         held_batches=sum(hold.batches for hold in holds),
         held_mutations=sum(hold.items for hold in holds),
         oldest_hold_s=round(max((now - (hold.oldest_at or hold.since) for hold in holds), default=0.0), 1),
-        holds_without_due=sum(1 for hold in holds if hold.due_at is None and hold.reason not in _WITHOUT_DUE_BY_NATURE),
+        holds_needing_someone=sum(1 for hold in holds if hold.reason in NEEDS_SOMEONE),
         credentials_refused=sum(1 for hold in holds if hold.reason == "credentials_refused"),
     )
 

@@ -1,7 +1,8 @@
 """The receiver: one request from the DMP, checked step by step, answered once what it says is safe.
 
 The order of the checks is the design's (docs/architecture.md), and nothing happens before its turn: no JSON is parsed and no body
-is kept before the request is known to be small enough and genuine.
+is kept before the request is known to be small enough and genuine. A request that would be refused for what the receiver knows of
+its connectors may wait until that was read again (`InboundView.reread`); one that is genuine by what is known never does.
 """
 
 from __future__ import annotations
@@ -86,12 +87,17 @@ class Receiver:
 
     async def _answer(self, request: Request, record: RequestRecord) -> dict[str, Any]:
         received_at = self._clock.now()
-        connector = self._connector(request.scope["path"])
+        connector = await self._connector(request.scope["path"])
         record.connector = connector.name
         query: bytes = request.scope["query_string"]
         _require_method(request.method, query)
-        require_allowed_place(connector, request)
-        require_basic(connector, request)
+        try:
+            _require_admission(connector, request)
+        except Refusal:
+            newer = await self._newer(connector, request)
+            if newer is None:
+                raise
+            connector = newer
         limit = connector.inbound.max_body_bytes
         require_announced_size(request, limit)
         if request.method == "GET":
@@ -99,7 +105,14 @@ class Receiver:
             return {}
         body = await read_bytes(request, limit=limit, within_s=self._deadlines.body_s, held=self._held)
         countdown = Countdown(self._clock)
-        require_signature(connector, request, body)
+        try:
+            require_signature(connector, request, body)
+        except Refusal:
+            newer = await self._newer(connector, request)
+            if newer is None:
+                raise
+            require_signature(newer, request, body)
+            connector = newer
         wanted, fields = _type_and_fields(type_in_query(query), body)
         record.type = wanted
         return await self._handle(wanted, Arrival(connector, fields, record, received_at, countdown))
@@ -123,11 +136,21 @@ class Receiver:
                     )
                 }
 
-    def _connector(self, path: str) -> CompiledInbound:
+    async def _newer(self, connector: CompiledInbound, request: Request) -> CompiledInbound | None:
+        """For a request that was refused: the connector as it is by now, if it is another than it was known as, and admits the
+        request; None if it is not. Raises `Refusal`."""
+        await self._inbound.reread()
+        newer = await self._connector(request.scope["path"])
+        if newer is connector:
+            return None
+        _require_admission(newer, request)
+        return newer
+
+    async def _connector(self, path: str) -> CompiledInbound:
         at_root = path in ("", "/")
         name = path.removeprefix("/").removesuffix("/")
         try:
-            found = self._inbound.connector(name) if name or at_root else None
+            found = await self._find(name) if name or at_root else None
         except StoreUnavailable:
             sentence = "The request was not accepted: the connectors cannot be read at the moment. Please send it again."
             raise Refusal(503, sentence, code="store_unavailable") from None
@@ -137,6 +160,20 @@ class Receiver:
             raise Refusal(404, "No connector answers at this address yet.", code="no_default_connector")
         sentence = f"There is no connector{_shown(name)} at this address. Please check the URL."
         raise Refusal(404, sentence, code="unknown_connector")
+
+    async def _find(self, name: str) -> CompiledInbound | None:
+        """Where it is unknown, it may have been applied since the copy was read."""
+        found = await self._inbound.connector(name)
+        if found is not None:
+            return found
+        await self._inbound.reread()
+        return await self._inbound.connector(name)
+
+
+def _require_admission(connector: CompiledInbound, request: Request) -> None:
+    """What is asked of a request before its body is read."""
+    require_allowed_place(connector, request)
+    require_basic(connector, request)
 
 
 def _require_method(method: str, query: bytes) -> None:

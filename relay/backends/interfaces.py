@@ -162,6 +162,10 @@ class Audiences(Protocol):
         """`domain.audience.begin_turn` in a transaction; makes the record where there is none."""
         ...
 
+    def require(self, turn: Turn) -> None:
+        """Returns while the turn stands. Raises `TurnLost` once another turn has begun; one read."""
+        ...
+
     def join(self, turn: Turn, message: Message, request: HoldRequest) -> Audience:
         """The batch joins the hold. A message that is there already (same message ID) is not added twice."""
         ...
@@ -358,6 +362,10 @@ class Tokens(Protocol):
     def put(self, name: str, token: Token, *, owner: str) -> None:
         """Stores it and ends the lease; `Conflict` if the owner's lease was lost: taken by another, or ended. One that merely ran
         out still stores, since the partner may have made the refresh token before it useless."""
+        ...
+
+    def release(self, name: str, *, owner: str) -> None:
+        """Ends the owner's lease without storing anything. Nothing happens if the owner has none."""
         ...
 
     def delete(self, name: str) -> None: ...

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from adapters.contract import Description
 from relay.backends.interfaces import Secrets
 from relay.domain.connector import Connector, Trigger
 from relay.domain.credentials import is_user_and_password
+from relay.domain.errors import ConfigurationError
 
 _TRIGGER_WORDS: dict[Trigger, str] = {
     "created": "an audience is created",
@@ -17,7 +19,8 @@ _TRIGGER_WORDS: dict[Trigger, str] = {
 
 
 def missing(connector: Connector, description: Description, secrets: Secrets) -> list[str]:
-    """One sentence for each thing that is missing; empty: the connector can run. Holds no value of a secret."""
+    """One sentence for each thing that is missing, and for each secret that is there and cannot be read; empty: the connector can
+    run. Holds no value of a secret. Raises `StoreUnavailable`."""
     return [
         *_missing_inbound(connector, secrets),
         *_missing_secrets(connector, description, secrets),
@@ -28,24 +31,44 @@ def missing(connector: Connector, description: Description, secrets: Secrets) ->
 
 def _missing_inbound(connector: Connector, secrets: Secrets) -> Iterator[str]:
     inbound = connector.inbound
-    if not secrets.get(inbound.hmac_secret):
-        yield _unset(inbound.hmac_secret, "signature of the DMP, X-HMAC")
+    yield from _without(_look(inbound.hmac_secret, secrets), "signature of the DMP, X-HMAC")
     if inbound.basic_auth is None:
         return
-    pairs = secrets.get(inbound.basic_auth)
-    if not pairs:
-        yield _unset(inbound.basic_auth, "Basic user and password of the DMP, as user:password")
-    elif not is_user_and_password(pairs[0]):
+    looked = _look(inbound.basic_auth, secrets)
+    yield from _without(looked, "Basic user and password of the DMP, as user:password")
+    if looked.values and not is_user_and_password(looked.values[0]):
         yield f"The secret '{inbound.basic_auth}' is not of the form user:password: diy secrets set {inbound.basic_auth}"
 
 
 def _missing_secrets(connector: Connector, description: Description, secrets: Secrets) -> Iterator[str]:
     for field in description.secrets:
         name = connector.secrets.get(field.name)
-        if name is not None and not secrets.get(name):
-            yield _unset(name, field.title)
-        elif name is None and field.required:
+        if name is not None:
+            yield from _without(_look(name, secrets), field.title)
+        elif field.required:
             yield f"The document does not name the secret that holds '{field.title}' (`secrets.{field.name}`)."
+
+
+class _Looked(NamedTuple):
+    """A secret's values, or why they cannot be read."""
+
+    name: str
+    values: tuple[str, ...]
+    trouble: str = ""
+
+
+def _look(name: str, secrets: Secrets) -> _Looked:
+    try:
+        return _Looked(name, secrets.get(name))
+    except ConfigurationError as error:
+        return _Looked(name, (), str(error))
+
+
+def _without(looked: _Looked, purpose: str) -> Iterator[str]:
+    if looked.trouble:
+        yield looked.trouble
+    elif not looked.values:
+        yield f"The secret '{looked.name}' ({purpose}) is not set: diy secrets set {looked.name}"
 
 
 def _missing_settings(connector: Connector, description: Description) -> Iterator[str]:
@@ -59,7 +82,3 @@ def _missing_actions(connector: Connector, description: Description) -> Iterator
     for trigger in description.required_triggers:
         if trigger not in served:
             yield f"No action is enabled for when {_TRIGGER_WORDS[trigger]} (trigger `{trigger}`)."
-
-
-def _unset(name: str, purpose: str) -> str:
-    return f"The secret '{name}' ({purpose}) is not set: diy secrets set {name}"

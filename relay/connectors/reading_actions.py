@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from adapters.contract import Description, Field, Operation
 from relay.connectors import values
 from relay.connectors.expression import compile_expression
@@ -11,9 +13,14 @@ from relay.connectors.quantities import Malformed
 from relay.connectors.reading_limits import read_batch
 from relay.connectors.section import Section
 from relay.domain.connector import TRIGGERS, Action, BatchLimits, Constant, Trigger
+from relay.domain.message import MAX_MUTATIONS
 
 _KEYS = ("name", "trigger", "operation", "mapping", "audiences", "consent", "enabled", "limits")
 MAX_ACTIONS = 100
+
+MAX_NAMES_BYTES = 400_000 // MAX_MUTATIONS
+"""A mutation that waits carries the names of the actions already settled for it. Those of a whole batch must fit beside its
+message (512 KB) into a document of 1 MiB, the most that Firestore takes (https://firebase.google.com/docs/firestore/quotas)."""
 
 
 def read_actions(document: Section, description: Description | None, limits: BatchLimits) -> tuple[Action, ...]:
@@ -29,6 +36,7 @@ def read_actions(document: Section, description: Description | None, limits: Bat
                 for index, one in enumerate(listed)]  # fmt: skip
     actions = tuple(_read_action(section, description, limits) for section in sections)
     _check_together(sections, actions, description)
+    _check_names(document, actions)
     return actions
 
 
@@ -121,3 +129,16 @@ def _check_together(sections: list[Section], actions: tuple[Action, ...], descri
             if creating:
                 section.problem("operation", "Another action already creates the audience; disable one of them.")
             creating = True
+
+
+def _check_names(document: Section, actions: tuple[Action, ...]) -> None:
+    for trigger in TRIGGERS:
+        # Each with its quotes and a comma. While anything is left to do for a mutation, one of them is not settled.
+        sizes = sorted(len(msgspec.json.encode(action.name)) + 1 for action in actions if action.trigger == trigger)
+        if trigger != "created" and sum(sizes[1:]) > MAX_NAMES_BYTES:
+            sentence = (
+                f"The names of the actions on '{trigger}' are too long together: without the shortest one they have "
+                f"{sum(sizes[1:])} bytes, and at most {MAX_NAMES_BYTES} can be kept with each user who waits. Shorten them."
+            )
+            document.problem("actions", sentence)
+            return

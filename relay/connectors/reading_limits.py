@@ -9,6 +9,10 @@ from relay.domain.connector import BatchLimits, Limits, RateLimits, Retention, T
 _MOST = 1_000_000_000
 _YEAR_S = 365 * 86_400.0
 
+MOST_CONNECT_S = 30.0
+MOST_ANSWER_S = 60.0
+"""The longest time-outs that a document may ask for."""
+
 _RATE = RateLimits()
 _TIMEOUTS = Timeouts()
 _RETENTION = Retention()
@@ -44,9 +48,9 @@ def read_timeouts(document: Section) -> Timeouts:
     end within them would never be started."""
     section = document.section("timeouts", ("connect", "answer", "batch_answer"))
     return Timeouts(
-        connect_s=section.read("connect", values.duration(0.001, 30.0), _TIMEOUTS.connect_s),
-        answer_s=section.read("answer", values.duration(0.001, 60.0), _TIMEOUTS.answer_s),
-        batch_answer_s=section.read("batch_answer", values.duration(0.001, 60.0), _TIMEOUTS.batch_answer_s),
+        connect_s=section.read("connect", values.duration(0.001, MOST_CONNECT_S), _TIMEOUTS.connect_s),
+        answer_s=section.read("answer", values.duration(0.001, MOST_ANSWER_S), _TIMEOUTS.answer_s),
+        batch_answer_s=section.read("batch_answer", values.duration(0.001, MOST_ANSWER_S), _TIMEOUTS.batch_answer_s),
     )
 
 

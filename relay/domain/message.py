@@ -104,6 +104,6 @@ def decode(body: bytes) -> Message:
     """The message read back: of this version or the one before. Raises `UnknownVersion` for any other, `msgspec.DecodeError` for
     no message at all."""
     version = _version_decoder.decode(body).version
-    if not VERSION - 1 <= version <= VERSION:
-        raise UnknownVersion(f"This message was written as version {version}; this program reads {VERSION - 1} and {VERSION}.")
+    if not max(1, VERSION - 1) <= version <= VERSION:
+        raise UnknownVersion(f"This message was written as version {version}; this program reads version {VERSION}.")
     return _decoder.decode(body)

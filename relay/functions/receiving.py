@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from handlers.creation import AudienceMode, Creator
+    from handlers.inbound import InboundView
     from handlers.mapp.receiver import Receiver
 
 _REREAD_EMBEDDED_S = 1.0
@@ -22,16 +23,20 @@ _REREAD_EMBEDDED_S = 1.0
 _REREAD_GOOGLE_S = 60.0
 """It is mounted as a file, or read over the network without one: each look is an access to Secret Manager, which is billed."""
 
-_REREAD_STAND_IN_S = 2.0
+REREAD_STAND_IN_S = 2.0
 """Where Secret Manager is a stand-in on this machine, looking costs nothing, and a rotation is seen at once."""
 
 
 def load_ahead() -> None:
-    """Imports what the first request would wait for, longer than its answer may take. Nothing connects."""
+    """Imports what the first request would wait for, longer than its answer may take, and reads the inbound document where that
+    is a mounted file. Nothing connects, since the server forks after this."""
 
     if parts.configuration().backend == "google":
         import relay.backends.google.inbound
         import relay.backends.google.publisher  # noqa: F401 - to have it
+
+        if parts.configuration().inbound_file:
+            _view().read_ahead()
 
 
 async def receive(request: Request) -> Response:
@@ -41,17 +46,22 @@ async def receive(request: Request) -> Response:
 
 @Once
 def _receiver() -> Receiver:
-    from handlers.inbound import InboundView
     from handlers.mapp.receiver import Receiver
 
-    view = InboundView(parts.backend().inbound, reread_s=_reread_s(parts.configuration()))
-    return Receiver(view, parts.backend().publisher(), _LateCreator(), SystemClock())
+    return Receiver(_view(), parts.backend().publisher(), _LateCreator(), SystemClock())
+
+
+@Once
+def _view() -> InboundView:
+    from handlers.inbound import InboundView
+
+    return InboundView(parts.backend().inbound, reread_s=_reread_s(parts.configuration()))
 
 
 def _reread_s(configuration: Configuration) -> float:
     if configuration.backend == "embedded":
         return _REREAD_EMBEDDED_S
-    return _REREAD_STAND_IN_S if configuration.secret_manager_emulator else _REREAD_GOOGLE_S
+    return REREAD_STAND_IN_S if configuration.secret_manager_emulator else _REREAD_GOOGLE_S
 
 
 @Once

@@ -3,7 +3,8 @@
 
 Which words gcloud takes is not known here: its own parser says that. Commands of Pub/Sub go to the real gcloud, which speaks to
 the emulator, except what that does not have: rights, regions of a topic, a new time of expiry. And it keeps messages for 7 days
-at most, where the service takes 31 (`gcloud pubsub subscriptions create --help`). FAKE_GCLOUD is the directory of its memory.
+at most, where the service takes 31 (`gcloud pubsub subscriptions create --help`). FAKE_GCLOUD is the directory of its memory,
+whose "refusals" say how often commands that begin with certain words are still refused.
 """
 
 from __future__ import annotations
@@ -22,9 +23,8 @@ VERBS = ("create", "update", "deploy", "describe", "delete", "list")
 
 
 def main(words: list[str]) -> int:
-    typed = sys.stdin.read() if "--data-file=-" in words else ""
     with open(f"{MEMORY}/ran.jsonl", "a") as file:
-        file.write(json.dumps({"words": words, "typed": typed}) + "\n")
+        file.write(json.dumps(words) + "\n")
     if words[0] == "pubsub" and words[2] != "add-iam-policy-binding" and words[1:3] != ["topics", "update"]:
         within = [word.replace("--message-retention-duration=31d", "--message-retention-duration=7d") for word in words]
         if words[2] == "update":
@@ -34,10 +34,20 @@ def main(words: list[str]) -> int:
     if os.path.exists(f"{MEMORY}/made.json"):
         with open(f"{MEMORY}/made.json") as file:
             made = json.load(file)
-    code = answer(words, made)
+    code = refuse(words, made) or answer(words, made)
     with open(f"{MEMORY}/made.json", "w") as file:
         json.dump(made, file)
     return code
+
+
+def refuse(words: list[str], made: dict[str, Any]) -> int:
+    refusals = made.get("refusals", {})
+    beginning = next((text for text, left in refusals.items() if left and " ".join(words).startswith(text)), None)
+    if beginning is None:
+        return 0
+    refusals[beginning] -= 1
+    print(f"FAILED_PRECONDITION: {beginning}", file=sys.stderr)
+    return 1
 
 
 def is_there(key: str, made: dict[str, Any]) -> bool:

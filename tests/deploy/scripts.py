@@ -23,6 +23,9 @@ needs_gcloud = pytest.mark.skipif(REAL_GCLOUD is None, reason="the Google Cloud 
 ANSWERS: Mapping[str, str] = {"PROJECT_NUMBER": "123456789012", "item": "x", "name": "x"}
 """What commands that the dry run only names would answer, where a command takes nothing else; all others are addresses."""
 
+PAGES = (ROOT / "deploy" / "README.md", ROOT / "docs" / "operations.md")
+"""What whoever installs and runs it on Google reads."""
+
 _OPERATORS = re.compile(r"[();<>|&]+")
 
 
@@ -69,6 +72,13 @@ def commands(text: str, program: str = "gcloud") -> list[list[str]]:
             found.append(words[:end])
             words = words[end:]
     return found
+
+
+def shown_on(page: str, program: str) -> list[list[str]]:
+    """The words behind `program` of each of its commands that a page in Markdown shows, indented or in backticks."""
+    indented = "\n".join(re.findall(r"^    (.*(?:\\\n.*)*)", page, re.MULTILINE)).replace("\\\n", " ")
+    within = "\n".join(re.findall(rf"`({program} [^`\n]+)`", page))
+    return commands(f"{indented}\n{within}", program)
 
 
 def _split(line: str) -> Iterator[str]:

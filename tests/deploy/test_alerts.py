@@ -77,8 +77,10 @@ def tick(*holds: Hold) -> None:
     log_tick(0, held, NOW)
 
 
-def hold(reason: Any, *, age_s: float = 60.0, due: bool = True) -> Hold:
-    return Hold(reason, NOW - age_s, due_at=NOW + 30 if due else None, batches=1, items=5, oldest_at=NOW - age_s)
+def hold(reason: Any, *, age_s: float = 60.0) -> Hold:
+    """As a turn makes it: it is tried again even where someone must act."""
+    due_at = None if reason in ("connector_off", "paused") else NOW + 30
+    return Hold(reason, NOW - age_s, due_at=due_at, batches=1, items=5, oldest_at=NOW - age_s)
 
 
 def conditions(metric: str) -> Iterator[tuple[str, str, str]]:
@@ -112,12 +114,15 @@ def test_every_field_that_a_filter_names_is_in_a_line_of_its_event(written: Call
 
 CASES: list[tuple[str, Callable[[], None], Callable[[], None]]] = [
     ("diy-relay-ticks", tick, lambda: accept(5)),
-    ("diy-relay-mutations-on-hold", lambda: tick(hold("partner_unavailable")), tick),
+    ("diy-relay-mutations-on-hold", lambda: tick(hold("partner_unavailable")), lambda: tick(hold("gathering"))),
     ("diy-relay-old-hold", lambda: tick(hold("paused", age_s=22_000)), lambda: tick(hold("paused", age_s=21_000))),
-    (
-        "diy-relay-hold-without-due",
-        lambda: tick(hold("misconfigured", due=False), hold("partner_unavailable")),
-        lambda: tick(hold("partner_unavailable")),
+    *(
+        (
+            "diy-relay-hold-needs-someone",
+            lambda reason=reason: tick(hold("partner_unavailable"), hold(reason)),
+            lambda: tick(hold("partner_unavailable"), hold("connector_off"), hold("gathering")),
+        )
+        for reason in ("credentials_refused", "audience_gone", "misconfigured", "crashed")
     ),
     ("diy-relay-credentials-refused", lambda: tick(hold("credentials_refused")), lambda: tick(hold("partner_unavailable"))),
     ("diy-relay-received", lambda: accept(5), lambda: refuse(503)),
@@ -171,6 +176,25 @@ def test_an_alert_says_what_is_the_matter_and_what_to_do(policy: str) -> None:
     assert written["userLabels"] == {"app": "diy-relay"}
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+def test_an_alert_that_says_what_missing_data_mean_waits_for_a_minute_at_least(policy: str) -> None:
+    """`duration`: https://cloud.google.com/monitoring/api/ref_v3/rest/v3/projects.alertPolicies#MetricThreshold"""
+    for condition in POLICIES[policy]["conditions"]:
+        threshold = condition.get("conditionThreshold", {})
+        if "evaluationMissingData" in threshold:
+            duration_s = int(threshold["duration"].removesuffix("s"))
+            assert duration_s >= 60
+            assert duration_s % 60 == 0
+
+
+def test_an_alert_in_promql_can_be_made_before_its_metric_was_ever_written() -> None:
+    kind = "conditionPrometheusQueryLanguage"
+    written = [one[kind] for policy in POLICIES.values() for one in policy["conditions"] if kind in one]
+
+    assert written
+    assert all(one["disableMetricValidation"] is True for one in written)
+
+
 def test_the_alerts_have_different_names_since_deploy_finds_them_by_these() -> None:
     assert len({policy["displayName"] for policy in POLICIES.values()}) == len(POLICIES)
 
@@ -178,7 +202,7 @@ def test_the_alerts_have_different_names_since_deploy_finds_them_by_these() -> N
 def test_what_can_go_wrong_has_an_alert() -> None:
     assert POLICIES.keys() == {
         "credentials-refused",
-        "hold-without-due",
+        "hold-needs-someone",
         "mutations-on-hold",
         "nothing-delivered",
         "old-hold",

@@ -14,7 +14,19 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.scripts import DRY_RUNS, PLACE, REAL_GCLOUD, ROOT, answered, commands, dry_run, needs_gcloud, run, shown
+from tests.deploy.scripts import (
+    DRY_RUNS,
+    PAGES,
+    PLACE,
+    REAL_GCLOUD,
+    ROOT,
+    answered,
+    commands,
+    needs_gcloud,
+    run,
+    shown,
+    shown_on,
+)
 
 pytestmark = pytest.mark.once
 
@@ -66,15 +78,21 @@ def test_gcloud_takes_every_command_that_the_scripts_can_run(tmp_path: Path) -> 
 
 
 @needs_gcloud
-def test_gcloud_takes_every_command_of_the_readme_and_of_what_the_scripts_say(tmp_path: Path) -> None:
-    readme = (ROOT / "deploy" / "README.md").read_text()
-    indented = "\n".join(re.findall(r"^    (.*(?:\\\n.*)*)", readme, re.MULTILINE)).replace("\\\n", " ")
-    said = "\n".join(re.findall(r"^  (gcloud .*)", (ROOT / "deploy" / "deploy.sh").read_text(), re.MULTILINE))
+def test_gcloud_takes_every_command_of_the_pages_and_of_what_the_scripts_say(tmp_path: Path) -> None:
+    pages = [words for page in PAGES for words in shown_on(page.read_text(), "gcloud")]
+    said = commands("\n".join(re.findall(r"^  (gcloud .*)", (ROOT / "deploy" / "deploy.sh").read_text(), re.MULTILINE)))
 
-    found = [[re.sub(r"\$\w+", "x", word) for word in command] for command in commands(indented + "\n" + said)]
+    found = [[re.sub(r"\$\w+", "x", word) for word in command] for command in (*pages, *said)]
 
-    assert len(found) > 10
+    assert all(shown_on(page.read_text(), "gcloud") for page in PAGES)
+    assert said
     assert_all_pass(found, tmp_path)
+
+
+def test_every_command_of_the_pages_that_works_on_a_project_names_it() -> None:
+    for page in PAGES:
+        for words in shown_on(page.read_text(), "gcloud"):
+            assert words[0] in ("auth", "config") or "--project=$PROJECT" in words, f"{page.name}: {words}"
 
 
 @needs_gcloud
@@ -82,6 +100,21 @@ def test_the_parser_finds_what_is_wrong(tmp_path: Path) -> None:
     wrong = ["gcloud run deploy x --iap", "gcloud pubsub topics create", "gcloud run depoly x"]
 
     assert not any(answer["success"] for answer in lint(wrong, tmp_path))
+
+
+@pytest.mark.parametrize(("how", "least_s"), [("patiently", 60), ("very_patiently", 600)])
+def test_what_goes_on_failing_ends_the_script_and_is_named(tmp_path: Path, how: str, least_s: int) -> None:
+    for name, does in {"gcloud": "exit 1", "sleep": f'echo "$1" >> {tmp_path}/slept.txt'}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    script = f"source deploy/commands.sh; PROJECT=p; {how} pubsub topics list; echo went on"
+
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    ended = subprocess.run(["/bin/bash", "-c", script], check=False, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "Gave up at: gcloud pubsub topics list" in ended.stderr
+    assert least_s <= sum(int(line) for line in (tmp_path / "slept.txt").read_text().split()) < least_s + 60
 
 
 @pytest.mark.parametrize("title", DRY_RUNS)
@@ -108,11 +141,8 @@ def test_every_command_names_the_project() -> None:
         assert all(f"--project={PLACE[0]}" in words for words in commands(shown(title)))
 
 
-def test_no_secret_is_on_a_command_line_or_in_the_dry_run() -> None:
-    text = shown("deploy without --notify")
-
-    assert dry_run("deploy.sh") == text, "a value made at random would differ"
-    with_data = [words for words in commands(text) if words[:2] == ["secrets", "create"]]
+def test_deploying_sets_no_secret_but_the_empty_inbound_document() -> None:
+    with_data = [words for words in commands(shown("deploy")) if words[:2] == ["secrets", "create"]]
     assert [word for words in with_data for word in words if word.startswith("--data-file")] == [
         "--data-file=deploy/empty-inbound.json"
     ]
@@ -124,6 +154,34 @@ def test_only_the_receiver_is_public() -> None:
     assert set(deployed) == {f"diy-relay-{name}" for name in ("diy", "create", "deliver", "tick", "console")}
     assert [name for name, words in deployed.items() if "--allow-unauthenticated" in words] == ["diy-relay-diy"]
     assert [name for name, words in deployed.items() if "--iap" in words] == ["diy-relay-console"]
+
+
+def test_the_receiver_is_made_public_by_a_command_that_fails_where_that_is_forbidden() -> None:
+    text = commands(shown("deploy"))
+    [at] = [at for at, words in enumerate(text) if "--member=allUsers" in words]
+
+    assert text[at][:4] == ["run", "services", "add-iam-policy-binding", "diy-relay-diy"]
+    assert "--role=roles/run.invoker" in text[at]
+    assert any(words[:3] == ["run", "deploy", "diy-relay-diy"] for words in text[:at])
+
+
+STEPS = {
+    ("logging", "metrics", "create"): "metrics",
+    ("pubsub", "subscriptions", "create"): "subscription",
+    ("scheduler", "jobs", "create"): "jobs",
+    ("alpha", "monitoring", "policies", "create"): "alerts",
+}
+
+
+def test_what_makes_messages_comes_after_the_subscription_since_a_topic_without_one_loses_them() -> None:
+    """Metrics come first and alerts last, since alerts of a new metric can only be made after some minutes."""
+    steps: list[str] = []
+    for words in commands(shown("deploy")):
+        made = [title for beginning, title in STEPS.items() if tuple(words[: len(beginning)]) == beginning]
+        made += [words[words.index("deploy") + 1].removeprefix("diy-relay-")] if "deploy" in words else []
+        steps += [title for title in made if title not in steps]
+
+    assert steps == ["metrics", "create", "deliver", "subscription", "tick", "jobs", "diy", "console", "alerts"]
 
 
 def test_a_teardown_takes_away_every_right_in_the_project_that_was_given() -> None:
@@ -181,9 +239,13 @@ def test_deliver_ends_before_the_acknowledgement_deadline_and_after_the_budget()
         (("my-project",), "deploy/deploy.sh PROJECT REGION"),
         (("My Project", "europe-west1"), "no project ID"),
         (("my-project", "Europe"), "no region"),
-        ((*PLACE, "--notify"), "needs an e-mail address"),
+        ((*PLACE, "--notify"), "--notify needs a value"),
         ((*PLACE, "--notify", "$(rm -r .)@example.com"), "no e-mail address"),
         ((*PLACE, "--no-such-option"), "no option"),
+        ((*PLACE, "--delete-data"), "no option"),
+        ((*PLACE, "--notify="), "no option"),
+        ((*PLACE, "--dry-run --notify"), "no option"),
+        ((*PLACE, "--dry_run"), "no option"),
     ],
 )
 def test_wrong_words_are_refused_with_a_sentence(words: tuple[str, ...], said: str) -> None:

@@ -17,7 +17,7 @@ COMPOSITE = {
 }
 EXEMPT = {"collectionGroup": "attempts", "fieldPath": "record", "indexes": []}
 EXPIRES = {"collectionGroup": "attempts", "fieldPath": "expire_at", "ttl": True, "indexes": [ASCENDING]}
-WANTED = {"indexes": [COMPOSITE], "fieldOverrides": [EXEMPT, EXPIRES]}
+WANTED = {"indexes": [COMPOSITE], "fieldOverrides": [EXPIRES, EXEMPT]}
 NOTHING: dict[str, Any] = {"indexes": [], "fields": []}
 
 
@@ -53,13 +53,13 @@ def commands(there: dict[str, Any]) -> list[str]:
     return [" ".join(words) for words in firestore.commands(WANTED, there, "diy-relay")]
 
 
-def test_an_empty_database_gets_everything() -> None:
+def test_an_empty_database_gets_all_indexes_and_then_all_times_to_live() -> None:
     place = "--database=diy-relay --collection-group=attempts"
     assert commands(NOTHING) == [
         f"firestore indexes composite create {place} --query-scope=collection "
         "--field-config=field-path=connector,order=ascending --field-config=field-path=at,order=descending --async",
-        f"firestore indexes fields update record {place} --disable-indexes --async",
         f"firestore indexes fields update expire_at {place} --index=order=ascending --async",
+        f"firestore indexes fields update record {place} --disable-indexes --async",
         f"firestore fields ttls update expire_at {place} --enable-ttl --async",
     ]
 
@@ -74,8 +74,8 @@ def test_only_what_differs_is_changed() -> None:
     inherited = field("record", indexConfig={"usesAncestorConfig": True})
 
     assert [line.split()[2:5] for line in commands({**READY, "fields": [inherited, other]})] == [
-        ["fields", "update", "record"],
         ["fields", "update", "expire_at"],
+        ["fields", "update", "record"],
     ]
 
 

@@ -43,9 +43,11 @@ case "$*" in
 esac
 """
 
+# What the parser of `diy` has taken once it takes again.
 DIY = """#!/bin/sh
 echo "$*" >> {directory}/diy.txt
-case "$*" in *"holds list"*) echo '[{{"reason": "partner_unavailable"}}]' ;; esac
+grep -qxF -e "$*" {taken} 2>/dev/null || {{ {python} -m tests.deploy.diy_words "$@" && echo "$*" >> {taken}; }} || exit 2
+case "$*" in "holds list "*) echo '[{{"reason": "{reason}"}}]' ;; esac
 """
 
 
@@ -74,24 +76,33 @@ def receiver() -> Iterator[HTTPServer]:
     server.server_close()
 
 
+@pytest.fixture(scope="module")
+def taken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the parser of `diy` has taken, so that it is asked once."""
+    return tmp_path_factory.mktemp("diy") / "taken.txt"
+
+
 class Smoke:
-    """A run with these answers."""
+    """A run with these answers. taken: see the fixture."""
 
     def __init__(
         self,
         directory: Path,
         receiver: HTTPServer,
+        taken: Path,
         *,
         ordered: bool = True,
         strangers: int = 403,
         tick: str = "",
         ttl: str = "ACTIVE",
+        reason: str = "partner_unavailable",
     ) -> None:
         self._directory = directory
         address = f"http://127.0.0.1:{receiver.server_port}"
         self._write("gcloud", GCLOUD.format(directory=directory, receiver=address, ordered=ordered, tick=tick))
         self._write("curl", CURL.format(strangers=strangers))
-        self._write("diy", DIY.format(directory=directory))
+        self._write("diy", DIY.format(directory=directory, taken=taken, python=sys.executable, reason=reason))
+        self._write("sleep", "#!/bin/sh\n")
         self._write("python3", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
         (directory / "fields.json").write_text(_fields(ttl))
         environment = {"PATH": f"{directory}:{os.environ['PATH']}"}
@@ -123,22 +134,22 @@ def _fields(ttl: str) -> str:
     return json.dumps(listed)
 
 
-def test_where_all_is_well_it_says_so_and_leaves_nothing_behind(tmp_path: Path, receiver: HTTPServer) -> None:
-    smoke = Smoke(tmp_path, receiver)
+def test_where_all_is_well_it_says_so_and_leaves_nothing_behind(tmp_path: Path, receiver: HTTPServer, taken: Path) -> None:
+    smoke = Smoke(tmp_path, receiver, taken)
 
     assert smoke.wrong == []
     assert (smoke.ran.returncode, "All is well." in smoke.ran.stdout) == (0, True), smoke.ran.stdout + smoke.ran.stderr
     assert len(receiver.signatures) == 1  # type: ignore[attr-defined]
     assert [line for line in smoke.diy if "delete" in line] == [
-        "--quiet connectors delete diy-relay-smoke --yes",
-        "--quiet secrets delete smoke-hmac --yes",
-        "--quiet secrets delete smoke-token --yes",
+        "connectors delete diy-relay-smoke --yes --quiet",
+        "secrets delete smoke-hmac --yes --quiet",
+        "secrets delete smoke-token --yes --quiet",
     ]
     assert "a-secret" not in smoke.ran.stdout + smoke.ran.stderr + "".join(smoke.diy)
 
 
-def test_what_is_wrong_is_named_and_the_exit_code_says_so(tmp_path: Path, receiver: HTTPServer) -> None:
-    smoke = Smoke(tmp_path, receiver, ordered=False, strangers=200, tick="7", ttl="CREATING")
+def test_what_is_wrong_is_named_and_the_exit_code_says_so(tmp_path: Path, receiver: HTTPServer, taken: Path) -> None:
+    smoke = Smoke(tmp_path, receiver, taken, ordered=False, strangers=200, tick="7", ttl="CREATING")
 
     assert smoke.ran.returncode == 1
     assert [line.partition(":")[0] for line in smoke.wrong] == [
@@ -150,4 +161,14 @@ def test_what_is_wrong_is_named_and_the_exit_code_says_so(tmp_path: Path, receiv
         "NO  the last tick succeeded",
         "NO  the last tidying succeeded, or there was none yet",
     ]
-    assert "--quiet connectors delete diy-relay-smoke --yes" in smoke.diy
+    assert "connectors delete diy-relay-smoke --yes --quiet" in smoke.diy
+
+
+@pytest.mark.parametrize("reason", ["connector_off", "misconfigured"])
+def test_a_change_that_is_held_for_another_reason_has_not_gone_the_whole_way(
+    tmp_path: Path, receiver: HTTPServer, taken: Path, reason: str
+) -> None:
+    smoke = Smoke(tmp_path, receiver, taken, reason=reason)
+
+    assert smoke.ran.returncode == 1
+    assert [line for line in smoke.wrong if "put it on hold: not within 240 s" in line] == smoke.wrong != []

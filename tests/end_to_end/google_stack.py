@@ -10,6 +10,7 @@ from typing import Any
 import requests
 
 from relay.backends import open_backend
+from relay.backends.records import INBOUND
 from relay.configuration import read
 from relay.local_run.push_subscription import subscribe
 from tests.emulators import Emulators, end_pushing, place
@@ -36,13 +37,18 @@ class GoogleStack(Stack):
         debug: bool = False,
         ack_deadline_s: int = 300,
         pushed_to: int = 0,
+        mounted: bool = False,
     ) -> None:
-        """pushed_to: a port that Pub/Sub pushes to instead of the worker's."""
+        """pushed_to: a port that Pub/Sub pushes to instead of the worker's. mounted: the receiver reads the inbound document from
+        a file, as on Cloud Run; see `mount`."""
+        self._inbound_file = directory / "mounted" / "inbound" if mounted else None
         self.place = {**place(emulators), "ACK_DEADLINE_S": str(ack_deadline_s)}
         self.workers = 1
         self._ended = threading.Event()
         self._ticking: threading.Thread | None = None
         super().__init__(directory, mode=mode, debug=debug)
+        if mounted:
+            self.mount()
         subscribe(read(self.place), endpoint=f"http://127.0.0.1:{pushed_to or self.ports['worker']}/")
 
     @property
@@ -52,15 +58,28 @@ class GoogleStack(Stack):
     def open_backend(self) -> Any:
         return open_backend(read(self.place))
 
+    def mount(self) -> None:
+        """The newest version of the inbound document is what the receiver's file holds from now on: on Cloud Run each look at the
+        file gives that."""
+        assert self._inbound_file is not None
+        self._inbound_file.parent.mkdir(exist_ok=True)
+        newer = self._inbound_file.with_suffix(".newer")
+        newer.write_bytes(INBOUND.write(self.backend.inbound.read()))
+        newer.replace(self._inbound_file)
+
     @property
     def commands(self) -> dict[str, list[str]]:
         return {
             "pangolin": super().commands["pangolin"],
-            "receiver": self.function("diy", "receiver"),
+            "receiver": [*self._with_file, *self.function("diy", "receiver")],
             "worker": self.function("deliver", "worker"),
             "create": self.function("create"),
             "tick": self.function("tick"),
         }
+
+    @property
+    def _with_file(self) -> list[str]:
+        return ["env", f"INBOUND_FILE={self._inbound_file}"] if self._inbound_file is not None else []
 
     @property
     def environment(self) -> dict[str, str]:

@@ -89,7 +89,8 @@ def test_traffic_goes_through_receiver_pubsub_deliver_and_pangolin_and_operators
     assert send(run.line("curl ")) == 200
     eventually(lambda: held(run), every_s=1)
     run.diy("connectors", "enable", "pangolin", "--quiet")
-    assert requests.post(run.url("tick"), timeout=90).json()["resumed"] == 1
+    # Its own scheduler may have been faster.
+    assert requests.post(run.url("tick"), timeout=90).json()["resumed"] in (0, 1)
     eventually(lambda: "my-first-user" in run.members("Sneaker fans"))
 
     assert run.process

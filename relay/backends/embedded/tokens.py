@@ -41,6 +41,10 @@ class EmbeddedTokens:
             if stored.rowcount != 1:
                 raise Conflict("Another worker has taken over the renewal of this token.")
 
+    def release(self, name: str, *, owner: str) -> None:
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE tokens SET owner = '', lease_until = 0 WHERE name = ? AND owner = ?", (name, owner))
+
     def delete(self, name: str) -> None:
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM tokens WHERE name = ?", (name,))

@@ -47,6 +47,10 @@ class Turns:
             let_through=verdict != "behind" and position < before.position,
         )
 
+    def require(self, turn: Turn) -> None:
+        with self._database.snapshot() as connection:
+            _fenced(connection, turn)
+
     def join(self, turn: Turn, message: Message, request: HoldRequest) -> Audience:
         body = encode(message)
         with self._database.transaction() as connection:

@@ -130,8 +130,10 @@ def batch_of(stored: Stored) -> Waiting:
 # writing
 
 
-def record_write(path: str, audience: Audience, *, counted: int, before: Kept | None) -> Write:
+def record_write(path: str, audience: Audience, *, counted: int, before: Kept | None, begun_by: str = "") -> Write:
     """The record as a document, on condition that nobody has changed it (or made it) since `before` was read.
+
+    begun_by  a mark by which whoever began a turn finds out that his write was carried out, though its answer was lost
 
     held_by   its connector, if it has a hold: what finds the held ones
     look_at   when its hold is to be looked at, seconds since the epoch: when it is due, or was asked for without effect
@@ -142,6 +144,8 @@ def record_write(path: str, audience: Audience, *, counted: int, before: Kept | 
         "connector": audience.connector,
         "counted": counted,
     }
+    if begun_by:
+        fields["begun_by"] = begun_by
     hold = audience.hold
     if hold is not None:
         fields["held_by"] = audience.connector

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from relay.configuration import Configuration
+from relay.domain.errors import StoreUnavailable
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
@@ -60,6 +61,16 @@ class Channels:
         """To Secret Manager."""
         return self._channel(SECRET_MANAGER, self._configuration.secret_manager_emulator)
 
+    @property
+    def prepared(self) -> bool:
+        """Whether a channel can be made without asking anybody who this process is."""
+        return bool(self._configuration.pubsub_emulator) or self._credentials is not None
+
+    def prepare(self) -> None:
+        """Finds out who this process is, which may ask the metadata server. Raises `StoreUnavailable`."""
+        with self._lock:
+            self._own_credentials()
+
     def pubsub_async(self) -> grpc.aio.Channel:
         """To Pub/Sub, for the running event loop; closed by whoever asked."""
         emulator = self._configuration.pubsub_emulator
@@ -100,6 +111,13 @@ class Channels:
         """Whose this process is: the function's service account, or an operator's own application default credentials."""
         if self._credentials is None:
             import google.auth
+            from google.auth.exceptions import GoogleAuthError
 
-            self._credentials, _ = google.auth.default(scopes=_SCOPES)
+            try:
+                self._credentials, _ = google.auth.default(scopes=_SCOPES)
+            except GoogleAuthError as error:
+                raise StoreUnavailable(
+                    "Google Cloud does not know who this is: no credentials were found. On a machine of your own: "
+                    "gcloud auth application-default login"
+                ) from error
         return self._credentials

@@ -195,7 +195,7 @@ class Documents:
         )
         found: dict[str, Stored] = {}
         begun = b""
-        for answer in self._stream(lambda api, options: api.batch_get_documents(request, **options)):
+        for answer in self._stream(lambda api, options: api.batch_get_documents(request, **options), within):
             begun = answer.transaction or begun
             if answer.WhichOneof("result") == "found":
                 stored = self._stored(answer.found)
@@ -228,14 +228,17 @@ class Documents:
         )
         found: list[Stored] = []
         begun = b""
-        for answer in self._stream(lambda api, options: api.run_query(request, **options)):
+        for answer in self._stream(lambda api, options: api.run_query(request, **options), within):
             begun = answer.transaction or begun
             if answer.HasField("document"):
                 found.append(self._stored(answer.document))
         return found, begun
 
-    def _stream(self, call: Callable[[FirestoreClient, dict[str, Any]], Iterable[Any]]) -> list[Any]:
-        """The answers of a call that streams them, in protobuf's own form. A stream that breaks off is asked for again whole."""
+    def _stream(
+        self, call: Callable[[FirestoreClient, dict[str, Any]], Iterable[Any]], within: dict[str, Any]
+    ) -> list[Any]:
+        """The answers of a call that streams them, in protobuf's own form. A stream that breaks off is asked for again whole,
+        unless it begins a transaction: another one would be begun, and wait for the locks of the first."""
 
         def read_whole() -> list[Any]:
             options = {"retry": None, "timeout": _TRY_S, "metadata": self._metadata}
@@ -243,6 +246,8 @@ class Documents:
 
         with readable(SERVICE):
             try:
+                if "new_transaction" in within:
+                    return read_whole()
                 answers: list[Any] = _retry()(read_whole)()
                 return answers
             except Aborted as error:

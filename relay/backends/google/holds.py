@@ -15,9 +15,10 @@ from relay.domain.clock import Clock
 from relay.domain.errors import NotFound
 from relay.domain.outcome import Rejection
 
-_DROPPED_ITEMS = 2_000
-"""Mutations that leave in one transaction: with their rejections it stays well below the 10 MiB that a commit may have
-(https://firebase.google.com/docs/firestore/quotas)."""
+_DROPPED_ITEMS = 1_000
+_DROPPED_BYTES = 3 * 1024 * 1024
+"""Mutations and bytes that leave in one commit: with their rejections, what is deleted and the entries of indexes it stays below
+the 10 MiB that a commit may have (https://firebase.google.com/docs/firestore/quotas)."""
 
 
 _FORGOTTEN_AT_ONCE = 400
@@ -46,13 +47,19 @@ class Holds:
         return float(found[0].fields["next_due"]) if found else None
 
     def mark_asked(self, audience: Audience) -> bool:
+        now = self._clock.now()
+        tried = False
+
         def asked(known: Kept) -> Audience | None:
-            stored = known.audience.hold
-            if stored is None or audience.hold is None:
+            nonlocal tried
+            stored, read = known.audience.hold, audience.hold
+            if stored is None or read is None or stored.due_at != read.due_at:
                 return None
-            if (stored.due_at, stored.asked_at) != (audience.hold.due_at, audience.hold.asked_at):
+            # The write of a first try may have been carried out although its answer was lost.
+            if stored.asked_at != read.asked_at and not (tried and stored.asked_at == now):
                 return None
-            return replace(known.audience, hold=replace(stored, asked_at=self._clock.now()))
+            tried = True
+            return replace(known.audience, hold=replace(stored, asked_at=now))
 
         return self._change(audience.connector, audience.id, asked) is not None
 
@@ -173,9 +180,9 @@ class _Dropping:
         """Before a hold is lifted from outside. The turn that stands may be appending a batch at this moment, which does not
         write the record: once its number is gone, whatever it appended is there, and it appends nothing more. Its message comes
         again."""
-        self._fence = known.audience.turn + 1
-        ended = replace(known.audience, turn=self._fence)
+        ended = replace(known.audience, turn=known.audience.turn + 1)
         self._documents.commit([docs.record_write(self._path, ended, counted=known.counted, before=known)])
+        self._fence = ended.turn  # only now: a turn that began in this moment has the same number
         raise Changed
 
     def _commit(self, known: Kept, dropped: list[Stored], behind: Stored | None, rejected: list[Write]) -> None:
@@ -199,13 +206,16 @@ class _Dropping:
 
 
 def _first(sizes: Sequence[Stored], older_than: float | None) -> list[Stored]:
-    """The batches to drop at once: the first ones, of this age, and not more mutations than a commit takes."""
+    """The batches to drop at once: the first ones, of this age, and no more than a commit takes."""
     chosen: list[Stored] = []
-    items = 0
+    items = size = 0
     for one in sizes:
         items += one.fields["items"]
+        size += one.fields["bytes"]
         # Batches join in the order of time: none behind one that is too young is older.
-        if (older_than is not None and one.fields["added_at"] >= older_than) or (chosen and items > _DROPPED_ITEMS):
+        if older_than is not None and one.fields["added_at"] >= older_than:
+            break
+        if chosen and (items > _DROPPED_ITEMS or size > _DROPPED_BYTES):
             break
         chosen.append(one)
     return chosen

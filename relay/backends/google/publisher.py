@@ -36,6 +36,9 @@ DEADLINE_S = 0.7
 _PAUSE_S = 0.02
 """Before the second try."""
 
+_CALM_S = 5.0
+"""Trouble that is younger has not ended with the next publish that succeeds."""
+
 LANES = 32
 """Keys of one publish that are under way at once. More would only wait within the connection, in front of other requests."""
 
@@ -57,13 +60,16 @@ class GooglePublisher:
         self._connections: dict[asyncio.AbstractEventLoop, _Connection] = {}
         self._closed = False
         self._trouble: grpc.StatusCode | None = None
+        self._trouble_since = 0.0
 
     async def publish(self, messages: Sequence[Message]) -> None:
         keys = self._destination.calls(messages)
+        deadline = self._clock.monotonic() + self._deadline_s
+        if not self._channels.prepared:
+            await self._prepare()
         connection = self._connection()
         if not keys:
             return
-        deadline = self._clock.monotonic() + self._deadline_s
         with connection.in_use():
             await self._publish_keys(connection, keys, deadline)
 
@@ -80,6 +86,13 @@ class GooglePublisher:
                 elsewhere = asyncio.run_coroutine_threadsafe(connection.close(), loop)
                 # Not for ever: a loop that ends just now carries nothing out any more.
                 await asyncio.wait({asyncio.wrap_future(elsewhere)}, timeout=2 * self._deadline_s)
+
+    async def _prepare(self) -> None:
+        """Aside, since other requests are under way on this event loop."""
+        try:
+            await asyncio.wait_for(asyncio.to_thread(self._channels.prepare), self._deadline_s)
+        except TimeoutError:
+            raise StoreUnavailable("Google Cloud did not say in time who this process is.") from None
 
     def _connection(self) -> _Connection:
         loop = asyncio.get_running_loop()
@@ -144,7 +157,10 @@ class GooglePublisher:
         """A line where trouble begins or becomes another, and one where it ends. The requests have lines of their own."""
         if code is self._trouble:
             return
-        self._trouble = code
+        now = self._clock.monotonic()
+        if code is None and now - self._trouble_since < _CALM_S:
+            return  # one key of many may be in trouble: both would alternate
+        self._trouble, self._trouble_since = code, now
         if code is None:
             log("queue_reachable_again", service=SERVICE)
         else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relay.backends.google.failures import readable
 from relay.configuration import Configuration
+from relay.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from google.cloud.secretmanager_v1 import Secret, SecretManagerServiceClient
@@ -34,25 +36,30 @@ class Version(NamedTuple):
 
 class SecretVersions:
     """The calls, each with a time-out and tried once: who cannot go on without says so, and is asked to try again. All of them
-    raise `StoreUnavailable`. Google's client is imported by the first one."""
+    raise `StoreUnavailable`, and those that read one secret `ConfigurationError` where Secret Manager answers and somebody has to
+    do something about the secret. Google's client is imported by the first one."""
 
     def __init__(self, channels: Channels, configuration: Configuration) -> None:
         self._channels = channels
         self._project = f"projects/{configuration.google_cloud_project}"
+        self._region = configuration.google_cloud_region
 
     def read(self, secret: str, number: int | None = None) -> Version | None:
         """The version of that number, else the latest one. None if there is no such secret or version, or, of a given number, if
-        it was destroyed or switched off."""
+        it was destroyed or switched off; where it is the latest one that was, `ConfigurationError`."""
         from google.api_core.exceptions import FailedPrecondition, NotFound
 
-        with readable(SERVICE):
+        with readable(SERVICE), _permitted(secret):
             try:
                 answer = self._client.access_secret_version(name=f"{self._name(secret)}/versions/{number or 'latest'}", **_once())
             except NotFound:
                 return None
             except FailedPrecondition:
                 if number is None:
-                    raise
+                    raise ConfigurationError(
+                        f"The latest version of the secret {secret!r} in {SERVICE} is disabled or destroyed: enable it, or set "
+                        "the secret anew."
+                    ) from None
                 return None
         return Version(_number(answer.name), answer.payload.data)
 
@@ -60,7 +67,7 @@ class SecretVersions:
         """What is known of it beside its values; None if there is no such secret."""
         from google.api_core.exceptions import NotFound
 
-        with readable(SERVICE):
+        with readable(SERVICE), _permitted(secret):
             try:
                 return self._client.get_secret(name=self._name(secret), **_once())
             except NotFound:
@@ -88,13 +95,14 @@ class SecretVersions:
         return [(secret_id.removeprefix(prefix), secret) for secret_id, secret in named if secret_id.startswith(prefix)]
 
     def add(self, secret: str, payload: bytes) -> int:
-        """Adds a version, which is the latest one from now on; makes the secret if need be. Returns its number."""
+        """Adds a version, which is the latest one from now on; makes the secret if need be, kept in the region of the functions
+        alone where that is configured. Returns its number."""
         from google.api_core.exceptions import AlreadyExists, NotFound
 
         with readable(SERVICE):
             with suppress(NotFound):
                 return self._add(secret, payload)
-            asked = {"parent": self._project, "secret_id": secret, "secret": {"replication": {"automatic": {}}}}
+            asked = {"parent": self._project, "secret_id": secret, "secret": {"replication": self._replication()}}
             with suppress(AlreadyExists):  # made by somebody else, just now
                 self._client.create_secret(request=asked, **_once())
             return self._add(secret, payload)
@@ -145,6 +153,10 @@ class SecretVersions:
         added = self._client.add_secret_version(request=asked, **_once())
         return _number(added.name)
 
+    def _replication(self) -> dict[str, Any]:
+        # Cannot be changed afterwards (https://cloud.google.com/secret-manager/docs/choosing-replication).
+        return {"user_managed": {"replicas": [{"location": self._region}]}} if self._region else {"automatic": {}}
+
     def _name(self, secret: str) -> str:
         return f"{self._project}/secrets/{secret}"
 
@@ -154,6 +166,20 @@ class SecretVersions:
         from google.cloud.secretmanager_v1.services.secret_manager_service.transports import SecretManagerServiceGrpcTransport
 
         return SecretManagerServiceClient(transport=SecretManagerServiceGrpcTransport(channel=self._channels.secret_manager()))
+
+
+@contextmanager
+def _permitted(secret: str) -> Iterator[None]:
+    """Trouble with this secret, and not with the service."""
+    from google.api_core.exceptions import PermissionDenied
+
+    try:
+        yield
+    except PermissionDenied:
+        raise ConfigurationError(
+            f"{SERVICE} does not let this process read the secret {secret!r}: its service account lacks a role (see "
+            "deploy/README.md)."
+        ) from None
 
 
 def _once() -> dict[str, Any]:

@@ -30,6 +30,10 @@ KEPT_S = 60.0
 DOWN_FOR_S = 10.0
 """While Secret Manager does not answer, it is asked again after so long, and the last good values are used in between."""
 
+UNUSABLE_FOR_S = 10.0
+"""A secret that Secret Manager does not give (its latest version is disabled, a role is missing) is asked for again after so
+long: not with every message that needs it, and soon enough for one who has mended it."""
+
 SETTLING_S = 300.0
 """For so long after a change of ours an older version is not taken for the latest: all but reading a version by its number is
 only eventually consistent (https://cloud.google.com/secret-manager/docs/reference/consistency)."""
@@ -50,13 +54,20 @@ _SECRET_NAMED_INBOUND = "inboundSECRET"  # noqa: S105 - an ID
 
 class _Known(NamedTuple):
     """What was found. number: of the current version, 0 if the secret is not set. made_at: when the secret itself was made.
-    ours_at: when this process changed it; None if it did not."""
+    ours_at: when this process changed it; None if it did not. unusable: why there is a secret and yet no value to be had."""
 
     values: tuple[str, ...]
     number: int
     made_at: object
     checked_at: float
     ours_at: float | None = None
+    unusable: str = ""
+
+    def usable(self) -> tuple[str, ...]:
+        """The values. Raises `ConfigurationError`."""
+        if self.unusable:
+            raise ConfigurationError(self.unusable)
+        return self.values
 
 
 class GoogleSecrets:
@@ -78,7 +89,7 @@ class GoogleSecrets:
             known = self._known.get(name)
             if known is not None:
                 if now - known.checked_at < KEPT_S or (self._down_until is not None and now < self._down_until):
-                    return known.values
+                    return known.usable()
                 # While this thread asks, others go on with what is known.
                 known = self._known[name] = known._replace(checked_at=now)
         try:
@@ -87,12 +98,12 @@ class GoogleSecrets:
             if known is None:
                 raise
             self._note_down(name, known, trouble)
-            return known.values
+            return known.usable()
         with self._lock:
             if self._known.get(name) is known:  # else it was changed here meanwhile
                 self._known[name] = found
         self._note_up()
-        return found.values
+        return found.usable()
 
     def set(self, name: str, value: str) -> None:
         secret, payload = self._id(name), _payload(name, value)
@@ -162,29 +173,29 @@ class GoogleSecrets:
         found = self._find(name, secret, self._known.get(name))
         with self._lock:
             self._known[name] = found
-        if not found.values:
+        if not found.usable():
             raise _not_set(name)
         return found
 
     def _find(self, name: str, secret: str, known: _Known | None) -> _Known:
         """The value before the alias: of a rotation in between, it finds the older value twice, and never the newer one alone."""
         now = self._clock.monotonic()
-        nothing = _Known((), 0, None, checked_at=now)
-        latest = self._versions.read(secret)
-        described = self._versions.describe(secret) if latest else None
-        if latest is None or described is None:
-            return nothing
-        if (
-            known is not None
-            and known.ours_at is not None
-            and now - known.ours_at < SETTLING_S
-            and latest.number < known.number
-            and described.create_time == known.made_at
-        ):
-            return known._replace(checked_at=now)
-        current = _text(name, latest.payload)
-        before = described.version_aliases.get(_PREVIOUS, latest.number)
-        values = (current, *(self._values(name, secret, before) if before != latest.number else ()))
+        ours = known if known is not None and known.ours_at is not None and now - known.ours_at < SETTLING_S else None
+        latest = None
+        try:
+            latest = self._versions.read(secret)
+            described = self._versions.describe(secret) if latest else None
+            if latest is None or described is None:
+                return _Known((), 0, None, checked_at=now)
+            if ours is not None and latest.number < ours.number and described.create_time == ours.made_at:
+                return ours._replace(checked_at=now)
+            current = _text(name, latest.payload)
+            before = described.version_aliases.get(_PREVIOUS, latest.number)
+            values = (current, *(self._values(name, secret, before) if before != latest.number else ()))
+        except ConfigurationError as trouble:
+            if ours is not None and latest is None:  # the version before may still be the latest, and we have destroyed it
+                return ours._replace(checked_at=now)
+            return _Known((), 0, None, checked_at=now - KEPT_S + UNUSABLE_FOR_S, unusable=str(trouble))
         return _Known(values if current else (), latest.number, described.create_time, checked_at=now)
 
     def _values(self, name: str, secret: str, *numbers: int) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from relay.domain.errors import Conflict
 
 
 class GoogleTokens:
-    """Reads and writes of one document. `get` and a lease that another has: one read; a lease and `put`: one read, one write."""
+    """Reads and writes of one document. `get` and a lease that another has: one read; a lease, its end and `put`: one read, one
+    write."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
@@ -57,6 +58,16 @@ class GoogleTokens:
             self._documents.commit([Write(_path(name), fields=fields, updated=stored.updated)])
 
         self._documents.change(put)
+
+    def release(self, name: str, *, owner: str) -> None:
+        def release() -> None:
+            stored = self._documents.get(_path(name))
+            if stored is not None and stored.fields["owner"] == owner:
+                self._documents.commit(
+                    [Write(_path(name), "merge", {"owner": "", "lease_until": 0.0}, updated=stored.updated)]
+                )
+
+        self._documents.change(release)
 
     def delete(self, name: str) -> None:
         self._documents.commit([Write(_path(name), "delete")])

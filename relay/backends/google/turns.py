@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 
 from relay.backends.google import audience_documents as docs
 from relay.backends.google.audience_documents import Kept
 from relay.backends.google.connector_documents import state_of, state_path
-from relay.backends.google.documents import Documents, Query, Transaction, Write
+from relay.backends.google.documents import Changed, Documents, Query, Transaction, Write
 from relay.backends.interfaces import Turn
 from relay.domain import audience as policy
 from relay.domain.audience import Audience, HoldRequest, Waiting
@@ -15,6 +16,12 @@ from relay.domain.clock import Clock
 from relay.domain.connector import ConnectorState
 from relay.domain.errors import TurnLost
 from relay.domain.message import Message, encode
+
+_STEP_BATCHES = 500
+_STEP_ITEMS = 10_000
+_STEP_BYTES = 3 * 1024 * 1024
+"""Most that a resume takes at once: a commit may have 10 MiB, with what it deletes and the entries of indexes
+(https://firebase.google.com/docs/firestore/quotas), and should be well within its time."""
 
 _PAGE_BATCHES = 50
 _PAGE_BYTES = 8 * 1024 * 1024
@@ -32,19 +39,22 @@ class Turns:
     ) -> Turn:
         path, state_at = docs.path_of(connector, audience_id), state_path(connector)
 
+        mark = uuid.uuid4().hex
+        begun: list[Turn] = []
+
         def begin() -> Turn:
             # One call for both. The state needs no lock: whatever was switched before is seen, and what is switched now is found
             # by the next look at the holds.
             found = self._documents.get_all([path, state_at])
+            if begun and path in found and found[path].fields.get("begun_by") == mark:
+                return begun[-1]  # the last try was carried out, and its answer was lost
             before = self._counted(path, docs.kept(found[path], ())) if path in found else None
             known = before.audience if before else Audience(version=policy.VERSION, connector=connector, id=audience_id)
             after, verdict = policy.begin_turn(
                 known, position=position, message_id=message_id, now=self._clock.now(), forgiven=forgiven
             )
-            counted = before.counted if before else 0
-            self._documents.commit([docs.record_write(path, after, counted=counted, before=before)])
             state = state_of(found[state_at]) if state_at in found else ConnectorState(name=connector, live=0, enabled=False)
-            return Turn(
+            turn = Turn(
                 connector=connector,
                 audience_id=audience_id,
                 message_id=message_id,
@@ -54,8 +64,16 @@ class Turns:
                 state=state,
                 let_through=verdict != "behind" and position < known.position,
             )
+            begun.append(turn)
+            counted = before.counted if before else 0
+            self._documents.commit([docs.record_write(path, after, counted=counted, before=before, begun_by=mark)])
+            return turn
 
         return self._documents.change(begin)
+
+    def require(self, turn: Turn) -> None:
+        stored = self._documents.get(docs.path_of(turn.connector, turn.audience_id))
+        _fenced(turn, docs.kept(stored, ()) if stored else None)
 
     def join(self, turn: Turn, message: Message, request: HoldRequest) -> Audience:
         body = encode(message)
@@ -74,6 +92,8 @@ class Turns:
         hold = self._fenced(turn).audience.hold
         if hold is None:
             return []
+        # What is taken leaves in one commit, or comes back in one.
+        max_items, max_bytes = min(max_items, _STEP_ITEMS), min(max_bytes, _STEP_BYTES)
         found: list[Waiting] = []
         items = size = 0
         after = 0
@@ -85,7 +105,7 @@ class Turns:
             for stored in page:
                 items += stored.fields["items"]
                 size += stored.fields["bytes"]
-                if found and (items > max_items or size > max_bytes):
+                if found and (items > max_items or size > max_bytes or len(found) == _STEP_BATCHES):
                     return found
                 found.append(docs.batch_of(stored))
                 after = stored.fields["place"]
@@ -123,11 +143,11 @@ class Turns:
         again under the lock."""
         now = self._clock.now()
 
-        def append(transaction: Transaction) -> Audience | None:
+        def append(transaction: Transaction) -> Audience:
             stored = transaction.get(path)
             fenced = _fenced(turn, docs.kept(stored, ()) if stored else None)
             if fenced.audience.hold is None:
-                return None  # lifted since: it has to be set
+                raise Changed  # lifted since: it has to be set
             same = Query(docs.waiting_in(path), [("message_id", "==", turn.message_id)], limit=1, fields=["place"])
             if transaction.query(same):
                 return known.audience
@@ -136,10 +156,7 @@ class Turns:
             )
             return policy.join(known.audience, message, len(body), request, now=now)[0]
 
-        appended = self._documents.transact(append)
-        return appended if appended is not None else self._documents.change(
-            lambda: self._set_hold(turn, path, self._fenced(turn), message, body, request)
-        )
+        return self._documents.transact(append)
 
     # the parts of all
 
@@ -177,6 +194,7 @@ class _Settling:
         self._request = request
         self._progress = progress
         self._tries = 0
+        self._sizes: dict[int, tuple[int, int]] = {}
 
     def __call__(self) -> Audience:
         known = _fenced(self._turn, docs.load_with_own(self._documents, self._path, self._turn.number))
@@ -185,10 +203,26 @@ class _Settling:
             Query(docs.waiting_in(self._path), [("place", ">", last)], ["place"], limit=1, fields=docs.SIZE_FIELDS)
         )
         self._tries += 1
-        if self._tries > 1:
-            # That all of them are there is first taken for granted, as a condition of the commit: mostly nobody drops any.
-            self._leave_out_what_is_gone()
+        # That all of them are there as they were taken is first taken for granted, as a condition of the commit: mostly nobody
+        # drops any. What stays as it is is not written, and has to be looked at.
+        if self._tries > 1 or any(self._stays(batch) for batch in self._taken):
+            self._look_at_what_is_there()
         return self._commit(known, behind[0].fields["received_at"] if behind else None)
+
+    def _stays(self, batch: Waiting) -> bool:
+        rest = self._remaining.get(batch.place)
+        return rest is not None and (rest.message is batch.message or rest.message == batch.message)
+
+    def _look_at_what_is_there(self) -> None:
+        """Batches that somebody has dropped are gone; and a try before this one may have been carried out, its answer lost."""
+        paths = {docs.place_in(self._path, batch.place): batch for batch in self._taken}
+        found = self._documents.get_all(paths, fields=("items", "bytes"))
+        self._taken = [batch for path, batch in paths.items() if path in found]
+        self._sizes = {
+            batch.place: (found[path].fields["items"], found[path].fields["bytes"])
+            for path, batch in paths.items()
+            if path in found
+        }
 
     def _commit(self, known: Kept, behind_received_at: float | None) -> Audience:
         hold = known.audience.hold
@@ -196,14 +230,18 @@ class _Settling:
         oldest = [behind_received_at] if behind_received_at is not None else []
         writes: list[Write] = []
         for batch in self._taken:
-            _add(left, -1, -len(batch.message.mutations), -batch.bytes)
             rest = self._remaining.get(batch.place)
+            if rest is not None:
+                oldest.append(rest.message.received_at)
+            if self._stays(batch):
+                continue
+            items, size = self._sizes.get(batch.place, (len(batch.message.mutations), batch.bytes))
+            _add(left, -1, -items, -size)
             if rest is None:
                 writes.append(Write(docs.place_in(self._path, batch.place), "delete", exists=True))
                 continue
             body = encode(rest.message)
             _add(left, 1, len(rest.message.mutations), len(body))
-            oldest.append(rest.message.received_at)
             writes.append(
                 docs.batch_write(
                     self._path, batch.place, batch.message_id, rest.message, body, added_at=batch.added_at, exists=True
@@ -222,10 +260,6 @@ class _Settling:
         )
         self._documents.commit([docs.record_write(self._path, settled, counted=known.counted, before=known), *writes])
         return settled
-
-    def _leave_out_what_is_gone(self) -> None:
-        there = self._documents.get_all([docs.place_in(self._path, batch.place) for batch in self._taken], fields=["place"])
-        self._taken = [batch for batch in self._taken if docs.place_in(self._path, batch.place) in there]
 
 
 def _fenced(turn: Turn, known: Kept | None) -> Kept:

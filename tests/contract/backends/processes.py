@@ -96,6 +96,7 @@ def hold_and_lift(backend: Backend, name: str, number: str) -> None:
         time.sleep(chance.uniform(0, 0.2))  # no queue hands out one audience's messages all the time to everybody
         what = chance.choice(["join", "join", "join", "settle", "drop"])
         message_id = f"{name}-{index}"
+        taken: list[Waiting] = []
         try:
             if what == "drop":
                 dropped: list[str] = []
@@ -109,6 +110,7 @@ def hold_and_lift(backend: Backend, name: str, number: str) -> None:
                 continue
             turn = backend.audiences.begin_turn("pangolin", "a.1", position=1, message_id=message_id)
             if what == "join":
+                print("joining", message_id, flush=True)
                 backend.audiences.join(turn, message("a.1", message_id), request())
                 print("joined", message_id, flush=True)
                 continue
@@ -121,9 +123,8 @@ def hold_and_lift(backend: Backend, name: str, number: str) -> None:
         except (TurnLost, NotFound):
             continue
         except StoreUnavailable:
-            if what != "drop":
-                raise
-            continue  # turns go first: an operator who drops may have to try again
+            # Too many wanted the same record: a message comes again, an operator tries again. What was being settled may be.
+            print(*(f"unsure {batch.message_id}" for batch in taken), sep="\n", flush=True)
 
 
 PROGRAMS = {

@@ -109,11 +109,18 @@ def test_batches_that_join_while_others_leave_are_neither_orphaned_nor_handed_ou
     outputs = _outputs(*(start("hold_and_lift", f"p{index}", 30) for index in range(4)))
     fates: defaultdict[str, list[str]] = defaultdict(list)
     for line in "".join(outputs).splitlines():
-        fate, message_id = line.split()
-        fates[fate].append(message_id)
+        if line:
+            fate, message_id = line.split()
+            fates[fate].append(message_id)
     waiting = [batch.message_id for batch in here.audiences.peek("pangolin", "a.1", limit=1_000)]
     assert len(fates["joined"]) > 20
-    assert sorted(fates["joined"]) == sorted(fates["settled"] + fates["dropped"] + waiting)
+    gone = {*fates["settled"], *fates["dropped"]}  # an operator may drop what a turn is just delivering
+    for fate in ("settled", "dropped"):
+        assert len(fates[fate]) == len(set(fates[fate])), "none leaves twice"
+    assert not gone & set(waiting)
+    assert set(fates["joined"]) <= {*gone, *waiting, *fates["unsure"]}, "none is orphaned"
+    # The turn of one that was not confirmed may have ended between its writing and the answer: its message comes again.
+    assert {*gone, *waiting} <= set(fates["joining"])
     audience = here.audiences.get("pangolin", "a.1")
     assert audience is not None
     assert (audience.hold.batches if audience.hold else 0) == len(waiting)

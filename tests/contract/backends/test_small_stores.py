@@ -55,6 +55,25 @@ def test_a_token_of_one_who_lost_the_lease_is_refused(backend: Backend, clock: T
         backend.tokens.put("never leased", TOKEN, owner="w1")
 
 
+def test_a_lease_that_is_released_is_free_at_once_and_the_token_stays(backend: Backend) -> None:
+    backend.tokens.lease("t", owner="w1", for_s=30)
+    backend.tokens.put("t", TOKEN, owner="w1")
+    backend.tokens.lease("t", owner="w1", for_s=30)
+    backend.tokens.release("t", owner="w1")
+    assert backend.tokens.get("t") == TOKEN
+    assert backend.tokens.lease("t", owner="w2", for_s=30)
+    with pytest.raises(Conflict):
+        backend.tokens.put("t", TOKEN, owner="w1")
+
+
+def test_only_the_owner_releases_a_lease(backend: Backend) -> None:
+    backend.tokens.release("never leased", owner="w1")
+    assert backend.tokens.get("never leased") is None
+    backend.tokens.lease("t", owner="w1", for_s=30)
+    backend.tokens.release("t", owner="w2")
+    assert not backend.tokens.lease("t", owner="w2", for_s=30)
+
+
 def test_a_lease_that_ran_out_and_that_nobody_took_still_stores(backend: Backend, clock: TurnedClock) -> None:
     backend.tokens.lease("t", owner="w1", for_s=30)
     clock.advance(31)

@@ -106,7 +106,7 @@ def test_turns_begun_at_once_have_different_numbers(
 
 
 # the fence
-@pytest.mark.parametrize("write", ["join", "waiting", "settle"])
+@pytest.mark.parametrize("write", ["require", "join", "waiting", "settle"])
 def test_a_turn_is_lost_once_another_has_begun(backend: Backend, write: str) -> None:
     held(backend)
     lost, batches = _resume(backend, 10)
@@ -118,7 +118,7 @@ def test_a_turn_is_lost_once_another_has_begun(backend: Backend, write: str) -> 
     _write(backend, newest, batches, write)
 
 
-@pytest.mark.parametrize("write", ["join", "waiting", "settle"])
+@pytest.mark.parametrize("write", ["require", "join", "waiting", "settle"])
 def test_a_turn_is_lost_once_its_audience_was_deleted(backend: Backend, clock: TurnedClock, write: str) -> None:
     published(backend)
     lost = _begin(backend)
@@ -131,12 +131,25 @@ def test_a_turn_is_lost_once_its_audience_was_deleted(backend: Backend, clock: T
         _write(backend, lost, [], write)
 
 
+def test_to_ask_whether_a_turn_stands_changes_nothing(backend: Backend) -> None:
+    held(backend)
+    turn = _begin(backend, 10)
+    before = backend.audiences.get("pangolin", "a.1")
+    backend.audiences.require(turn)
+    backend.audiences.set_paused("pangolin", "a.1", True)
+    backend.audiences.require(turn)
+    backend.audiences.set_paused("pangolin", "a.1", False)
+    assert backend.audiences.get("pangolin", "a.1") == before
+
+
 def _write(backend: Backend, turn: Turn, batches: list[Waiting], write: str) -> None:
     match write:
         case "join":
             backend.audiences.join(turn, message(), request())
         case "waiting":
             backend.audiences.waiting(turn, **EVERYTHING)
+        case "require":
+            backend.audiences.require(turn)
         case "settle":
             backend.audiences.settle(turn, taken=batches, rest=(), request=None, progress=True)
 

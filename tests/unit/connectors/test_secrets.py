@@ -12,7 +12,7 @@ from relay.connectors.inbound_document import refresh_inbound
 from relay.connectors.publishing import Publishing, generate_secret
 from relay.domain.audience import HoldReason
 from relay.domain.connector import InboundDocument
-from relay.domain.errors import ConfigurationError, NotFound
+from relay.domain.errors import ConfigurationError, NotFound, StoreUnavailable
 from tests.clock import TurnedClock
 from tests.unit.connectors.example import DOCUMENT, describe, hold
 
@@ -132,6 +132,77 @@ def test_whoever_was_killed_before_telling_the_receiver_of_a_version_is_made_up_
     backend.connectors.publish("acme-eu", 2)  # and no further
     refresh_inbound(backend)
     assert [one.name for one in inbound(backend).connectors] == ["acme-eu", "acme-eu@sandbox"]
+
+
+# a secret that cannot be read
+
+
+def damage(tmp_path: Path, secret: str) -> None:
+    (tmp_path / "secrets" / secret).write_bytes(b"{")
+
+
+def two(publishing: Publishing) -> None:
+    """acme-eu and acme-us, each with a secret of its own."""
+    publishing.apply(DOCUMENT)
+    publishing.apply(DOCUMENT.replace("acme-eu", "acme-us").replace("acme-hmac", "acme-us-hmac"))
+    publishing.set_secret("acme-hmac", "eu one")
+    publishing.set_secret("acme-us-hmac", "us one")
+
+
+def hmac_secrets(backend: Backend) -> dict[str, tuple[str, ...]]:
+    return {one.name: one.hmac_secrets for one in inbound(backend).connectors}
+
+
+def test_one_connectors_damaged_secret_kept_the_rotations_of_the_others_from_the_receiver(
+    publishing: Publishing, backend: Backend, tmp_path: Path
+) -> None:
+    two(publishing)
+    damage(tmp_path, "acme-hmac")
+    with pytest.raises(ConfigurationError, match=r"no change to acme-eu, .*acme-hmac is not a secret"):
+        publishing.rotate_secret("acme-us-hmac", "us two")
+    assert hmac_secrets(backend) == {"acme-eu": ("eu one",), "acme-us": ("us two", "us one")}
+    publishing.set_secret("acme-hmac", "eu two")
+    assert hmac_secrets(backend) == {"acme-eu": ("eu two",), "acme-us": ("us two", "us one")}
+
+
+def test_one_connectors_unreachable_secret_kept_the_rotations_of_the_others_from_the_receiver(
+    publishing: Publishing, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two(publishing)
+    backend.secrets.rotate("acme-us-hmac", "us two")
+    get = backend.secrets.get
+
+    def failing(name: str) -> tuple[str, ...]:
+        if name == "acme-hmac":
+            raise StoreUnavailable("It could not be reached.")
+        return get(name)
+
+    monkeypatch.setattr(backend.secrets, "get", failing)
+    with pytest.raises(StoreUnavailable, match=r"no change to acme-eu, .*It could not be reached\."):
+        refresh_inbound(backend)
+    assert hmac_secrets(backend) == {"acme-eu": ("eu one",), "acme-us": ("us two", "us one")}
+
+
+def test_a_connector_that_the_receiver_never_knew_gets_no_secrets_while_one_cannot_be_read(
+    publishing: Publishing, backend: Backend, tmp_path: Path
+) -> None:
+    publishing.set_secret("acme-hmac", "one")
+    publishing.set_secret("acme-basic", "dmp:pass")
+    damage(tmp_path, "acme-basic")
+    with pytest.raises(ConfigurationError):
+        publishing.apply(DOCUMENT)
+    (known,) = inbound(backend).connectors
+    assert (known.inbound.basic_auth, known.hmac_secrets, known.basic_credentials) == ("acme-basic", (), ())
+
+
+def test_an_unreadable_secret_is_told_again_and_written_once(publishing: Publishing, backend: Backend, tmp_path: Path) -> None:
+    two(publishing)
+    damage(tmp_path, "acme-hmac")
+    before = backend.inbound.changed()
+    for _ in range(2):
+        with pytest.raises(ConfigurationError):
+            refresh_inbound(backend)
+    assert backend.inbound.changed() == before
 
 
 # secrets

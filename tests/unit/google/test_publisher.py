@@ -269,8 +269,15 @@ def test_a_caller_that_gives_up_takes_its_calls_along(publisher: GooglePublisher
 
 @pytest.mark.parametrize("runner", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
 def test_after_pubsub_was_down_it_works_again_without_a_restart(
-    hasty: GooglePublisher, topic: Topic, way: TroubledWay, runner: Callable[..., None], capfd: pytest.CaptureFixture[str]
+    hasty: GooglePublisher,
+    topic: Topic,
+    way: TroubledWay,
+    runner: Callable[..., None],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("relay.backends.google.publisher._CALM_S", 0.0)
+
     async def through_a_failure() -> None:
         await hasty.publish([message(request_id="before")])
         way.stop()

@@ -6,21 +6,27 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import Any
 
 import grpc
+import msgspec
 import pytest
+from google.api_core.exceptions import PermissionDenied
 from google.cloud.secretmanager_v1 import Secret, SecretManagerServiceClient, SecretVersion
 from google.cloud.secretmanager_v1.services.secret_manager_service.transports import SecretManagerServiceGrpcTransport
 
 from relay.backends.google.channels import Channels
 from relay.backends.google.secret_versions import SecretVersions
-from relay.backends.google.secrets import DOWN_FOR_S, KEPT_S, SETTLING_S, GoogleSecrets
+from relay.backends.google.secrets import DOWN_FOR_S, KEPT_S, SETTLING_S, UNUSABLE_FOR_S, GoogleSecrets
 from relay.configuration import Configuration
+from relay.connectors.completeness import missing
+from relay.connectors.document import expand
 from relay.domain.clock import SystemClock
 from relay.domain.errors import ConfigurationError, NotFound, StoreUnavailable
 from relay.local_run.secret_manager import SecretManagerServer
 from tests.clock import TurnedClock
 from tests.contract.backends.given import BEGINNING
+from tests.unit.connectors.example import ACME, DOCUMENT, describe
 
 PARENT = "projects/p"
 
@@ -334,6 +340,140 @@ def test_after_secret_manager_was_down_it_is_asked_again(
     assert secrets.get("s") == ("two", "one")
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
     assert [line["event"] for line in lines] == ["secrets_unreachable", "secrets_reachable_again"]
+
+
+# --- Secret Manager answers, and does not give the value -------------------------------------------------------------
+
+
+def disable(there: Place, number: int) -> None:
+    there.client.disable_secret_version(name=f"{PARENT}/secrets/diy-relay-s/versions/{number}")
+
+
+@pytest.mark.parametrize("end", ["disable_secret_version", "destroy_secret_version"])
+def test_a_disabled_latest_version_looked_like_a_secret_manager_that_is_down(
+    secrets: GoogleSecrets, there: Place, end: str
+) -> None:
+    secrets.set("s", "one")
+    getattr(there.client, end)(name=f"{PARENT}/secrets/diy-relay-s/versions/1")
+    with pytest.raises(ConfigurationError, match=r"'diy-relay-s' in Secret Manager is disabled or destroyed"):
+        there.secrets().get("s")
+
+
+class Refusing(SecretVersions):
+    """As a service account without a role meets it; counts how often it was asked."""
+
+    asked = 0
+
+    @property
+    def _client(self) -> Any:
+        self.asked += 1
+        return self
+
+    def access_secret_version(self, **_: object) -> None:
+        raise PermissionDenied("secretmanager.versions.access denied for canary")  # type: ignore[no-untyped-call]
+
+
+def test_a_missing_role_for_one_secret_looked_like_a_secret_manager_that_is_down(
+    secrets: GoogleSecrets, there: Place
+) -> None:
+    secrets._versions = Refusing(Channels(there.configuration), there.configuration)
+    with pytest.raises(ConfigurationError, match=r"does not let this process read the secret 'diy-relay-s'") as refused:
+        secrets.get("s")
+    assert "canary" not in str(refused.value)
+
+
+def test_a_secret_that_is_not_given_is_not_asked_for_with_every_message(secrets: GoogleSecrets, there: Place) -> None:
+    refusing = secrets._versions = Refusing(Channels(there.configuration), there.configuration)
+    for _ in range(5):
+        with pytest.raises(ConfigurationError):
+            secrets.get("s")
+    assert refusing.asked == 1
+    there.clock.advance(UNUSABLE_FOR_S)
+    with pytest.raises(ConfigurationError):
+        secrets.get("s")
+    assert refusing.asked == 2
+
+
+def test_a_value_that_was_known_is_not_used_once_its_version_was_disabled(secrets: GoogleSecrets, there: Place) -> None:
+    there.secrets().set("s", "one")
+    assert secrets.get("s") == ("one",)
+    disable(there, 1)
+    there.clock.advance(KEPT_S)
+    for _ in range(2):
+        with pytest.raises(ConfigurationError):
+            secrets.get("s")
+    there.client.enable_secret_version(name=f"{PARENT}/secrets/diy-relay-s/versions/1")
+    there.clock.advance(UNUSABLE_FOR_S)
+    assert secrets.get("s") == ("one",)
+
+
+@pytest.mark.parametrize("change", ["rotate", "retire"])
+def test_a_disabled_value_is_neither_rotated_nor_retired_and_a_new_one_can_be_set(
+    secrets: GoogleSecrets, there: Place, change: str
+) -> None:
+    there.secrets().set("s", "one")
+    disable(there, 1)
+    with pytest.raises(ConfigurationError, match="disabled or destroyed"):
+        secrets.rotate("s", "two") if change == "rotate" else secrets.retire("s")
+    secrets.set("s", "two")
+    assert secrets.get("s") == there.secrets().get("s") == ("two",)
+
+
+def test_a_version_that_we_destroyed_and_that_is_still_the_latest_somewhere_does_not_take_our_own_value_away(
+    secrets: GoogleSecrets, there: Place
+) -> None:
+    class DestroyedBehind(SecretVersions):
+        def read(self, secret: str, number: int | None = None):  # type: ignore[no-untyped-def]
+            if number is None:
+                raise ConfigurationError("The latest version is destroyed.")
+            return super().read(secret, number)
+
+    secrets.set("s", "one")
+    secrets.set("s", "two")
+    secrets._versions = DestroyedBehind(Channels(there.configuration), there.configuration)
+    there.clock.advance(KEPT_S)
+    assert secrets.get("s") == ("two",)
+    there.clock.advance(SETTLING_S)
+    with pytest.raises(ConfigurationError):
+        secrets.get("s")
+
+
+def test_while_secret_manager_is_down_a_secret_that_was_not_given_is_not_given(secrets: GoogleSecrets, there: Place) -> None:
+    there.secrets().set("s", "one")
+    disable(there, 1)
+    with pytest.raises(ConfigurationError):
+        secrets.get("s")
+    there.down()
+    there.clock.advance(KEPT_S)
+    with pytest.raises(ConfigurationError):
+        secrets.get("s")
+
+
+def test_a_connector_with_a_disabled_secret_is_incomplete_and_says_why(secrets: GoogleSecrets, there: Place) -> None:
+    [connector] = expand(DOCUMENT, describe=describe)
+    for name in ("acme-hmac", "acme-token"):
+        there.secrets().set(name, "one")
+    there.secrets().set("acme-basic", "dmp:pass")
+    assert missing(connector, ACME, secrets) == []
+    there.client.disable_secret_version(name=f"{PARENT}/secrets/diy-relay-acme-token/versions/1")
+    there.clock.advance(KEPT_S)
+    [sentence] = missing(connector, ACME, secrets)
+    assert "'diy-relay-acme-token' in Secret Manager is disabled" in sentence
+
+
+# --- where it is kept -------------------------------------------------------------------------------------------------
+
+
+def test_a_new_secret_is_kept_in_the_region_of_the_functions_alone(there: Place) -> None:
+    configuration = msgspec.structs.replace(there.configuration, google_cloud_region="europe-west1")
+    GoogleSecrets(Channels(configuration), configuration, there.clock).set("s", "one")
+    kept = there.client.get_secret(name=f"{PARENT}/secrets/diy-relay-s").replication
+    assert [replica.location for replica in kept.user_managed.replicas] == ["europe-west1"]
+
+
+def test_without_a_region_google_chooses_where_a_new_secret_is_kept(secrets: GoogleSecrets, there: Place) -> None:
+    secrets.set("s", "one")
+    assert "automatic" in there.client.get_secret(name=f"{PARENT}/secrets/diy-relay-s").replication
 
 
 def test_a_value_in_use_is_not_asked_for_again_and_again(secrets: GoogleSecrets, there: Place) -> None:

@@ -118,6 +118,25 @@ def test_a_token_whose_confirmation_got_lost_is_stored(documents: Interposed, to
         tokens.put("t", TOKEN, owner="w1")
 
 
+def test_a_lease_whose_release_got_no_confirmation_is_free(documents: Interposed, tokens: GoogleTokens) -> None:
+    tokens.lease("t", owner="w1", for_s=30)
+    documents.lose_confirmation()
+    tokens.release("t", owner="w1")
+    assert tokens.lease("t", owner="w2", for_s=30)
+
+
+def test_a_lease_that_another_took_meanwhile_is_not_released(
+    documents: Interposed, tokens: GoogleTokens, variables: dict[str, str]
+) -> None:
+    clock = TurnedClock()
+    clock.advance(60)
+    other = GoogleTokens(Interposed(variables), clock)
+    tokens.lease("t", owner="w1", for_s=30)
+    documents.before_commit = lambda: _ignore(other.lease("t", owner="w2", for_s=30))
+    tokens.release("t", owner="w1")
+    assert not other.lease("t", owner="w3", for_s=30)
+
+
 def test_a_name_may_be_anything(tokens: GoogleTokens) -> None:
     for name in ("pangolin@sandbox/oauth", "..", "__x__"):
         assert tokens.lease(name, owner="w1", for_s=30)
@@ -131,6 +150,9 @@ def test_a_token_in_use_costs_one_read(documents: Interposed, tokens: GoogleToke
     assert documents.cost(lambda: tokens.lease("t", owner="w1", for_s=30)) == (1, 1)
     assert documents.cost(lambda: tokens.lease("t", owner="w2", for_s=30)) == (1, 0)
     assert documents.cost(lambda: tokens.put("t", TOKEN, owner="w1")) == (1, 1)
+    assert documents.cost(lambda: tokens.release("t", owner="w1")) == (1, 0)
+    tokens.lease("t", owner="w1", for_s=30)
+    assert documents.cost(lambda: tokens.release("t", owner="w1")) == (1, 1)
     assert documents.cost(lambda: tokens.get("t")) == (1, 0)
 
 

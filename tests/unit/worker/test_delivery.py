@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
 from adapters.registry import describe
+from relay.backends.interfaces import Turn
 from relay.connectors.publishing import Publishing
+from relay.domain.audience import Audience, Waiting
 from tests.promise.world import World
 from tests.unit.worker.given import THREE, members, warm
 
@@ -262,3 +264,35 @@ def test_an_audience_whose_creator_died_is_created_as_soon_as_its_claim_ends(wor
     world.tick(20.1)
     world.work()
     assert members(world) == {"u1"}
+
+
+@pytest.mark.parametrize("settled", [False, True], ids=["nothing is settled", "one user is settled"])
+def test_a_batch_of_which_nothing_is_settled_stays_in_the_hold_as_it_was_taken(
+    make_world: Callable[..., World], settled: bool
+) -> None:
+    world = make_world(max_items=1)
+    warm(world)
+    world.faults(status=500)
+    world.accept(THREE)
+    world.work()
+    seen: list[tuple[Waiting, Waiting]] = []
+    real = world.backend.audiences.settle
+
+    def settle(turn: Turn, *, taken: Sequence[Waiting], rest: Sequence[Waiting], **named: Any) -> Audience:
+        seen.extend(zip(taken, rest, strict=True))
+        after: Audience = real(turn, taken=taken, rest=rest, **named)
+        return after
+
+    world.tapped.audiences.settle = settle
+
+    def down(_count: int, name: str) -> None:
+        if name == "after send":
+            world.faults(status=500)
+
+    if settled:
+        world.faults()
+    world.tick(31)
+    world.work(down)
+    [(taken, rest)] = seen
+    assert (rest is taken) == (not settled)
+    assert len(rest.message.mutations) == (2 if settled else 3)

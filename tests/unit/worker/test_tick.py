@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,25 @@ import pytest
 
 from adapters.registry import describe
 from relay.backends.embedded import EmbeddedBackend
+from relay.backends.interfaces import Secrets
 from relay.connectors.publishing import Publishing
-from relay.domain.audience import HOLD_REASONS, Audience, Hold, HoldReason, HoldRequest
+from relay.domain.audience import Audience, Hold, HoldReason, HoldRequest, join
+from relay.domain.errors import (
+    AudienceGone,
+    AudienceNotReady,
+    CredentialsRefused,
+    Misconfigured,
+    PartnerError,
+    StoreUnavailable,
+    TryAgain,
+)
 from relay.domain.message import VERSION, Message, Mutation, decode
 from tests.clock import TurnedClock
 from tests.promise.world import DOCUMENT, HMAC_SECRET, TOKEN
+from worker.calls import Postponed
 from worker.catalog import Catalog
-from worker.tick import MOST_OF_A_MINUTE_S, log_tick, tick_for
+from worker.holds import after_error, crashed, gathering, must_hold, running_or_why
+from worker.tick import MOST_OF_A_MINUTE_S, log_tick, tick, tick_for
 
 NOW = 1_800_000_000.0
 
@@ -179,6 +192,83 @@ def test_one_line_a_call_says_what_was_resumed_and_what_waited_when_it_began(
     }  # fmt: skip
 
 
+# --- a connector whose secrets cannot be read -----------------------------------------------------------------------
+
+
+class Unreachable:
+    """Secrets of which one cannot be reached."""
+
+    def __init__(self, secrets: Secrets, name: str) -> None:
+        self._secrets, self._name = secrets, name
+
+    def get(self, name: str) -> tuple[str, ...]:
+        if name == self._name:
+            raise StoreUnavailable("The secret cannot be reached.")
+        return self._secrets.get(name)
+
+
+def with_a_secret_of_its_own(ticking: Ticking, connector: str) -> None:
+    document = DOCUMENT.format(
+        url="http://127.0.0.1:9", max_items=100, max_age="0s", mode="own", unknown="create", rate="{concurrency: 8}", answer="5s"
+    )
+    publishing = Publishing(ticking.backend, describe, "test")
+    publishing.set_secret("own-token", TOKEN)
+    publishing.apply(document.replace("name: pangolin", f"name: {connector}").replace("partner-token", "own-token"))
+
+
+def test_a_secret_that_cannot_be_reached_stopped_the_holds_of_all_connectors(
+    ticking: Ticking, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_a_secret_of_its_own(ticking, "other")
+    monkeypatch.setattr(ticking.backend, "secrets", Unreachable(ticking.backend.secrets, "own-token"))
+    ticking.hold("of the unreachable one", -5, connector="other")
+    ticking.hold("now", -5)
+    ticking.hold("soon", 20)
+
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+        ticking.tick()
+
+    assert ticking.resumed() == pytest.approx({"now": 0, "soon": 20}, abs=0.001)
+    assert [line["resumed"] for line in lines(capfd)] == [2]
+    monkeypatch.undo()
+    assert ticking.tick() == 1
+    assert set(ticking.resumed()) == {"of the unreachable one"}
+
+
+def test_a_single_tick_says_what_it_could_not_read_after_resuming_the_others(
+    ticking: Ticking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_a_secret_of_its_own(ticking, "other")
+    monkeypatch.setattr(ticking.backend, "secrets", Unreachable(ticking.backend.secrets, "own-token"))
+    ticking.hold("of the unreachable one", -5, connector="other")
+    ticking.hold("now", -5)
+
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+        tick(ticking.backend, ticking.catalog, ticking.clock)
+
+    assert set(ticking.resumed()) == {"now"}
+
+
+def test_a_damaged_secret_stopped_the_holds_of_all_connectors(ticking: Ticking, tmp_path: Path) -> None:
+    with_a_secret_of_its_own(ticking, "other")
+    (tmp_path / "state" / "secrets" / "own-token").write_bytes(b"{")
+    ticking.hold("of the damaged one", -5, connector="other")
+    ticking.hold("now", -5)
+
+    assert ticking.tick() == 1
+
+    assert set(ticking.resumed()) == {"now"}
+    state = ticking.backend.connectors.state("other")
+    running, why = running_or_why(ticking.catalog, state)
+    request = must_hold(state, running, Audience(1, "other", "a.1"), NOW, why=why)
+    assert request is not None
+    assert request.reason == "connector_off"
+    assert "own-token is not a secret" in request.detail
+
+
+# --- the line --------------------------------------------------------------------------------------------------------
+
+
 def held(reason: HoldReason, *, due_at: float | None = NOW + 60, oldest_at: float = NOW - 10) -> Audience:
     hold = Hold(reason, NOW - 5, due_at, batches=2, items=7, oldest_at=oldest_at)
     return Audience(1, "shop", f"{reason}-{due_at}-{oldest_at}", hold=hold)
@@ -195,7 +285,7 @@ def test_the_lines_figures_are_sums_over_all_holds(capfd: pytest.CaptureFixture[
 
     assert {name: value for name, value in line.items() if name not in ("time", "severity")} == {
         "event": "tick", "resumed": 3, "held_audiences": 2, "held_batches": 4, "held_mutations": 14, "oldest_hold_s": 90.2,
-        "holds_without_due": 0, "credentials_refused": 0,
+        "holds_needing_someone": 1, "credentials_refused": 0,
     }  # fmt: skip
 
 
@@ -205,13 +295,67 @@ def test_without_holds_every_figure_is_0(capfd: pytest.CaptureFixture[str]) -> N
     assert [line[name] for name in ("held_audiences", "held_batches", "held_mutations", "oldest_hold_s")] == [0, 0, 0, 0]
 
 
-@pytest.mark.parametrize("reason", HOLD_REASONS)
-def test_a_hold_without_due_time_counts_unless_its_reason_is_looked_at_anyway(
-    reason: HoldReason, capfd: pytest.CaptureFixture[str]
-) -> None:
-    line = figures(held(reason, due_at=None), capfd=capfd)
+def asked_for(request: HoldRequest | None) -> Audience:
+    """An audience with the hold that the worker asked for, and one batch in it."""
+    assert request is not None
+    mutations = (Mutation(0, user={"id": "u"}),)
+    message = Message(VERSION, "change", "pangolin", "a.1", "r", NOW - 20, mutations=mutations)
+    audience, _ = join(Audience(1, "pangolin", "a.1"), message, 100, request, now=NOW)
+    return audience
 
-    assert line["holds_without_due"] == (0 if reason in ("connector_off", "paused") else 1)
+
+@pytest.mark.parametrize(
+    ("error", "someone"),
+    [
+        (CredentialsRefused("No."), 1),
+        (AudienceGone("It is gone."), 1),
+        (Misconfigured("No such list."), 1),
+        (AudienceNotReady("Not yet."), 0),
+        (TryAgain("Out of order."), 0),
+        (TryAgain("Too many calls.", after_s=60), 0),
+        (Postponed("The rate is used up.", due_at=NOW + 60), 0),
+    ],
+)
+def test_a_hold_after_an_error_needs_someone_where_that_rarely_passes_by_itself(
+    error: PartnerError | Postponed, someone: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    audience = asked_for(after_error(error, None, TurnedClock(NOW), random.Random(1)))
+
+    line = figures(audience, capfd=capfd)
+
+    assert (line["held_audiences"], line["oldest_hold_s"], line["holds_needing_someone"]) == (1, 20, someone)
+
+
+def test_a_hold_of_a_batch_that_ended_its_worker_needs_someone(capfd: pytest.CaptureFixture[str]) -> None:
+    assert figures(asked_for(crashed(None, TurnedClock(NOW))), capfd=capfd)["holds_needing_someone"] == 1
+
+
+@pytest.mark.parametrize("switches", [{"enabled": False}, {"paused": True}, {"live": 0}])
+def test_what_an_operator_has_switched_off_waits_and_needs_no_one_else(
+    ticking: Ticking, switches: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    state = msgspec.structs.replace(ticking.backend.connectors.state("pangolin"), **switches)
+    running, why = running_or_why(ticking.catalog, state)
+    request = must_hold(state, running, Audience(1, "pangolin", "a.1"), NOW, why=why)
+
+    line = figures(asked_for(request), capfd=capfd)
+
+    assert (line["held_audiences"], line["holds_needing_someone"]) == (1, 0)
+
+
+def test_what_is_only_gathering_is_in_no_figure(ticking: Ticking, capfd: pytest.CaptureFixture[str]) -> None:
+    running = ticking.catalog.get(ticking.backend.connectors.state("pangolin"))
+    limits = msgspec.structs.replace(running.connector.limits.batch, max_age_s=3600.0)
+    connector = msgspec.structs.replace(
+        running.connector, limits=msgspec.structs.replace(running.connector.limits, batch=limits)
+    )
+    gathers = msgspec.structs.replace(running, connector=connector)
+    audience = asked_for(gathering(gathers, Audience(1, "pangolin", "a.1"), NOW - 20))
+
+    line = figures(audience, capfd=capfd)
+
+    names = ("held_audiences", "held_batches", "held_mutations", "oldest_hold_s", "holds_needing_someone")
+    assert [line[name] for name in names] == [0, 0, 0, 0, 0]
 
 
 def test_holds_for_refused_credentials_are_counted(capfd: pytest.CaptureFixture[str]) -> None:
