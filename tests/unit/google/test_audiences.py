@@ -69,7 +69,7 @@ def test_a_batch_that_joins_while_the_hold_is_dropped_is_not_left_under_a_record
 
     def begin() -> None:
         turns.append(here.begin(2, here.elsewhere))
-        here.documents.before_commit = lambda: append()
+        here.documents.before_commit = append
 
     def append() -> None:
         here.elsewhere.join(turns[0], message("a.1", "u2"), request())

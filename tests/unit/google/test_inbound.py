@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,6 +103,24 @@ def test_reading_the_file_takes_nothing_of_googles(file: Path) -> None:
     )
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert [name for name in eval(ran.stdout) if name != "google.cloud"] == []  # noqa: S307 - what was printed above
+
+
+def test_the_receiver_reads_a_mounted_document_before_the_first_request_and_before_the_server_forks(file: Path) -> None:
+    file.write_bytes(INBOUND.write(document("one")))
+    program = (
+        "import asyncio, os, threading\n"
+        "from relay.functions import receiving\n"
+        "receiving.load_ahead()\n"
+        "assert threading.active_count() == 1, threading.enumerate()\n"
+        f"os.unlink({str(file)!r})\n"
+        "if not os.fork():\n"
+        "    print(asyncio.run(receiving._view().connector('pangolin')).hmac_keys, flush=True)\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+    )
+    place = {"BACKEND": "google", "GOOGLE_CLOUD_PROJECT": "p", "INBOUND_FILE": str(file), "PATH": os.environ["PATH"]}
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=place, capture_output=True, text=True, check=True)
+    assert ran.stdout == "(b'one',)\n"
 
 
 # --- in Secret Manager ----------------------------------------------------------------------------------------------
