@@ -14,7 +14,7 @@ from relay.backends.interfaces import Backend, Turn
 from relay.domain.audience import Audience, HoldRequest, Waiting
 from relay.domain.clock import Clock
 from relay.domain.connector import ConnectorState
-from relay.domain.errors import AudienceNotReady, NotFound, PartnerError
+from relay.domain.errors import AudienceNotReady, ConfigurationError, Misconfigured, NotFound, PartnerError
 from relay.domain.message import Message
 from relay.wide_log import log
 from worker import holds
@@ -211,6 +211,9 @@ class Attempt:
             adapter = self._means.partners.open(running.connector)
         except (PartnerError, Postponed) as error:
             return self._nothing_delivered(messages, error), None
+        except ConfigurationError as error:
+            # A secret that can be read no more, since the connector was last looked at.
+            return self._nothing_delivered(messages, Misconfigured(str(error))), None
         self._audience = replace(self._audience, partner_id=audience.partner_id, name=audience.name)
         clock, chance = self._clock, self._means.chance
         caller = Caller(adapter, running.connector, self._backend.connectors, self._budget, self._fence, clock, chance)

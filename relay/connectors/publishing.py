@@ -203,10 +203,11 @@ class Publishing:
                 )
 
     def _secret_changed(self, what: str, name: str) -> None:
-        refresh_inbound(self._backend)
         self._note(what, name)
         using = [connector.name for connector in self.all_live() if name in connector.secrets.values()]
         self._try_again(using, {"credentials_refused"})
+        # Last, since it tells of every secret that cannot be read, be it another connector's.
+        refresh_inbound(self._backend)
 
     def _try_again(self, connectors: Collection[str], reasons: Collection[HoldReason]) -> None:
         for name in connectors:

@@ -291,3 +291,17 @@ def test_the_receiver_knows_all_that_several_people_change_at_once(backend: Back
     with ThreadPoolExecutor(len(names)) as pool:
         list(pool.map(change, names))
     assert {one.name: one.hmac_secrets for one in inbound(backend).connectors} == {name: (f"value of {name}",) for name in names}
+
+
+def test_a_rotation_is_noted_and_tried_out_though_another_connectors_secret_cannot_be_read(
+    publishing: Publishing, backend: Backend, clock: TurnedClock, tmp_path: Path
+) -> None:
+    two(publishing)
+    publishing.set_secret("acme-token", "one")
+    hold(backend, clock, "credentials_refused")
+    damage(tmp_path, "acme-us-hmac")
+    with pytest.raises(ConfigurationError, match="acme-us-hmac"):
+        publishing.rotate_secret("acme-token", "two")
+    newest = backend.audit.newest()[0]
+    assert (newest.what, newest.subject) == ("rotate secret", "acme-token")
+    assert due(backend, clock) == ["a1"]

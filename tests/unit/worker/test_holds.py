@@ -296,3 +296,18 @@ def test_what_has_waited_longer_than_30_days_becomes_rejections_and_is_warned_of
     hold = world.held()
     assert hold is not None
     assert hold.items == 1, "what came later goes on waiting"
+
+
+def test_a_partners_secret_that_can_be_read_no_more_ends_no_turn_as_a_fault(world: World) -> None:
+    """It was readable when the connector was looked at, a moment ago."""
+    world.accept([("a.1", "u1", "joined")])
+    world.work()
+    running = world.worker.catalog.get(world.backend.connectors.state("pangolin"))
+    world.worker.partners.forget(running.connector)
+    (world.state / "secrets" / "partner-token").write_bytes(b"{")
+    world.accept([("a.1", "u2", "joined")])
+    world.work()
+    held = world.held()
+    assert held is not None
+    assert (held.reason, held.batches) == ("misconfigured", 1)
+    assert "partner-token" in held.detail
