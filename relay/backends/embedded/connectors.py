@@ -12,6 +12,7 @@ from relay.backends.embedded import connector_rows as rows
 from relay.backends.embedded.database import Database
 from relay.backends.embedded.holds import make_due_in
 from relay.backends.records import DOCUMENT_VERSION, STATE
+from relay.domain import switches
 from relay.domain.audience import HoldReason
 from relay.domain.clock import Clock
 from relay.domain.connector import ActionSwitch, ConnectorState, DocumentVersion, RateLimits
@@ -120,21 +121,13 @@ class EmbeddedConnectors:
         return self._change(connector, lambda state: replace(state, paused=paused))
 
     def set_action(self, connector: str, action: str, switch: ActionSwitch | None) -> ConnectorState:
-        def switched(state: ConnectorState) -> ConnectorState:
-            others: dict[str, ActionSwitch] = {name: value for name, value in state.actions.items() if name != action}
-            return replace(state, actions=others if switch is None else {**others, action: switch})
-
-        return self._change(connector, switched)
+        return self._change(connector, lambda state: switches.with_action(state, action, switch))
 
     def not_before(self, connector: str, moment: float, *, reason: HoldReason, detail: str) -> None:
-        def postponed(state: ConnectorState) -> ConnectorState:
-            if moment <= self._clock.now():
-                return replace(state, not_before=0.0, not_before_reason="come_back_later", not_before_detail="")
-            if moment <= state.not_before:
-                return state
-            return replace(state, not_before=moment, not_before_reason=reason, not_before_detail=detail)
-
-        self._change(connector, postponed)
+        now = self._clock.now()
+        self._change(
+            connector, lambda state: switches.postponed(state, moment, reason=reason, detail=detail, now=now)
+        )
 
     def admit(self, connector: str, rate: RateLimits, *, items: int) -> float:
         # Not durable: the rate of a machine that has just lost its power has long been kept.
