@@ -58,6 +58,7 @@ def create_app(
     app.add_template_filter(wording.number)
     app.add_template_filter(wording.commands)
     app.add_template_global(wording.relative)
+    app.jinja_env.globals["looks_again_s"] = _looks_again_s(configuration)
 
     @app.before_request
     def let_in() -> Response | None:
@@ -90,6 +91,11 @@ def create_app(
         return render_template("overview.html", overview=overview_of(opened.get(), now.now()))
 
     return app
+
+
+def _looks_again_s(configuration: Configuration) -> int:
+    """Seconds between two looks of an open page. On Google each one reads up to some hundred records, which are billed."""
+    return 60 if configuration.backend == "google" else 10
 
 
 class _Opened:

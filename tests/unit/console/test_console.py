@@ -338,3 +338,15 @@ def test_whatever_the_server_listens_on_the_known_password_opens_it_to_this_mach
 )
 def test_commands_are_set_apart_from_words(advice: str, shown: str) -> None:
     assert commands(advice) == shown
+
+
+@pytest.mark.parametrize(("backend", "seconds"), [("embedded", 10), ("google", 60)])
+def test_an_open_page_looks_again_by_itself_less_often_where_each_look_is_billed(
+    backend: str, seconds: int, tmp_path: Path, clock: TurnedClock
+) -> None:
+    store = EmbeddedBackend.open(tmp_path / "looking", clock)
+    configuration = Configuration(backend=backend, console_password=PASSWORD)
+    with create_app(configuration, store, clock).test_client() as client:
+        page = client.get("/", auth=("op", PASSWORD)).get_data(as_text=True)
+    assert f'http-equiv="refresh" content="{seconds}"' in page
+    store.close()
