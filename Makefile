@@ -21,7 +21,7 @@ run: python $(INSTALLED)  ## Everything on this machine, with ten seconds of tra
 	@exec $(PY) -m relay.local_run
 
 test: python $(INSTALLED_DEV)  ## Every test that can run here; what is left out is listed with its reason (ARGS="-k name" chooses)
-	@exec $(PY) -m pytest -n auto $(ARGS)
+	@exec $(PY) -m pytest -n auto --dist worksteal $(ARGS)
 
 test-newest:  ## The same on the newest Python that is supported
 	@$(MAKE) --no-print-directory test VENV=.venv-newest PYTHONS=python3.13
