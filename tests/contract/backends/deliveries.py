@@ -23,7 +23,12 @@ _QUIET_S = 1.0
 
 
 class Deliveries(Protocol):
-    """Messages as they are handed out, each kept until it is acknowledged or given back."""
+    """Messages as they are handed out, each kept until it is acknowledged or given back.
+
+    may_repeat: one that was published once may be there twice.
+    """
+
+    may_repeat: bool
 
     def next(self) -> Leased:
         """The next message; fails if none comes."""
@@ -44,6 +49,8 @@ class Deliveries(Protocol):
 
 class Pulled:
     """From a `PullQueue`."""
+
+    may_repeat = False
 
     def __init__(self, backend: Backend) -> None:
         assert isinstance(backend.queue, PullQueue)
@@ -79,6 +86,8 @@ class _Call:
 class Pushed(AbstractContextManager["Pushed"]):
     """From a `PushQueue`: an HTTP server to which Pub/Sub pushes, through an ordered subscription of its own. Each call is
     answered when its message was handled, as the function `deliver` does."""
+
+    may_repeat = True
 
     def __init__(self, backend: Backend, place: dict[str, str]) -> None:
         assert isinstance(backend.queue, PushQueue)
