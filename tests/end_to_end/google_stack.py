@@ -92,6 +92,15 @@ class GoogleStack(Stack):
             self._ticking = threading.Thread(target=self._tick, daemon=True)
             self._ticking.start()
 
+    def change(self, audience: str, users: list[str], *, patient: bool = True, **more: Any) -> requests.Response:
+        """patient: sends it again after a 503, as long as one is due to a busy machine only: publishing has 0.7 seconds."""
+        answer = super().change(audience, users, **more)
+        for _ in range(4):
+            if answer.status_code != 503 or not patient:
+                break
+            answer = super().change(audience, users, **more)
+        return answer
+
     def start_second_worker(self) -> None:
         self.kill("worker")
         self.workers = 2

@@ -52,7 +52,7 @@ def test_while_pubsub_is_down_nothing_is_accepted_and_afterwards_it_goes_on_by_i
     stack.start()
     assert stack.change("down.1", ["u1"]).status_code == 200
     own_emulators.proxies.pubsub.down()
-    refused = stack.change("down.1", ["u2"])
+    refused = stack.change("down.1", ["u2"], patient=False)
     assert refused.status_code == 503
     assert "send it again" in refused.json()["error"]
     own_emulators.proxies.pubsub.up()
