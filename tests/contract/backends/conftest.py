@@ -58,3 +58,10 @@ def deliveries(backend: Backend, place: Place) -> Iterator[Deliveries]:
     else:
         with Pushed(backend, place) as pushed:
             yield pushed
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no store that cannot be reached."""
+    monkeypatch.setattr("relay.backends.google.documents._TRY_S", 30.0)
+    monkeypatch.setattr("relay.backends.google.documents._IN_ALL_S", 60.0)
