@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from handlers.creation import AudienceMode
+from relay.connector_threads import ConnectorThreads
 from relay.domain.errors import (
     AudienceGone,
     AudienceNotReady,
@@ -35,8 +34,6 @@ from relay.wide_log import log
 if TYPE_CHECKING:
     import requests
 
-_THREADS_EACH = 8
-
 CONNECT_S = 5.0
 
 ANSWER_S = 120.0
@@ -48,17 +45,14 @@ _NO_ANSWER = "The service that creates audiences gave no usable answer."
 
 class RemoteCreator:
     """Asks the function in threads beside the receiver's loop, so that a creation that takes long goes on after its answer.
-
-    Each connector has threads of its own: a partner that does not answer keeps those of its connector busy, and nobody else's.
-    Used on one event loop. What it needs is imported by the first creation.
-    """
+    What it needs is imported by the first creation."""
 
     def __init__(self, url: str) -> None:
         """url: of the function. Raises `ConfigurationError` unless it is https, or http to this machine."""
         self._secure = _is_secure(url)
         self._url = url
         self._identity = _Identity(url.rstrip("/"))
-        self._threads: dict[str, ThreadPoolExecutor] = {}
+        self._threads = ConnectorThreads("create")
 
     async def create(
         self,
@@ -73,13 +67,7 @@ class RemoteCreator:
         """The partner's ID; see the protocol. `connector` is one that exists: its threads are kept."""
         body = msgspec.json.encode({"connector": connector, "audience": audience, "name": name, "customer": customer})
         work = functools.partial(self._ask, body, {"connector": connector, "request_id": request_id})
-        return await asyncio.get_running_loop().run_in_executor(self._threads_of(connector), work)
-
-    def _threads_of(self, connector: str) -> ThreadPoolExecutor:
-        threads = self._threads.get(connector)
-        if threads is None:
-            threads = self._threads[connector] = ThreadPoolExecutor(_THREADS_EACH, thread_name_prefix=f"create-{connector}")
-        return threads
+        return await self._threads.run(connector, work)
 
     def _ask(self, body: bytes, about: Mapping[str, str]) -> str:
         """One call. `about`: what its log line says of it."""

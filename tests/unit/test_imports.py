@@ -13,10 +13,14 @@ ROOT = Path(__file__).parents[2]
 
 RULES = {
     "relay/domain": {"relay.domain"},
-    "handlers": {"handlers", "relay.domain", "relay.backends.interfaces", "relay.wide_log", "relay.configuration"},
+    "handlers": {
+        "handlers", "relay.domain", "relay.backends.interfaces", "relay.wide_log", "relay.configuration",
+        "relay.connector_threads",
+    },
     "adapters": {"adapters", "relay.domain"},
     "worker": {
         "worker", "adapters", "relay.domain", "relay.backends", "relay.connectors", "relay.wide_log", "relay.configuration",
+        "relay.connector_threads",
     },
     "relay/backends": {"relay.backends", "relay.domain", "relay.configuration", "relay.wide_log"},
     "relay/connectors": {

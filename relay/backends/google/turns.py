@@ -24,7 +24,6 @@ _STEP_BYTES = 3 * 1024 * 1024
 (https://firebase.google.com/docs/firestore/quotas), and should be well within its time."""
 
 _PAGE_BATCHES = 50
-_PAGE_BYTES = 8 * 1024 * 1024
 
 
 class Turns:
@@ -194,6 +193,9 @@ class _Settling:
         self._request = request
         self._progress = progress
         self._tries = 0
+        self._unchanged = {
+            batch.place for batch in taken if batch.place in remaining and remaining[batch.place].message == batch.message
+        }
         self._sizes: dict[int, tuple[int, int]] = {}
 
     def __call__(self) -> Audience:
@@ -205,13 +207,9 @@ class _Settling:
         self._tries += 1
         # That all of them are there as they were taken is first taken for granted, as a condition of the commit: mostly nobody
         # drops any. What stays as it is is not written, and has to be looked at.
-        if self._tries > 1 or any(self._stays(batch) for batch in self._taken):
+        if self._tries > 1 or self._unchanged:
             self._look_at_what_is_there()
         return self._commit(known, behind[0].fields["received_at"] if behind else None)
-
-    def _stays(self, batch: Waiting) -> bool:
-        rest = self._remaining.get(batch.place)
-        return rest is not None and (rest.message is batch.message or rest.message == batch.message)
 
     def _look_at_what_is_there(self) -> None:
         """Batches that somebody has dropped are gone; and a try before this one may have been carried out, its answer lost."""
@@ -233,7 +231,7 @@ class _Settling:
             rest = self._remaining.get(batch.place)
             if rest is not None:
                 oldest.append(rest.message.received_at)
-            if self._stays(batch):
+            if batch.place in self._unchanged:
                 continue
             items, size = self._sizes.get(batch.place, (len(batch.message.mutations), batch.bytes))
             _add(left, -1, -items, -size)
@@ -280,5 +278,5 @@ def _page(hold: policy.Hold, *, items: int, size: int) -> int:
     it is enough, and no more than fit into memory easily."""
     batches = max(1, hold.batches)
     by_items = items * batches // max(1, hold.items)
-    by_bytes = min(size, _PAGE_BYTES) * batches // max(1, hold.bytes)
+    by_bytes = size * batches // max(1, hold.bytes)
     return max(1, min(by_items, by_bytes, _PAGE_BATCHES) + 1)
