@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from adapters.contract import Description
+from adapters.contract import Description, Field
 from relay.backends.interfaces import Secrets
+from relay.connectors.secret_names import app_secret
 from relay.domain.connector import Connector, Trigger
 from relay.domain.credentials import is_user_and_password
 from relay.domain.errors import ConfigurationError
@@ -23,8 +24,8 @@ def missing(connector: Connector, description: Description, secrets: Secrets) ->
     run. Holds no value of a secret. Raises `StoreUnavailable`."""
     return [
         *_missing_inbound(connector, secrets),
-        *_missing_secrets(connector, description, secrets),
-        *_missing_settings(connector, description),
+        *missing_secrets(connector, description, secrets),
+        *missing_settings(connector, description),
         *_missing_actions(connector, description),
     ]
 
@@ -40,11 +41,15 @@ def _missing_inbound(connector: Connector, secrets: Secrets) -> Iterator[str]:
         yield f"The secret '{inbound.basic_auth}' is not of the form user:password: diy secrets set {inbound.basic_auth}"
 
 
-def _missing_secrets(connector: Connector, description: Description, secrets: Secrets) -> Iterator[str]:
+def missing_secrets(connector: Connector, description: Description, secrets: Secrets) -> Iterator[str]:
+    """Of these sentences, those about secrets for the partner."""
     for field in description.secrets:
         name = connector.secrets.get(field.name)
+        shared = app_secret(description, field)
         if name is not None:
             yield from _without(_look(name, secrets), field.title)
+        elif shared:
+            yield from _without_app(field, _look(shared, secrets))
         elif field.required:
             yield f"The document does not name the secret that holds '{field.title}' (`secrets.{field.name}`)."
 
@@ -71,7 +76,18 @@ def _without(looked: _Looked, purpose: str) -> Iterator[str]:
         yield f"The secret '{looked.name}' ({purpose}) is not set: diy secrets set {looked.name}"
 
 
-def _missing_settings(connector: Connector, description: Description) -> Iterator[str]:
+def _without_app(field: Field, looked: _Looked) -> Iterator[str]:
+    if looked.trouble:
+        yield looked.trouble
+    elif field.required and not looked.values:
+        yield (
+            f"The document does not name the secret that holds '{field.title}' (`secrets.{field.name}`), and the app that all "
+            f"connectors can share has none: diy secrets set {looked.name}"
+        )
+
+
+def missing_settings(connector: Connector, description: Description) -> Iterator[str]:
+    """Of these sentences, those about settings of the adapter."""
     for field in description.settings:
         if field.required and connector.settings.get(field.name) in (None, "", []):
             yield f"The setting '{field.title}' (`settings.{field.name}`) is empty."

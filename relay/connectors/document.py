@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
 
 from adapters.contract import Description
 from adapters.registry import ADAPTERS
-from relay.connectors import values
 from relay.connectors.environments import Merged
-from relay.connectors.quantities import Malformed
 from relay.connectors.reading_actions import read_actions
 from relay.connectors.reading_adapter import read_secrets, read_settings
 from relay.connectors.reading_inbound import read_inbound
 from relay.connectors.reading_limits import read_limits, read_retention, read_timeouts
-from relay.connectors.section import Problems, Section
 from relay.connectors.yaml_text import load
-from relay.domain.connector import Action, BatchLimits, Connector, Limits, Retention
+from relay.domain.connector import Action, BatchLimits, Connector, Inbound, Limits, Retention
+from relay.domain.errors import DocumentError
+from relay.domain.malformed import Malformed, suggestion
+from relay.reading import values
+from relay.reading.section import Problems, Section, path_of
 
 FORMAT = 1
 """The version of the document's own format (`version`), should it ever change."""
 
 MAX_ENVIRONMENTS = 20
 
-Describe = Callable[[str], Description | None]
-"""The description of the adapter of that name, if there is one."""
+
+class Describe(Protocol):
+    """`adapters.registry.describe`: the description of the adapter of that name, if there is one, in general or with these
+    settings. Raises `DocumentError`, with places inside the settings, where it cannot understand them."""
+
+    def __call__(self, name: str, settings: Mapping[str, Any] | None = None, /) -> Description | None: ...
+
 
 _KEYS = (
     "version", "name", "title", "notes", "adapter", "inbound", "settings", "secrets", "actions", "limits", "timeouts",
     "retention", "environments",
 )  # fmt: skip
+_TO_ASK = ("name", "adapter", "settings", "secrets", "timeouts")
 _NO_ADAPTER = BatchLimits(max_items=1, max_bytes=1)
 
 
@@ -39,14 +46,7 @@ def expand(text: str, *, describe: Describe, adapters: Collection[str] = tuple(A
     problems = Problems()
     document = load(text)
 
-    def describe_or_say(section: Section, adapter: str) -> Description | None:
-        description = describe(adapter) if adapter else None
-        if adapter and description is None:
-            near = values.suggestion(adapter, adapters)
-            section.problem("adapter", f"There is no adapter named '{adapter}'. It can be: {', '.join(adapters)}.{near}")
-        return description
-
-    connectors = [_read(document, problems, describe_or_say)]
+    connectors = [_read(document, problems, describe, adapters)]
     environments = Section(document.get("environments"), ("environments",), problems, known=None)
     if len(environments.values) > MAX_ENVIRONMENTS:
         problems.add(environments.path, f"There are more than {MAX_ENVIRONMENTS} environments.")
@@ -54,13 +54,64 @@ def expand(text: str, *, describe: Describe, adapters: Collection[str] = tuple(A
         _check_environment_name(environment, environments)
         merged = Merged(document, override, ("environments", environment), problems)
         found = Problems()
-        connectors.append(_read(merged.values, found, describe_or_say, environment))
+        connectors.append(_read(merged.values, found, describe, adapters, environment))
         # What is wrong without the override is said once, there.
         for path, sentence in found.all():
             if (path, sentence) not in problems:
                 problems.add(merged.place(path), sentence)
     problems.raise_any(document)
     return tuple(connectors)
+
+
+def read_to_ask(
+    text: str, asked: str = "", *, environment: str = "", describe: Describe, adapters: Collection[str] = tuple(ADAPTERS)
+) -> Connector:
+    """What it takes to ask the partner something, from a document that is still being written: its `name`, `adapter`, `settings`,
+    `secrets` and `timeouts`. Nothing else of it is looked at, nor the setting that is asked for. The connector cannot run. Raises
+    `DocumentError`."""
+    problems = Problems()
+    document = load(text)
+    part = {key: document[key] for key in _TO_ASK if key in document}
+    merged = None
+    if environment:
+        override = _environment(document, environment)
+        merged = Merged(part, override, ("environments", environment), problems)
+        part = {key: value for key, value in merged.values.items() if key in _TO_ASK}
+    settings = part.get("settings")
+    if isinstance(settings, dict):
+        part["settings"] = {key: value for key, value in settings.items() if key != asked}
+    found = Problems()
+    section = Section(part, (), found, known=None)
+    name = section.require("name", values.name, "")
+    adapter = section.require("adapter", values.text, "")
+    description, usable = _read_adapter(section, adapter, describe, adapters)
+    connector = Connector(
+        name=f"{name}@{environment}" if environment else name,
+        document=name,
+        document_version=0,
+        adapter=adapter,
+        inbound=Inbound(hmac_secret=""),
+        actions=(),
+        limits=Limits(description.limits if description else _NO_ADAPTER),
+        settings=usable,
+        secrets=read_secrets(section, description) if description else {},
+        timeouts=read_timeouts(section),
+        environment=environment,
+    )
+    for path, sentence in found.all():
+        problems.add(merged.place(path) if merged and len(path) > 1 else path, sentence)
+    problems.raise_any(document)
+    return connector
+
+
+def _environment(document: dict[str, Any], name: str) -> Any:
+    """The overrides of this environment, of what matters for asking."""
+    environments = document.get("environments")
+    known = environments if isinstance(environments, dict) else {}
+    if name not in known:
+        raise DocumentError([("environments", f"There is no environment '{name}'.{suggestion(name, known)}")])
+    override = known[name]
+    return {key: value for key, value in override.items() if key in _TO_ASK} if isinstance(override, dict) else override
 
 
 def _check_environment_name(environment: str, environments: Section) -> None:
@@ -71,13 +122,13 @@ def _check_environment_name(environment: str, environments: Section) -> None:
 
 
 def _read(
-    document: dict[str, Any], problems: Problems, describe: Callable[[Section, str], Description | None], environment: str = ""
+    document: dict[str, Any], problems: Problems, describe: Describe, adapters: Collection[str], environment: str = ""
 ) -> Connector:
     section = Section(document, (), problems, known=_KEYS)
     section.read("version", values.choice(FORMAT), FORMAT)
     name = section.require("name", values.name, "")
     adapter = section.require("adapter", values.text, "")
-    description = describe(section, adapter)
+    description, settings = _read_adapter(section, adapter, describe, adapters)
     limits = read_limits(section, description.limits if description else _NO_ADAPTER)
     retention = read_retention(section)
     actions = read_actions(section, description, limits.batch)
@@ -92,7 +143,7 @@ def _read(
         inbound=read_inbound(section),
         actions=actions,
         limits=limits,
-        settings=read_settings(section, description) if description else {},
+        settings=settings,
         secrets=read_secrets(section, description) if description else {},
         timeouts=read_timeouts(section),
         retention=retention,
@@ -100,6 +151,25 @@ def _read(
         title=section.read("title", values.label, ""),
         notes=section.read("notes", values.text, ""),
     )
+
+
+def _read_adapter(
+    section: Section, adapter: str, describe: Describe, adapters: Collection[str]
+) -> tuple[Description | None, dict[str, Any]]:
+    """The adapter's description and the settings. What it offers can depend on the settings, so it is asked again with them."""
+    general = describe(adapter) if adapter else None
+    if general is None:
+        if adapter:
+            near = suggestion(adapter, adapters)
+            section.problem("adapter", f"There is no adapter named '{adapter}'. It can be: {', '.join(adapters)}.{near}")
+        return None, {}
+    settings = read_settings(section, general)
+    try:
+        return describe(adapter, settings), settings
+    except DocumentError as error:
+        for place, sentence in error.problems:
+            section.problems.add((*section.path, "settings", *path_of(place)), sentence)
+        return None, settings
 
 
 def _check_limits(section: Section, description: Description, limits: Limits, actions: tuple[Action, ...]) -> None:

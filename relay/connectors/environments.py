@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from relay.connectors import values
-from relay.connectors.section import Path, Problems, Section
+from relay.domain.malformed import suggestion
+from relay.reading.section import Path, Problems, Section
 
 OVERRIDABLE = ("settings", "secrets", "inbound", "limits", "timeouts", "retention", "actions")
 
@@ -51,7 +51,7 @@ class Merged:
                 merged.append(one)
             else:
                 known = [key for key in by_name if isinstance(key, str)]
-                near = values.suggestion(name, known) or " A new action needs a trigger and an operation."
+                near = suggestion(name, known) or " A new action needs a trigger and an operation."
                 section.problems.add((*place, "name"), f"The document has no action named '{name}'.{near}")
         return merged
 

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
-from relay.connectors.expression import Expression, compile_expression
-from relay.connectors.quantities import Malformed
+import msgspec
+
 from relay.domain.connector import Constant
 from relay.domain.errors import RelayError
+from relay.domain.malformed import Malformed
 from relay.domain.message import Message, Mutation
+from relay.expressions.checks import Roots
+from relay.expressions.expression import NONE, Expression, Surroundings, compile_expression
+from relay.expressions.times import rfc3339_of_epoch
+from relay.reading.values import IDENTIFIERS
+
+ROOTS: Roots = {
+    "user": frozenset({*IDENTIFIERS, "account", "agent", "account.*", "agent.*"}),
+    "fields": None,
+    "customer": None,
+    "direction": None,
+    "audience": frozenset({"id", "name", "partner_id"}),
+    "request": frozenset({"id", "received_at", "fields"}),
+}
+"""What a mapping can begin with, and what each holds: see `mutation_context`."""
 
 
 class MappingError(RelayError):
@@ -30,12 +44,15 @@ class CompiledMapping:
         self._expressions = tuple(expressions.items())
         self._constants = dict(constants)
 
-    def apply(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        """Partner field → value, without those that are null. `context`: see `mutation_context`. Raises `MappingError`."""
+    def apply(self, context: Mapping[str, Any], surroundings: Surroundings = NONE) -> dict[str, Any]:
+        """Partner field → value, without those that are null. `context`: see `mutation_context`. Raises `MappingError`.
+
+        surroundings: the seed says which mutation and action it is, so that a retry gets the same UUIDs; each field gets its own.
+        """
         values = dict(self._constants)
         for field, expression in self._expressions:
             try:
-                value = expression.search(context)
+                value = expression.search(context, _of_field(surroundings, field) if expression.needs else NONE)
             except Malformed as problem:
                 raise MappingError(field, str(problem)) from None
             if isinstance(value, float) and not math.isfinite(value):
@@ -45,13 +62,18 @@ class CompiledMapping:
         return values
 
 
+def _of_field(surroundings: Surroundings, field: str) -> Surroundings:
+    seed = f"{surroundings.seed}/{field}" if surroundings.seed else ""
+    return msgspec.structs.replace(surroundings, seed=seed)
+
+
 def compile_mapping(mapping: Mapping[str, str | Constant]) -> CompiledMapping:
     """The mapping of an action, compiled; an expression is compiled once however often it is used. Raises `MappingError`."""
     expressions = {}
     for field, value in mapping.items():
         if isinstance(value, str):
             try:
-                expressions[field] = compile_expression(value)
+                expressions[field] = compile_expression(value, ROOTS)
             except Malformed as problem:
                 raise MappingError(field, str(problem)) from None
     constants = {field: value.constant for field, value in mapping.items() if isinstance(value, Constant)}
@@ -68,7 +90,6 @@ def mutation_context(message: Message, mutation: Mutation, *, audience_name: str
         members = {name.partition(".")[2]: value for name, value in mutation.user.items() if name.startswith(f"{family}.")}
         if members:
             user[family] = members
-    received_at = datetime.fromtimestamp(message.received_at, UTC).isoformat(timespec="milliseconds")
     return {
         "user": user,
         "fields": mutation.fields,
@@ -77,7 +98,7 @@ def mutation_context(message: Message, mutation: Mutation, *, audience_name: str
         "audience": {"id": message.audience, "name": audience_name, "partner_id": partner_id},
         "request": {
             "id": message.request_id,
-            "received_at": received_at.replace("+00:00", "Z"),
+            "received_at": rfc3339_of_epoch(message.received_at),
             "fields": message.fields,
         },
     }

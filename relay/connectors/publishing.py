@@ -10,16 +10,16 @@ import msgspec
 from msgspec.structs import replace
 
 from relay.backends.interfaces import Backend
-from relay.connectors import values
 from relay.connectors.document import Describe, expand
 from relay.connectors.inbound_document import refresh_inbound
 from relay.connectors.live import all_live, live
-from relay.connectors.quantities import Malformed
-from relay.connectors.secret_names import secret_names
+from relay.connectors.secret_names import partner_secret_names, secret_names
 from relay.domain.audience import HoldReason
 from relay.domain.clock import Clock, SystemClock
 from relay.domain.connector import VERSION, ActionSwitch, Connector, ConnectorState, DocumentVersion
 from relay.domain.errors import ConfigurationError, Conflict, NotFound
+from relay.domain.malformed import Malformed, suggestion
+from relay.reading import values
 
 _SYSTEM_CLOCK = SystemClock()
 
@@ -130,7 +130,7 @@ class Publishing:
         names = [one.name for one in self.live(connector).actions]
         # A switch may outlive its action: taking it away must stay possible.
         if action not in names and (switch or action not in self._backend.connectors.state(connector).actions):
-            raise NotFound(f"The connector '{connector}' has no action '{action}'.{values.suggestion(action, names)}")
+            raise NotFound(f"The connector '{connector}' has no action '{action}'.{suggestion(action, names)}")
         state = self._backend.connectors.set_action(connector, action, switch)
         self._note("action", connector, f"{action}: {switch or 'on'}")
         return state
@@ -159,13 +159,21 @@ class Publishing:
 
     def delete_secret(self, name: str) -> None:
         """Forgets the secret. Raises `NotFound` if it is not set, `Conflict` while a connector that runs names it."""
-        users = [connector.name for connector in self.all_live() if name in secret_names(connector)]
+        users = [connector.name for connector in self.all_live() if name in secret_names(connector, self._describe)]
         if users:
             raise Conflict(f"The secret '{name}' is named by {', '.join(users)}; without it that could not run.")
         if not self._backend.secrets.get(name):
             raise NotFound(f"The secret '{name}' is not set.")
         self._backend.secrets.delete(name)
         self._secret_changed("delete secret", name)
+
+    # access that somebody allowed at the partner
+
+    def connected(self, connector: str) -> None:
+        """After somebody has allowed access to the partner anew: what waits for credentials is tried again. Raises `NotFound`."""
+        self._backend.connectors.state(connector)
+        self._note("connect", connector)
+        self._try_again([connector], {"credentials_refused"})
 
     # the parts of these
 
@@ -204,8 +212,11 @@ class Publishing:
 
     def _secret_changed(self, what: str, name: str) -> None:
         self._note(what, name)
-        using = [connector.name for connector in self.all_live() if name in connector.secrets.values()]
-        self._try_again(using, {"credentials_refused"})
+        live = self.all_live()
+        self._try_again(
+            [connector.name for connector in live if name in partner_secret_names(connector, self._describe)],
+            {"credentials_refused"},
+        )
         # Last, since it tells of every secret that cannot be read, be it another connector's.
         refresh_inbound(self._backend)
 

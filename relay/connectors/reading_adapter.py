@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.contract import Description
-from relay.connectors import values
-from relay.connectors.section import Section
+from relay.connectors.field_values import of_field
+from relay.reading import values
+from relay.reading.section import Section
 
 
 def read_settings(document: Section, description: Description) -> dict[str, Any]:
@@ -14,7 +15,7 @@ def read_settings(document: Section, description: Description) -> dict[str, Any]
     section = document.section("settings", [field.name for field in description.settings], what="setting")
     settings = {}
     for field in description.settings:
-        value = section.read(field.name, values.of_field(field), field.default)
+        value = section.read(field.name, of_field(field), field.default)
         if value is not None:
             settings[field.name] = value
     return settings

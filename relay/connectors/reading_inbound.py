@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from relay.connectors import values
-from relay.connectors.section import Section
 from relay.domain.connector import Inbound, InboundFields
+from relay.reading import values
+from relay.reading.section import Section
 
 _KEYS = ("hmac_secret", "basic_auth", "audience_id", "unknown_audience", "customers", "max_body", "fields")
 _FIELD_KEYS = ("mutations", "audience", "user", "direction", "customer", "identifiers")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from relay.connectors import values
-from relay.connectors.section import Section
 from relay.domain.connector import BatchLimits, Limits, RateLimits, Retention, Timeouts
+from relay.reading import values
+from relay.reading.section import Section
 
 _MOST = 1_000_000_000
 _YEAR_S = 365 * 86_400.0

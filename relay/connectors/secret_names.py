@@ -1,11 +1,43 @@
-"""Which secrets a connector names."""
+"""Which secrets a connector uses: those that its document names, and for what it leaves out those of the installation's app."""
 
 from __future__ import annotations
 
+from adapters.contract import Description, Field
+from relay.connectors.document import Describe
 from relay.domain.connector import Connector
+from relay.domain.errors import DocumentError
 
 
-def secret_names(connector: Connector) -> set[str]:
+def secret_names(connector: Connector, describe: Describe) -> set[str]:
     """The names of all its secrets: the partner's, and those of the DMP."""
     inbound = connector.inbound
-    return {inbound.hmac_secret, *connector.secrets.values(), *([inbound.basic_auth] if inbound.basic_auth else [])}
+    basic = [inbound.basic_auth] if inbound.basic_auth else []
+    return {inbound.hmac_secret, *basic, *partner_secret_names(connector, describe)}
+
+
+def partner_secret_names(connector: Connector, describe: Describe) -> set[str]:
+    """The names of those for the partner."""
+    return set(partner_secrets(connector, _description(connector, describe)).values())
+
+
+def partner_secrets(connector: Connector, description: Description | None) -> dict[str, str]:
+    """The adapter's secret field → name of the secret that holds it, whether it is set or not. `description`: of the connector's
+    adapter; None where this program has none."""
+    fields = description.secrets if description else ()
+    shared = {field.name: name for field in fields if (name := app_secret(description, field))}
+    return {**shared, **connector.secrets}
+
+
+def app_secret(description: Description | None, field: Field) -> str:
+    """Name of the secret of the installation's app that holds this field of a connector that names none of its own
+    (`app-meta-client-id`); empty if the app has no part in it."""
+    if description is None or not description.app or not field.app:
+        return ""
+    return f"app-{description.app}-{field.name.replace('_', '-')}"
+
+
+def _description(connector: Connector, describe: Describe) -> Description | None:
+    try:
+        return describe(connector.adapter, connector.settings)
+    except DocumentError:
+        return None  # published by a program that understood it

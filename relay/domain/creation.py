@@ -7,6 +7,7 @@ from typing import get_args
 from msgspec.structs import replace
 
 from relay.domain.audience import VERSION, Audience, HoldReason, Status, make_due
+from relay.domain.errors import Conflict
 
 WAITS_FOR_CREATION: frozenset[HoldReason] = frozenset({"audience_not_ready", "audience_gone"})
 
@@ -14,6 +15,20 @@ WAITS_FOR_CREATION: frozenset[HoldReason] = frozenset({"audience_not_ready", "au
 def new(connector: str, audience_id: str, *, now: float) -> Audience:
     """The record of an audience that was not seen before."""
     return Audience(version=VERSION, connector=connector, id=audience_id, created_at=now)
+
+
+def occupies(audience: Audience | None) -> str | None:
+    """The partner's ID that is this audience's alone among those of its connector: two in one list would undo each other's
+    removals. None where it has none yet, or is only the memory of a creation."""
+    return None if audience is None or audience.answers_to else audience.partner_id
+
+
+def occupied(partner_id: str, by: str) -> Conflict:
+    """Why an audience cannot have this ID at the partner: another one, `by`, has it."""
+    return Conflict(
+        f"At the partner it would be {partner_id!r}, which is the audience {by!r} of this connector already; two audiences in "
+        "one list would undo each other's removals."
+    )
 
 
 def announced(audience: Audience, *, name: str | None, customer: int | str | None) -> Audience:

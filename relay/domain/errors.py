@@ -63,9 +63,13 @@ class Conflict(RelayError):
 
 
 class PartnerError(RelayError):
-    """The partner's answer to one call, classified. `hint` is for the operator; `status` is the HTTP status, if any."""
+    """The partner's answer to one call, classified. `hint` is for the operator; `status` is the HTTP status, if any.
+
+    words: what the partner wrote, as it came. They can repeat identifiers: never shown but through `adapters.quoting`.
+    """
 
     code = "partner_error"
+    words = ""
 
     def __init__(self, hint: str, *, code: str | None = None, status: int | None = None) -> None:
         super().__init__(hint)
@@ -109,9 +113,14 @@ class BatchRefused(PartnerError):
 
 
 class CredentialsRefused(PartnerError):
-    """The partner does not accept the connector's credentials."""
+    """The partner does not accept the connector's credentials. `account`: that is certain for every call, such as where it gives
+    no token; else it may be this one that is not allowed."""
 
     code = "credentials_refused"
+
+    def __init__(self, hint: str, *, account: bool = False, code: str | None = None, status: int | None = None) -> None:
+        super().__init__(hint, code=code, status=status)
+        self.account = account
 
 
 class AudienceNotReady(PartnerError):

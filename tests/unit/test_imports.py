@@ -17,20 +17,23 @@ RULES = {
         "handlers", "relay.domain", "relay.backends.interfaces", "relay.wide_log", "relay.configuration",
         "relay.connector_threads",
     },
-    "adapters": {"adapters", "relay.domain"},
+    "relay/expressions": {"relay.expressions", "relay.domain"},
+    "relay/reading": {"relay.reading", "relay.domain"},
+    "adapters": {"adapters", "relay.domain", "relay.expressions", "relay.reading"},
     "worker": {
-        "worker", "adapters", "relay.domain", "relay.backends", "relay.connectors", "relay.wide_log", "relay.configuration",
-        "relay.connector_threads",
+        "worker", "adapters", "relay.domain", "relay.backends", "relay.connectors", "relay.expressions", "relay.wide_log",
+        "relay.configuration", "relay.connector_threads",
     },
     "relay/backends": {"relay.backends", "relay.domain", "relay.configuration", "relay.wide_log"},
     "relay/connectors": {
-        "relay.connectors", "relay.domain", "relay.backends.interfaces", "adapters.contract", "adapters.registry",
-        "relay.configuration",
+        "relay.connectors", "relay.domain", "relay.expressions", "relay.reading", "relay.backends.interfaces",
+        "adapters.contract", "adapters.registry", "relay.configuration",
     },
     "relay/pangolin": {"relay.pangolin", "relay.domain.clock", "relay.domain.errors", "relay.configuration"},
     "relay/simulator": {"relay.simulator", "relay.domain", "relay.configuration"},
     "relay/health": {
-        "relay.health", "relay.domain", "relay.backends.interfaces", "relay.connectors", "adapters.contract", "adapters.registry",
+        "relay.health", "relay.domain", "relay.backends.interfaces", "relay.connectors", "relay.expressions", "adapters.contract",
+        "adapters.registry",
     },
     "relay/console": {
         "relay.console", "relay.health", "relay.domain", "relay.backends", "relay.configuration", "relay.wide_log",
@@ -79,7 +82,7 @@ def test_nothing_but_the_configuration_reads_the_environment() -> None:
     [
         ("handlers.mapp.receiver", ["adapters", "worker", "relay.connectors", "sqlite3", "requests", "flask"]),
         ("relay.functions", ["adapters", "worker", "relay.connectors", "requests"]),
-        ("worker.turn", ["handlers", "starlette", "flask"]),
+        ("worker.turn", ["handlers", "starlette", "flask", "phonenumbers"]),
         ("relay.health.survey", ["click", "flask", "sqlite3", "requests", "worker", "handlers"]),
         ("relay.pangolin.application", ["adapters", "worker", "handlers", "flask"]),
     ],

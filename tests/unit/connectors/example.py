@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from adapters.contract import Description, Field, Operation
 from relay.backends.interfaces import Backend
 from relay.connectors.document import expand
@@ -50,7 +53,7 @@ actions:
 """
 
 
-def describe(name: str) -> Description | None:
+def describe(name: str, settings: Mapping[str, Any] | None = None, /) -> Description | None:
     return ACME if name == "acme" else None
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import string
 from typing import Any
 
-import jmespath
+import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from relay.connectors.expression import compile_expression
 from relay.connectors.mapping import MappingError, compile_mapping, mutation_context
 from relay.domain.connector import Constant
 from relay.domain.message import Message, Mutation
+from relay.expressions.expression import Surroundings
 
 MUTATION = Mutation(
     index=0,
@@ -109,33 +106,48 @@ def test_one_users_strange_value_does_not_stop_the_mapping_of_the_next() -> None
     assert mapping.apply({"fields": {"Score": "1.5"}}) == {"age": "2"}
 
 
-def test_an_expression_is_compiled_once() -> None:
-    assert compile_expression("lower(user.cookie_id)") is compile_expression("lower(user.cookie_id)")
-
-
-def test_an_expression_that_is_wrong_is_named_with_its_field() -> None:
-    with pytest.raises(MappingError, match=r"'mail'.*ends too early"):
-        compile_mapping({"mail": "lower(user.email"})
-
-
-@pytest.mark.parametrize("expression", ["(" * 900 + "user", "!" * 900 + "user", "[" * 900, "x" * 2_000])
-def test_an_expression_made_to_exhaust_is_refused(expression: str) -> None:
-    with pytest.raises(MappingError):
-        compile_mapping({"field": expression})
-
-
-keys = st.sampled_from(["id", "email", "a", "b"])
-trees = st.recursive(
-    st.none() | st.integers() | st.text(string.ascii_letters, max_size=3),
-    lambda inner: st.dictionaries(keys, inner, max_size=3) | st.lists(inner, max_size=2),
-    max_leaves=10,
+@pytest.mark.parametrize(
+    ("expression", "sentence"),
+    [
+        ("lower(user.email", "ends too early"),
+        ("usr.email", "Did you mean 'user'?"),
+        ("user.emial", "Did you mean 'email'?"),
+        ('user."acount.crm"', "'user' has no 'acount.crm'"),
+        ("audience.size", "It has id, name, partner_id."),
+    ],
 )
+def test_an_expression_that_is_wrong_is_named_with_its_field(expression: str, sentence: str) -> None:
+    with pytest.raises(MappingError) as caught:
+        compile_mapping({"mail": expression})
+    assert caught.value.field == "mail"
+    assert sentence in caught.value.sentence
 
 
-@given(st.lists(keys, min_size=0, max_size=3), trees)
-def test_the_short_way_for_plain_paths_finds_what_jmespath_finds(path: list[str], tree: Any) -> None:
-    expression = ".".join(["fields", *path])
-    assert compile_expression(expression).search({"fields": tree}) == jmespath.search(expression, {"fields": tree})
+SURROUNDINGS = Surroundings(now=1_800_000_300.0, seed="r-1/0/Add", email=str.upper)
+
+
+def test_what_a_mapping_depends_on_is_passed_in() -> None:
+    mapping = compile_mapping({"sent": "now()", "arrived": "request.received_at", "mail": "email(trim(user.email))"})
+    assert mapping.apply(CONTEXT, SURROUNDINGS) == {
+        "sent": "2027-01-15T08:05:00.000Z",
+        "arrived": "2027-01-15T08:00:00.250Z",
+        "mail": "ADA@EXAMPLE.ORG",
+    }
+
+
+def test_a_retry_repeats_the_uuids_and_each_field_and_action_has_its_own() -> None:
+    mapping = compile_mapping({"event": "uuid()", "session": "uuid()", "id": "user.id"})
+    first = mapping.apply(CONTEXT, SURROUNDINGS)
+    later = mapping.apply(CONTEXT, msgspec.structs.replace(SURROUNDINGS, now=1_800_003_600.0))
+    assert later == first
+    other_action = mapping.apply(CONTEXT, msgspec.structs.replace(SURROUNDINGS, seed="r-1/0/Tell"))
+    assert len({first["event"], first["session"], other_action["event"], other_action["session"]}) == 4
+
+
+def test_a_mapping_without_surroundings_has_no_time_and_no_uuids() -> None:
+    for expression in ("now()", "uuid()"):
+        with pytest.raises(MappingError, match="has no meaning here"):
+            compile_mapping({"field": expression}).apply(CONTEXT)
 
 
 def test_the_context_leaves_the_mutation_as_it_was() -> None:

@@ -103,7 +103,7 @@ def test_the_text_of_an_older_version_makes_a_new_one(publishing: Publishing) ->
 def test_the_same_text_makes_a_new_version_when_it_means_something_else_by_now(backend: Backend, publishing: Publishing) -> None:
     publishing.apply(DOCUMENT)
     smaller = replace(ACME, limits=replace(ACME.limits, max_items=10))
-    assert Publishing(backend, lambda _name: smaller, "ada").apply(DOCUMENT).number == 2
+    assert Publishing(backend, lambda _name, _settings=None: smaller, "ada").apply(DOCUMENT).number == 2
     assert publishing.live("acme-eu").limits.batch.max_items == 10
 
 

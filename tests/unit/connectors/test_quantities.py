@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.connectors.quantities import Malformed, format_duration, format_size, parse_duration, parse_size
+from relay.domain.malformed import Malformed
+from relay.reading.quantities import format_duration, format_size, parse_duration, parse_size
 
 
 @given(st.integers(min_value=0, max_value=10**12))

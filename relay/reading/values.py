@@ -3,14 +3,13 @@ with a sentence; no sentence repeats the value, which may be a secret in the wro
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from adapters.contract import Field
-from relay.connectors.quantities import Malformed, format_duration, format_size, parse_duration, parse_size
+from relay.domain.malformed import Malformed, suggestion
+from relay.reading.quantities import format_duration, format_size, parse_duration, parse_size
 
 T = TypeVar("T")
 Reader = Callable[[Any], T]
@@ -21,12 +20,6 @@ _UNSAFE_IN_URL = re.compile(r"[\s\x00-\x1f\x7f\\]")
 
 IDENTIFIERS = ("id", "email", "email_sha256", "phone", "phone_sha256", "idfa", "gaid", "cookie_id")
 """Canonical identifiers of a user; beside them `account.<compartment>` and `agent.<realm>`."""
-
-
-def suggestion(word: str, known: Collection[str]) -> str:
-    """` Did you mean 'x'?`, or nothing if no known word is near."""
-    close = difflib.get_close_matches(word, known, n=1) if len(word) <= 100 else []
-    return f" Did you mean '{close[0]}'?" if close else ""
 
 
 def text(value: object) -> str:
@@ -149,6 +142,13 @@ def texts(value: object) -> list[str]:
     return [text(one) for one in value]
 
 
+def structure(value: object) -> Any:
+    """A mapping or list of the adapter's own making, which the adapter itself looks through."""
+    if not isinstance(value, dict | list):
+        raise Malformed("This must be a mapping or a list.")
+    return value
+
+
 def customer(value: object) -> int | str:
     """A customer of the source, by number or by name."""
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
@@ -164,22 +164,3 @@ def identifier(value: object) -> str:
             return value
     near = suggestion(value, IDENTIFIERS) if isinstance(value, str) else ""
     raise Malformed(f"This must be one of: {', '.join(IDENTIFIERS)}, account.<compartment>, agent.<realm>.{near}")
-
-
-def of_field(field: Field) -> Reader[Any]:
-    """The reader for a value of this setting or partner field."""
-    readers: dict[str, Reader[Any]] = {
-        "text": text, "choice": text, "url": url, "number": number, "boolean": flag, "list": texts,
-    }  # fmt: skip
-    read_type = readers[field.type]
-    if not field.choices:
-        return read_type
-    one_of = choice(*field.choices)
-
-    def read(value: object) -> Any:
-        found = read_type(value)
-        for one in found if isinstance(found, list) else [found]:
-            one_of(one)
-        return found
-
-    return read

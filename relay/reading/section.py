@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Any, TypeVar
 
-from relay.connectors.quantities import Malformed
-from relay.connectors.values import Reader, suggestion
 from relay.domain.errors import DocumentError
+from relay.domain.malformed import Malformed, suggestion
+from relay.reading.values import Reader
 
 T = TypeVar("T")
 Path = tuple[str | int, ...]
@@ -17,6 +18,11 @@ Path = tuple[str | int, ...]
 def path_text(path: Path) -> str:
     """`actions[1].mapping.id`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def path_of(text: str) -> Path:
+    """The path that `path_text` wrote so."""
+    return tuple(int(index) if index else key for index, key in re.findall(r"\[(\d+)\]|([^.\[\]]+)", text))
 
 
 def _place(path: Path, document: object) -> tuple[int, ...]:
@@ -45,6 +51,10 @@ class Problems:
 
     def __contains__(self, problem: tuple[Path, str]) -> bool:
         return problem in self._found
+
+    def inside(self, path: Path) -> bool:
+        """Whether there is one at this place or below it."""
+        return any(found[: len(path)] == path for found, _ in self._found)
 
     def all(self) -> list[tuple[Path, str]]:
         return list(self._found)

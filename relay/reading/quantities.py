@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 
+from relay.domain.malformed import Malformed
+
 _DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?(?:(\d{1,9})ms)?", re.ASCII)
 _DURATION_MS = (86_400_000, 3_600_000, 60_000, 1_000, 1)
 _DURATION_UNITS = ("d", "h", "m", "s", "ms")
 
 _SIZE = re.compile(r"(\d{1,12})(B|KB|MB|GB)?", re.ASCII)
 _SIZE_BYTES = {"GB": 1024**3, "MB": 1024**2, "KB": 1024, "B": 1}
-
-
-class Malformed(ValueError):
-    """A value that cannot be read as what it should be. Its text is a sentence, and never repeats the value."""
 
 
 def parse_duration(value: object) -> float:
