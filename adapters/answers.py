@@ -33,7 +33,8 @@ LONGEST_WAIT_S = 366 * 86400.0
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """One answer, as rules look at it. `body`: its JSON, None if there is none or it cannot be read (`readable` False).
+    """One answer, as rules look at it. `body`: its JSON, None if there is none or it cannot be read, as when it was too long and
+    is cut (`readable` False).
     `after_s`: seconds to wait, from Retry-After. `audience`: whether the call concerned one audience by its ID at the partner."""
 
     status: int
@@ -50,19 +51,22 @@ Make = Callable[[Answered], PartnerError]
 class Rule(msgspec.Struct, frozen=True):
     """Matches an answer on all that is given, and says which error it is.
 
+    make      None: it is a success
     statuses  None: every status
     body      path into the JSON body (`error.code`) → the values that match there
     headers   name (without regard to case) → the values that match there
     audience  True: only calls that concern one audience by its ID
     readable  whether the body is JSON (or empty); None: either
+    when      anything else that must hold
     """
 
-    make: Make
+    make: Make | None
     statuses: range | tuple[int, ...] | None = None
     body: Mapping[str, tuple[Any, ...]] = {}
     headers: Mapping[str, tuple[str, ...]] = {}
     audience: bool = False
     readable: bool | None = None
+    when: Callable[[Answered], bool] | None = None
 
     def matches(self, answered: Answered) -> bool:
         """Whether this rule speaks of such an answer."""
@@ -72,23 +76,35 @@ class Rule(msgspec.Struct, frozen=True):
             and (self.readable is None or self.readable == answered.readable)
             and all(value_at(answered.body, path) in values for path, values in self.body.items())
             and all(header(answered.headers, name) in values for name, values in self.headers.items())
+            and (self.when is None or self.when(answered))
         )
+
+
+WORDS = ("error.message", "error_description", "message", "detail", "error", "title")
+"""Where partners usually write what is wrong (the last four: https://www.rfc-editor.org/rfc/rfc9457#section-3.1, and habit)."""
 
 
 class AnswerTable:
     """The partner's own `rules`, then `DEFAULTS`."""
 
-    def __init__(self, *rules: Rule) -> None:
+    def __init__(self, *rules: Rule, words: tuple[str, ...] = WORDS) -> None:
+        """words: paths to where the partner writes what is wrong, the best first."""
         self._rules = (*rules, *DEFAULTS)
+        self._words = words
 
     def read(self, answer: HttpAnswer, *, clock: Clock, audience: bool = False) -> Any:
         """The JSON of a successful answer, None if its body is empty; raises the typed error of any other."""
-        body, readable = _json(answer.content)
+        body, readable = (None, False) if answer.cut else _json(answer.content)
         after_s = retry_after_s(header(answer.headers, "Retry-After"), clock.now())
         answered = Answered(answer.status, answer.headers, body, readable, after_s, audience)
         for rule in self._rules:
             if rule.matches(answered):
-                raise rule.make(answered)
+                if rule.make is None:
+                    break
+                error = rule.make(answered)
+                said = (value_at(body, path) for path in self._words)
+                error.words = next((one for one in said if isinstance(one, str) and one), "")
+                raise error
         return body
 
 
@@ -116,9 +132,11 @@ def batch_refused(hint: str, *, code: str | None = None) -> Make:
     return lambda answered: BatchRefused(_with_status(hint, answered), code=code, status=answered.status)
 
 
-def credentials_refused(hint: str, *, code: str | None = None) -> Make:
+def credentials_refused(hint: str, *, code: str | None = None, account: bool = False) -> Make:
     """`CredentialsRefused`."""
-    return lambda answered: CredentialsRefused(_with_status(hint, answered), code=code, status=answered.status)
+    return lambda answered: CredentialsRefused(
+        _with_status(hint, answered), account=account, code=code, status=answered.status
+    )
 
 
 def audience_not_ready(hint: str, *, code: str | None = None) -> Make:

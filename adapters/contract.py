@@ -1,27 +1,37 @@
-"""The contract that every adapter fulfils. `tests/contract/adapters` runs it against each of them.
+"""The contract that every adapter fulfils. `tests/contract/adapters` runs each of them against it, by a case file.
 
 An adapter speaks one partner's API. It is constructed for one connector with an `Account` and holds no state of its own: the
 client, the clock and the tokens are given to it. What it cannot do raises `Unsupported`, and its description says so.
+
+How one is written, from the first line to a green suite: docs/adding-a-partner.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from relay.domain.clock import Clock
 from relay.domain.connector import BatchLimits, Trigger
 
-FieldType = Literal["text", "url", "number", "boolean", "choice", "list"]
+FieldType = Literal["text", "url", "number", "boolean", "choice", "list", "object"]
+ANY = ".*"
+"""How the name of a field ends that stands for any name with its beginning: `objectData.*` for `objectData.amount`."""
 
 
 class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     """One setting, secret or partner field, described well enough to ask a person for it.
 
-    choices   the values that are allowed, if they are few and known
-    dynamic   the values are asked of the partner: `Adapter.options`
+    choices    the values that are allowed, if they are few and known
+    dynamic    the values are asked of the partner: `Adapter.options`
+    app        a secret that may come from the installation's app (see `Description.app`) instead of the connector
+    normalise  of a partner field: name of the rule in `adapters.normalisation` that the partner applies to it; empty: none
+    form       of a partner field: what it may be given. `raw`: clear text, `sha256`: a hash, `auto`: either, told apart by its
+               look; empty: anything. A value that contradicts it is rejected
+    hashed     of a partner field: the partner wants its SHA-256, which is made of what is not hashed yet
+    reserved   of a field that stands for any name: beginnings that the name behind the dot must not have, in any case
     """
 
     name: str
@@ -32,6 +42,11 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     default: Any = None
     choices: tuple[str, ...] = ()
     dynamic: bool = False
+    app: bool = False
+    normalise: str = ""
+    form: Literal["", "raw", "sha256", "auto"] = ""
+    hashed: bool = False
+    reserved: tuple[str, ...] = ()
 
 
 class Operation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,9 +56,11 @@ class Operation(msgspec.Struct, frozen=True, omit_defaults=True):
                 harmless and only the last mutation of a row is sent; `event`: happens, every mutation is sent
     effect      of a set operation: which way
     set_name    set operations with the same name act on the same set: their rows replace each other
-    key_fields  partner fields that together say which row it is (set operations): decided after mapping
+    key_fields  partner fields by which the partner knows a user (set operations); at least one of them must be mapped
     fields      partner fields that can be mapped
     max_items   most rows in one call, whatever the connector's limits say; 1: one user a call
+    named_only  only for actions that are limited to audiences by name or ID: it does more than concern the one audience
+    takes_s     seconds that it may take beyond the time of one call, where it makes several
     """
 
     name: str
@@ -56,6 +73,20 @@ class Operation(msgspec.Struct, frozen=True, omit_defaults=True):
     fields: tuple[Field, ...] = ()
     max_items: int = 1_000
     help: str = ""
+    named_only: bool = False
+    takes_s: float = 0.0
+
+    def field(self, name: str) -> Field | None:
+        """The partner field of that name, or the one whose `.*` stands for it."""
+        exact = next((field for field in self.fields if field.name == name and not name.endswith(ANY)), None)
+        return exact or next(
+            (
+                field
+                for field in self.fields
+                if field.name.endswith(ANY) and name.startswith(field.name[:-1]) and name != field.name[:-1]
+            ),
+            None,
+        )
 
 
 class Description(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -64,8 +95,13 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True):
     required_triggers  a connector without an action on one of these is incomplete
     limits             defaults of the connector's batch limits
     our_page           address or path of our page about it; partner_page: of the partner's own about its API
-    credential_headers headers that carry credentials: sent with every call, shown without their values
+    credential_headers headers that carry credentials: shown without their values
+    credential_query   parameters of the query that do
     unsupported        what the partner does not offer → a sentence about it
+    app                the installation's app, which connectors can share: its secrets are `app-<app>-<field>`; empty: none
+    email_rule         the rule in `adapters.normalisation` that `email()` in a mapping stands for
+    one_audience       with these settings every audience becomes one and the same at the partner, where two would undo each
+                       other's removals: the document must limit its set operations to one audience
     """
 
     name: str
@@ -79,7 +115,11 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True):
     our_page: str = ""
     partner_page: str = ""
     credential_headers: tuple[str, ...] = ("Authorization",)
+    credential_query: tuple[str, ...] = ()
     unsupported: dict[str, str] = {}
+    app: str = ""
+    email_rule: str = "email"
+    one_audience: bool = False
 
     def operation(self, name: str) -> Operation | None:
         """The operation of that name."""
@@ -92,6 +132,7 @@ class HttpRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     url      whole, with the query; never holds an identifier or a secret
     body     encoded as JSON, unless `raw` is given
     batch    carries several users: the longer time-out applies
+    answer_s seconds for the answer of a call with bounds of its own, such as one for a token; 0: the connector's time-outs
     """
 
     method: str
@@ -100,23 +141,35 @@ class HttpRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     body: Any = None
     raw: bytes | None = None
     batch: bool = False
+    answer_s: float = 0.0
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """What proves to the partner who calls: headers, and parameters added to the query. Never shown, never logged. `token`: the
+    one among them that can be renewed; empty: none."""
+
+    headers: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Credentials({', '.join([*self.headers, *self.query])})"
 
 
 class HttpAnswer(msgspec.Struct, frozen=True):
-    """The partner's answer, read whole."""
+    """The partner's answer. `cut`: it is longer than what is kept of an answer, and `content` is only its beginning."""
 
     status: int
     headers: Mapping[str, str]
     content: bytes
     duration_ms: float
+    cut: bool = False
 
 
 class HttpClient(Protocol):
     """Sends one request. Raises `TryAgain` if no whole answer came in time; any answer that came is returned."""
 
-    def send(self, request: HttpRequest, *, auth: Mapping[str, str]) -> HttpAnswer:
-        """`auth`: headers that must not be shown."""
-        ...
+    def send(self, request: HttpRequest, *, auth: Credentials) -> HttpAnswer: ...
 
 
 class TokenSource(Protocol):
@@ -126,6 +179,11 @@ class TokenSource(Protocol):
         """An access token that is still good. `obtain(refresh_token)` → (access token, good for seconds, refresh token or
         empty) makes one call to the partner, and is called by one worker at a time. `not_token`: one that the partner has just
         refused."""
+        ...
+
+    def replace(self, name: str, obtain: Callable[[], tuple[str, float, str]]) -> None:
+        """What `obtain()` gives takes the place of whatever there is, which nobody renews in the meantime. Raises what it raises,
+        `TryAgain` if somebody is renewing that just now, `StoreUnavailable`."""
         ...
 
 
@@ -150,8 +208,8 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One user for one operation, mapped: partner field → value. `event_id`: the same at every retry; `at`: when the mutation
-    was received, seconds since the epoch."""
+    """One user for one operation, mapped and prepared: partner field → value. `event_id`: a UUID, the same at every retry; `at`:
+    when the mutation was received, seconds since the epoch."""
 
     values: dict[str, Any]
     event_id: str
@@ -179,6 +237,19 @@ class NotYet(msgspec.Struct, frozen=True):
 RowResult = Delivered | Rejected | NotYet
 
 
+class Prepared(msgspec.Struct, frozen=True):
+    """The values of a row as the partner wants them.
+
+    keys   by what the partner knows the user. Rows with the same keys are one row, of which only the last is sent; rows that have
+           only some in common may be one member, so those that go opposite ways are sent one after the other
+    group  rows of different groups never share a call
+    """
+
+    values: dict[str, Any]
+    keys: tuple[str, ...] = ()
+    group: str = ""
+
+
 class Option(msgspec.Struct, frozen=True):
     """One value that a dynamic field can take."""
 
@@ -187,11 +258,16 @@ class Option(msgspec.Struct, frozen=True):
 
 
 class Adapter(Protocol):
-    """One partner. Methods that call the partner raise the `PartnerError`s of `relay.domain.errors`."""
+    """One partner, for one connector. Methods that call the partner raise the `PartnerError`s of `relay.domain.errors`."""
 
-    description: ClassVar[Description]
+    @property
+    def description(self) -> Description:
+        """What this connector needs and offers."""
+        ...
 
-    def __init__(self, account: Account) -> None: ...
+    def prepare(self, operation: str, values: dict[str, Any]) -> Prepared | Rejected:
+        """The values normalised as the partner wants them, before the net effect; or why they cannot be sent. Pure."""
+        ...
 
     def create_audience(self, name: str, reference: str) -> str:
         """The partner's ID of the audience with this reference, made if it is not there yet (looked up by our reference first
@@ -211,7 +287,8 @@ class Adapter(Protocol):
         ...
 
     def send(self, operation: str, target: Target, rows: Sequence[Row]) -> list[RowResult]:
-        """One call. One result per row, in order. Raises a `PartnerError` when the answer concerns the call as a whole."""
+        """One call, or the few that belong together. One result per row, in order. Raises a `PartnerError` when the answer
+        concerns the call as a whole."""
         ...
 
     def options(self, field: str, chosen: Mapping[str, Any]) -> list[Option]:
@@ -220,4 +297,15 @@ class Adapter(Protocol):
 
     def check_credentials(self) -> None:
         """Returns if the partner accepts them, else raises."""
+        ...
+
+
+class AdapterClass(Protocol):
+    """How an adapter is made."""
+
+    def __call__(self, account: Account) -> Adapter: ...
+
+    def describe(self, settings: Mapping[str, Any]) -> Description:
+        """What is needed to configure it, given these settings (none: in general). Raises `DocumentError`, with paths inside the
+        settings, where they cannot be understood."""
         ...

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from adapters.answers import AnswerTable, Rule, batch_refused, misconfigured, unreadable
+from adapters.answers import AnswerTable, Rule, batch_refused, misconfigured
+from adapters.authentication import Secret
+from adapters.authentication.static import Bearer
 from adapters.contract import (
     Account,
     Delivered,
@@ -23,14 +25,14 @@ from adapters.contract import (
     RowResult,
     Target,
 )
+from adapters.partner import AUDIENCE, Partner
 from relay.domain.connector import BatchLimits
-from relay.domain.errors import AudienceNotReady, CredentialsRefused, TryAgain, Unsupported
+from relay.domain.errors import TryAgain
 
 MAX_USERS = 100
 """Most users that Pangolin takes in one call."""
 
 _METHODS = {"add": "POST", "remove": "DELETE"}
-_PLACEHOLDER = "{audience}"
 _OPTIONS_PAGE = 1_000
 _OPTIONS_PAGES = 20
 
@@ -60,8 +62,6 @@ _ASKING = AnswerTable(
     Rule(misconfigured("Pangolin does not understand the question; check the connector's address."), (400, 413, 422))
 )
 
-_Shape = TypeVar("_Shape", bound=msgspec.Struct)
-
 
 class _RejectedUser(msgspec.Struct, frozen=True):
     index: int
@@ -85,10 +85,10 @@ class _Audiences(msgspec.Struct, frozen=True):
     next: str | None = None
 
 
-class Pangolin:
+class Pangolin(Partner):
     """Fulfils `adapters.contract.Adapter`."""
 
-    description: ClassVar[Description] = Description(
+    description = Description(
         name="pangolin",
         title="Pangolin",
         summary="The test platform that comes with this project: a partner that behaves like a real one, with faults on demand.",
@@ -137,13 +137,36 @@ class Pangolin:
         our_page="docs/connectors.md#pangolin",
     )
 
+    answers = _CHANGING
+
     def __init__(self, account: Account) -> None:
-        self._account = account
+        super().__init__(account)
+        self.authentication = Bearer(Secret("token for Pangolin", account.secrets.get("token", "")))
         self._base = str(account.settings.get("base_url", "")).rstrip("/") + "/api/audiences"
+
+    def request(self, operation: Operation, target: Target, rows: Sequence[Row]) -> HttpRequest:
+        """See the base."""
+        if operation.kind == "create":
+            return self._creation(target.name, target.reference)
+        audience = quote(target.partner_id, safe="") or AUDIENCE
+        body = {"users": [{"id": str(row.values["id"])} for row in rows]}
+        return HttpRequest(_METHODS[operation.name], f"{self._base}/{audience}/users", body=body, batch=len(rows) > 1)
+
+    def results(self, operation: Operation, rows: Sequence[Row], body: Any) -> list[RowResult]:  # noqa: ARG002 - both the same
+        """See the base. What was taken and what was refused must be all of them."""
+        taken = self.shaped(body, _Taken)
+        results: list[RowResult] = [Delivered() for _ in rows]
+        codes = {user.index: user.code for user in taken.rejected if 0 <= user.index < len(rows)}
+        if len(codes) != len(taken.rejected) or taken.accepted + len(codes) != len(rows):
+            raise TryAgain("Pangolin's answer does not account for all users.", code="unaccounted")
+        sent_ids = {str(row.values["id"]) for row in rows}
+        for index, code in codes.items():
+            results[index] = _rejected(code, sent_ids)
+        return results
 
     def create_audience(self, name: str, reference: str) -> str:
         """See the contract. Pangolin itself finds an audience by its reference before it makes one."""
-        return self._read(self._creation(name, reference), _Audience, _CREATING).id
+        return self.shaped(self.call(self._creation(name, reference), _CREATING), _Audience).id
 
     def is_ready(self, partner_id: str) -> bool:
         """As soon as it exists."""
@@ -155,48 +178,14 @@ class Pangolin:
         described: dict[str, Any] = msgspec.to_builtins(self._show(partner_id))
         return described
 
-    def preview(self, operation: str, target: Target, rows: Sequence[Row]) -> list[HttpRequest]:
-        """See the contract. More rows than fit in one call give several requests."""
-        if operation == "create_audience":
-            return [self._creation(target.name, target.reference)]
-        method = _method(operation)
-        sent = [row for row in rows if _user_id(row)]
-        chunks = [sent[start : start + MAX_USERS] for start in range(0, len(sent), MAX_USERS)]
-        return [self._change(method, target, chunk) for chunk in chunks]
-
-    def send(self, operation: str, target: Target, rows: Sequence[Row]) -> list[RowResult]:
-        """See the contract. Rows without an ID are rejected here, since Pangolin would refuse the whole call for them."""
-        if operation == "create_audience":
-            raise Unsupported("An audience is created by create_audience, not sent.")
-        method = _method(operation)
-        if len(rows) > MAX_USERS:
-            raise ValueError(f"{len(rows)} rows in one call; Pangolin takes {MAX_USERS}")
-        results: list[RowResult] = [
-            Delivered() if _user_id(row) else Rejected("no_id", "This user has no ID for Pangolin.") for row in rows
-        ]
-        places = [place for place, result in enumerate(results) if isinstance(result, Delivered)]
-        if not places:
-            return results
-        if not target.partner_id:
-            raise AudienceNotReady("The audience does not exist at Pangolin yet.")
-        sent = [rows[place] for place in places]
-        taken = self._read(self._change(method, target, sent), _Taken, _CHANGING, audience=True)
-        codes = {user.index: user.code for user in taken.rejected if 0 <= user.index < len(sent)}
-        if len(codes) != len(taken.rejected) or taken.accepted + len(codes) != len(sent):
-            raise TryAgain("Pangolin's answer does not account for all users.", code="unaccounted")
-        sent_ids = {_user_id(row) for row in sent}
-        for index, code in codes.items():
-            results[places[index]] = _rejected(code, sent_ids)
-        return results
-
-    def options(self, field: str, chosen: Mapping[str, Any]) -> list[Option]:  # noqa: ARG002 - no choice depends on another
+    def options(self, field: str, chosen: Mapping[str, Any]) -> list[Option]:
         """`audience`: the first 20,000 audiences at Pangolin, to link one by hand. No field of the description is dynamic."""
         if field != "audience":
-            raise Unsupported(f"Pangolin has no values to offer for {field!r}.")
+            return super().options(field, chosen)
         found: list[Option] = []
         after = ""
         for _ in range(_OPTIONS_PAGES):
-            page = self._read(self._list(limit=_OPTIONS_PAGE, after=after), _Audiences)
+            page = self.shaped(self.call(self._list(limit=_OPTIONS_PAGE, after=after), _ASKING), _Audiences)
             found.extend(Option(audience.id, audience.name) for audience in page.audiences)
             if not page.next:
                 break
@@ -205,48 +194,18 @@ class Pangolin:
 
     def check_credentials(self) -> None:
         """By the cheapest call that needs them."""
-        self._read(self._list(limit=1), _Audiences)
+        self.shaped(self.call(self._list(limit=1), _ASKING), _Audiences)
 
-    # requests
     def _creation(self, name: str, reference: str) -> HttpRequest:
         return HttpRequest("POST", self._base, body={"name": name, "reference": reference})
-
-    def _change(self, method: str, target: Target, rows: Sequence[Row]) -> HttpRequest:
-        audience = quote(target.partner_id, safe="") or _PLACEHOLDER
-        body = {"users": [{"id": _user_id(row)} for row in rows]}
-        return HttpRequest(method, f"{self._base}/{audience}/users", body=body, batch=len(rows) > 1)
 
     def _list(self, *, limit: int, after: str = "") -> HttpRequest:
         query = {"limit": str(limit), **({"after": after} if after else {})}
         return HttpRequest("GET", f"{self._base}?{urlencode(query)}")
 
     def _show(self, partner_id: str) -> _Audience:
-        return self._read(HttpRequest("GET", f"{self._base}/{quote(partner_id, safe='')}"), _Audience, audience=True)
-
-    def _read(
-        self, request: HttpRequest, shape: type[_Shape], answers: AnswerTable = _ASKING, *, audience: bool = False
-    ) -> _Shape:
-        token = self._account.secrets.get("token")
-        if not token:
-            raise CredentialsRefused("The token for Pangolin is not set.", code="secret_missing")
-        answer = self._account.client.send(request, auth={"Authorization": f"Bearer {token}"})
-        body = answers.read(answer, clock=self._account.clock, audience=audience)
-        try:
-            return msgspec.convert(body, shape)
-        except msgspec.ValidationError:
-            raise unreadable("Pangolin's answer is not what its API promises.", status=answer.status) from None
-
-
-def _method(operation: str) -> str:
-    method = _METHODS.get(operation)
-    if method is None:
-        raise Unsupported(f"Pangolin has no operation named {operation!r}.")
-    return method
-
-
-def _user_id(row: Row) -> str:
-    value = row.values.get("id")
-    return "" if value is None else str(value)
+        request = HttpRequest("GET", f"{self._base}/{quote(partner_id, safe='')}")
+        return self.shaped(self.call(request, _ASKING, audience=True), _Audience)
 
 
 def _rejected(code: str, sent_ids: set[str]) -> Rejected:

@@ -44,9 +44,13 @@ class Budget:
         """Seconds left; negative once it is over."""
         return min(self._seconds - self.elapsed_s(), self._until - self._clock.now())
 
+    def left_for_calls_s(self) -> float:
+        """Seconds for which calls may still be made: none once the process is asked to end."""
+        return 0.0 if self._stopping() else self.remaining_s()
+
     def allows(self, seconds: float) -> bool:
         """Whether something that takes so long can begin and still end within it."""
-        return not self._stopping() and self.remaining_s() >= seconds
+        return self.left_for_calls_s() >= seconds
 
     def require(self) -> None:
         """Before every write and acknowledgement. Raises `TurnLost` once it is over."""

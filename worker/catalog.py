@@ -39,7 +39,7 @@ class Running(msgspec.Struct, frozen=True):
 
 def running(connector: Connector, missing_parts: tuple[str, ...] = ()) -> Running:
     """The connector with its actions made ready. Raises `NotFound` where this program has no such adapter."""
-    description = describe(connector.adapter)
+    description = describe(connector.adapter, connector.settings)
     if description is None:
         raise NotFound(f"There is no adapter named {connector.adapter!r}.")
     actions = []

@@ -76,17 +76,26 @@ def deliver(
     Raises `TurnLost`."""
     pendings = pending_of(messages)
     plan = make_plan(
-        running, switches, pendings, audience_id=target.id, audience_name=target.name, partner_id=target.partner_id
+        running,
+        switches,
+        pendings,
+        caller.prepare,
+        now=clock.now(),
+        audience_id=target.id,
+        audience_name=target.name,
+        partner_id=target.partner_id,
     )
     results = list(plan.settled)
     trouble: _Trouble | None = None
-    for planned in plan.actions:
-        outcomes: dict[int, RowResult] = {}
-        if trouble is None or not trouble.stops_all:
-            outcomes, met = _carry_out(planned, running, target, caller, chance, standing)
-            trouble = met if met and met.stops_all else trouble or met
-        name = planned.action.action.name
-        results += [(row.pending, _result(pendings[row.pending], name, outcomes.get(row.pending))) for row in planned.rows]
+    for sent_together in plan.rounds:
+        stopped = trouble is not None  # what is left of a round must come before the next
+        for planned in sent_together:
+            outcomes: dict[int, RowResult] = {}
+            if not stopped and (trouble is None or not trouble.stops_all):
+                outcomes, met = _carry_out(planned, running, target, caller, chance, standing)
+                trouble = met if met and met.stops_all else trouble or met
+            name = planned.action.action.name
+            results += [(row.pending, _result(pendings[row.pending], name, outcomes.get(row.pending))) for row in planned.rows]
     progress = any(result.outcome == "delivered" for _, result in results)
     proof = _proof(standing, running.connector.document_version, [result for _, result in results])
     hold = None

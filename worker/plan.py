@@ -1,24 +1,27 @@
 """From mutations in order to rows for operations: actions, mapping, net effect. Pure.
 
-Net effect: of set operations on the same set, only the last mutation of each partner row is sent, decided after mapping on the
-key fields that the adapter names; so what is sent together concerns different rows and may be sent in any order. Events are all
-sent.
+Net effect: of set operations on the same set, only the last mutation of each partner row is sent, decided on the keys by which
+the partner knows the user, after mapping and normalising. Rows that share only some of their keys may be one member at the
+partner: where they go opposite ways, the later begins a new round. So what is sent in one round concerns different members and
+may be sent in any order. Events are all sent.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from adapters.contract import Operation, Row
+from adapters.contract import Prepared, Rejected, Row
+from adapters.normalisation import email_rule
 from relay.connectors.mapping import MappingError, mutation_context
 from relay.domain.connector import ActionSwitch
 from relay.domain.message import Message, Mutation
 from relay.domain.outcome import Outcome, Result
+from relay.expressions.expression import Surroundings
 from worker.catalog import Running, RunningAction
 
 _EVENT_IDS = uuid.UUID("7d0f6d0e-6f0b-5a55-9a0c-6b1b4f6f6c11")
@@ -38,11 +41,13 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class PlannedRow(msgspec.Struct, frozen=True):
-    """A row to be sent. `pending`: number of its mutation in the turn. `size`: bytes of its values as JSON."""
+    """A row to be sent. `pending`: number of its mutation in the turn. `size`: bytes of its values as JSON. Rows of different
+    `group` never share a call."""
 
     pending: int
     row: Row
     size: int
+    group: str = ""
 
 
 class PlannedAction(msgspec.Struct, frozen=True):
@@ -53,10 +58,17 @@ class PlannedAction(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to send, and what is settled without sending: (number of the mutation, its result)."""
+    """What to send, and what is settled without sending: (number of the mutation, its result).
 
-    actions: tuple[PlannedAction, ...]
+    rounds: each is sent once the one before is settled; nearly always there is one.
+    """
+
+    rounds: tuple[tuple[PlannedAction, ...], ...]
     settled: tuple[tuple[int, Result], ...]
+
+
+Prepare = Callable[[str, dict[str, Any]], Prepared | Rejected]
+"""`Adapter.prepare`."""
 
 
 def pending_of(messages: Sequence[Message]) -> list[Pending]:
@@ -85,16 +97,18 @@ def make_plan(
     running: Running,
     switches: dict[str, ActionSwitch],
     pendings: Sequence[Pending],
+    prepare: Prepare,
     *,
+    now: float,
     audience_id: str,
     audience_name: str,
     partner_id: str,
 ) -> Plan:
-    """The rows to send for these mutations, in order, and the results that are certain already."""
+    """The rows to send for these mutations, in order, and the results that are certain already. now: seconds since the epoch."""
     applying = [one for one in running.actions if applies_to(one.action.audiences, audience_id, audience_name)]
-    rows: dict[str, dict[int, PlannedRow]] = {one.action.name: {} for one in applying}
+    rows = _Rows()
     settled: list[tuple[int, Result]] = []
-    latest: dict[tuple[Any, ...], tuple[str, int]] = {}
+    email = email_rule(running.description.email_rule)
 
     for number, pending in enumerate(pendings):
         mutation = pending.mutation
@@ -115,50 +129,74 @@ def make_plan(
                 continue
             if context is None:
                 context = mutation_context(pending.message, mutation, audience_name=audience_name, partner_id=partner_id)
+            around = Surroundings(now, f"{pending.message.request_id}/{mutation.index}/{action.name}", email)
             try:
-                values = one.mapping.apply(context)
+                values = one.mapping.apply(context, around)
             except MappingError as error:
                 settled.append((number, pending.result(action.name, "rejected", "mapping_failed", str(error))))
                 continue
-            if lacking := _lacking(one.operation, values):
-                hint = f"This user has no value for {lacking}, which {running.description.title} needs."
-                settled.append((number, pending.result(action.name, "rejected", "missing_field", hint)))
+            prepared = prepare(one.operation.name, values)
+            if isinstance(prepared, Rejected):
+                settled.append((number, pending.result(action.name, "rejected", prepared.code, prepared.hint)))
                 continue
-            if one.operation.kind == "set":
-                key = (one.operation.set_name, *(_comparable(values.get(field)) for field in one.operation.key_fields))
-                if earlier := latest.get(key):
-                    earlier_action, earlier_number = earlier
-                    del rows[earlier_action][earlier_number]
-                    settled.append((earlier_number, pendings[earlier_number].result(earlier_action, "superseded")))
-                latest[key] = (action.name, number)
-            rows[action.name][number] = _row(number, pending, action.name, values)
+            superseded = rows.add(one, prepared, _row(number, pending, action.name, prepared))
+            if superseded is not None:
+                earlier_action, earlier_number = superseded
+                settled.append((earlier_number, pendings[earlier_number].result(earlier_action, "superseded")))
         if not considered:
             hint = f"No action of this connector concerns users who {mutation.direction} this audience."
             settled.append((number, pending.result("", "skipped", "no_action", hint)))
 
-    planned = tuple(PlannedAction(one, tuple(rows[one.action.name].values())) for one in applying if rows[one.action.name])
-    return Plan(planned, tuple(settled))
+    return Plan(rows.rounds(applying), tuple(settled))
 
 
-def _lacking(operation: Operation, values: dict[str, Any]) -> str:
-    for field in operation.fields:
-        if field.required and values.get(field.name) in (None, ""):
-            return field.title or field.name
-    if operation.key_fields and all(values.get(field) in (None, "") for field in operation.key_fields):
-        return " or ".join(operation.key_fields)
-    return ""
+_Whole = tuple[str, tuple[str, ...]]
 
 
-def _comparable(value: Any) -> str | bytes | None:
-    """The value as partners compare it: a number and its digits as text are the same row."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, int | float):
-        return str(value)
-    return msgspec.json.encode(value, order="deterministic")
+class _Rows:
+    """The rows to send, in rounds, as they come together."""
+
+    def __init__(self) -> None:
+        self._rounds: list[dict[str, dict[int, PlannedRow]]] = [{}]
+        self._latest: dict[_Whole, tuple[int, str, int]] = {}
+        self._sharing: dict[tuple[str, str], dict[_Whole, str | None]] = {}
+        """Of the present round: each key by itself → the rows that have it, and which way they go."""
+
+    def add(self, one: RunningAction, prepared: Prepared, row: PlannedRow) -> tuple[str, int] | None:
+        """Takes the row in; returns the action and number of the earlier one that it takes the place of, if there is one."""
+        name, operation = one.action.name, one.operation
+        superseded = None
+        if operation.kind == "set":
+            whole = (operation.set_name, prepared.keys)
+            members = [(operation.set_name, key) for key in prepared.keys]
+            if earlier := self._latest.get(whole):
+                place, earlier_action, earlier_number = earlier
+                del self._rounds[place][earlier_action][earlier_number]
+                superseded = (earlier_action, earlier_number)
+            if any(
+                effect != operation.effect
+                for member in members
+                for other, effect in self._sharing.get(member, {}).items()
+                if other != whole
+            ):
+                self._rounds.append({})
+                self._sharing = {}
+            for member in members:
+                self._sharing.setdefault(member, {})[whole] = operation.effect
+            self._latest[whole] = (len(self._rounds) - 1, name, row.pending)
+        self._rounds[-1].setdefault(name, {})[row.pending] = row
+        return superseded
+
+    def rounds(self, actions: Sequence[RunningAction]) -> tuple[tuple[PlannedAction, ...], ...]:
+        """Those with rows, each with its actions in the order of the document."""
+        made = (
+            tuple(PlannedAction(one, tuple(rows[one.action.name].values())) for one in actions if rows.get(one.action.name))
+            for rows in self._rounds
+        )
+        return tuple(planned for planned in made if planned)
 
 
-def _row(number: int, pending: Pending, action: str, values: dict[str, Any]) -> PlannedRow:
+def _row(number: int, pending: Pending, action: str, prepared: Prepared) -> PlannedRow:
     event_id = uuid.uuid5(_EVENT_IDS, f"{pending.message.request_id}/{pending.mutation.index}/{action}")
-    row = Row(values, str(event_id), pending.message.received_at)
-    return PlannedRow(number, row, len(msgspec.json.encode(values)))
+    row = Row(prepared.values, str(event_id), pending.message.received_at)
+    return PlannedRow(number, row, len(msgspec.json.encode(prepared.values)), prepared.group)

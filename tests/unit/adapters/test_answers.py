@@ -86,3 +86,13 @@ def test_a_hint_is_one_sentence_with_the_status_in_it() -> None:
         with pytest.raises(PartnerError) as caught:
             AnswerTable().read(given_answer(status), clock=TurnedClock(NOW))
         assert caught.value.hint.endswith(f" (status {status}).")
+
+
+@pytest.mark.parametrize(("status", "kind"), [(200, TryAgain), (401, CredentialsRefused), (400, BatchRefused), (500, TryAgain)])
+def test_a_cut_answer_is_no_success_and_a_cut_error_is_known_by_its_status(status: int, kind: type[PartnerError]) -> None:
+    beginning = HttpAnswer(status, {}, b"{}" + b" " * 1024 * 1024, 1.0, cut=True)
+    with pytest.raises(kind) as caught:
+        AnswerTable().read(beginning, clock=TurnedClock(NOW))
+    assert caught.value.status == status
+    if status == 200:
+        assert caught.value.code == "unreadable_answer"

@@ -1,36 +1,21 @@
-"""What is particular to the adapter for Pangolin: its answers are read closely, and its lists page by page."""
+"""What is particular to the adapter for Pangolin: its answers are read closely."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from adapters.contract import Adapter, Delivered, Option, Rejected, Row, RowResult, Target
+from adapters.contract import Adapter, Delivered, Rejected, Row, RowResult, Target
 from adapters.pangolin import MAX_USERS
 from relay.domain.errors import BatchRefused, Misconfigured, TryAgain
-from tests.contract.adapters.harness import Recording, open_for, pangolin
 from tests.contract.adapters.scripted import ScriptedServer, Visit, answer
-from tests.contract.adapters.test_adapters import AMPLE
+from tests.unit.adapters.pangolin import opened
 
 TARGET = Target("a.1", "Spring", "pg_1", "tested/a.1")
-
-
-class Answering:
-    """A harness around one answer."""
-
-    name = "pangolin"
-    secrets = {"token": "t"}  # noqa: RUF012 - as every harness has it
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def settings(self) -> dict[str, Any]:
-        return {"base_url": self._url + "/"}
 
 
 def sent(users: list[str], body: Any) -> list[RowResult]:
@@ -39,8 +24,7 @@ def sent(users: list[str], body: Any) -> list[RowResult]:
         visit.write(answer(body if isinstance(body, bytes) else msgspec.json.encode(body)))
 
     with ScriptedServer(script) as server:
-        adapter = open_for(Answering(server.url), Recording(AMPLE))  # type: ignore[arg-type]
-        return adapter.send("add", TARGET, [Row({"id": user}, user, 0) for user in users])
+        return opened(server.url, "t").send("add", TARGET, [Row({"id": user}, user, 0) for user in users])
 
 
 @pytest.mark.parametrize(
@@ -80,28 +64,16 @@ def test_the_partners_code_is_kept_if_it_is_one_and_no_user(code: str, shown: st
     assert "somebody" not in results[1].hint
 
 
-def test_places_of_rejected_rows_count_only_the_rows_that_were_sent() -> None:
-    results = sent(["", "a", "", "b"], {"accepted": 1, "rejected": [{"index": 1, "code": "user_rejected"}]})
-    assert [getattr(result, "code", "delivered") for result in results] == ["no_id", "delivered", "no_id", "user_rejected"]
+def test_a_preview_of_more_users_than_fit_in_a_call_shows_several() -> None:
+    rows = [Row({"id": f"u{number}"}, "e", 0) for number in range(2 * MAX_USERS + 1)]
+    shown = opened("http://127.0.0.1:1", "t").preview("add", TARGET, rows)
+    assert [len(request.body["users"]) for request in shown] == [MAX_USERS, MAX_USERS, 1]
 
 
-def test_more_rows_than_fit_in_a_call_are_a_mistake_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="101"):
-        sent(["u"] * (MAX_USERS + 1), {})
-
-
-def test_an_id_in_the_address_is_quoted(tmp_path: Path) -> None:
-    adapter = open_for(Answering("http://127.0.0.1:1"), Recording(AMPLE))  # type: ignore[arg-type]
+def test_an_id_in_the_address_is_quoted() -> None:
+    adapter = opened("http://127.0.0.1:1/", "t")
     odd = msgspec.structs.replace(TARGET, partner_id="a/b?c")
     assert adapter.preview("add", odd, [Row({"id": 5}, "e", 0)])[0].url == "http://127.0.0.1:1/api/audiences/a%2Fb%3Fc/users"
-
-
-def test_existing_audiences_are_offered_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.pangolin._OPTIONS_PAGE", 2)
-    with pangolin(tmp_path) as harness:
-        adapter = open_for(harness, Recording(AMPLE))
-        made = [adapter.create_audience(f"Audience {number}", f"tested/{number}") for number in range(5)]
-        assert adapter.options("audience", {}) == [Option(one, f"Audience {number}") for number, one in enumerate(made)]
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
@@ -139,4 +111,4 @@ def answering(status: int) -> Iterator[Adapter]:
         visit.write(answer(b'{"error": "somebody"}', status=f"{status} Refused"))
 
     with ScriptedServer(script) as server:
-        yield open_for(Answering(server.url), Recording(AMPLE))  # type: ignore[arg-type]
+        yield opened(server.url, "t")

@@ -53,11 +53,11 @@ def test_a_client_is_made_unless_one_is_given() -> None:
             raise AssertionError
 
     usual = opened("pangolin", {"base_url": "http://127.0.0.1:1"})
-    assert type(usual._account.client).__name__ == "RequestsClient"
+    assert type(usual.account.client).__name__ == "RequestsClient"
     given = Given()
     settings = {"base_url": "http://127.0.0.1:1"}
     own = open_adapter(connector("pangolin", settings), {}, clock=SystemClock(), tokens=NoTokens(), client=given)
-    assert own._account.client is given  # type: ignore[attr-defined]
+    assert own.account.client is given  # type: ignore[attr-defined]
 
 
 def test_nothing_is_loaded_before_it_is_asked_for() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapters.contract import Description, Field, Operation
+from adapters.preparing import prepare_row
 from relay.connectors.mapping import compile_mapping
 from relay.domain.connector import Action, BatchLimits, Connector, Constant, Inbound, Limits
 from relay.domain.message import VERSION, Message, Mutation
@@ -16,6 +20,7 @@ from worker.plan import Plan, applies_to, make_plan, pending_of
 ADD = Operation("add", "Add", "set", ("joined",), "add", key_fields=("id",), fields=(Field("id", "ID", required=True),))
 REMOVE = Operation("remove", "Remove", "set", ("left",), "remove", key_fields=("id",), fields=(Field("id", "ID", required=True),))
 EVENT = Operation("send_event", "Send event", "event", ("joined", "left"), fields=(Field("email", "E-mail"),), key_fields=())
+OPERATIONS = {one.name: one for one in (ADD, REMOVE, EVENT)}
 PARTNER = Description("test", "Test", "", (), (), (ADD, REMOVE, EVENT), ("joined", "left"), BatchLimits(100, 1_000_000))
 
 
@@ -28,7 +33,12 @@ def action(name: str, trigger: Any, operation: Operation, mapping: dict[str, str
 BY_ID = (action("Add", "joined", ADD, {"id": "user.id"}), action("Remove", "left", REMOVE, {"id": "user.id"}))
 
 
-def plan(actions: tuple[RunningAction, ...], *mutations: Mutation, **switches: Any) -> Plan:
+def plan(
+    actions: tuple[RunningAction, ...],
+    *mutations: Mutation,
+    operations: dict[str, Operation] | None = None,
+    **switches: Any,
+) -> Plan:
     connector = Connector(
         name="c",
         document="c",
@@ -40,11 +50,27 @@ def plan(actions: tuple[RunningAction, ...], *mutations: Mutation, **switches: A
     )
     message = Message(VERSION, "change", "c", "a.1", "r1", 1.0, mutations=mutations)
     running = Running(connector, PARTNER, actions, ())
-    return make_plan(running, switches, pending_of([message]), audience_id="a.1", audience_name="Shoes", partner_id="p")
+    return make_plan(
+        running,
+        switches,
+        pending_of([message]),
+        lambda operation, values: prepare_row((operations or OPERATIONS)[operation], values, title="Test"),
+        now=2.0,
+        audience_id="a.1",
+        audience_name="Shoes",
+        partner_id="p",
+    )
 
 
 def sent(made: Plan) -> list[tuple[str, int, dict[str, Any]]]:
-    return [(one.action.action.name, row.pending, row.row.values) for one in made.actions for row in one.rows]
+    return [row for one in rounds(made) for row in one]
+
+
+def rounds(made: Plan) -> list[list[tuple[str, int, dict[str, Any]]]]:
+    return [
+        [(one.action.action.name, row.pending, row.row.values) for one in together for row in one.rows]
+        for together in made.rounds
+    ]
 
 
 def settled(made: Plan) -> list[tuple[int, str, str, str]]:
@@ -74,14 +100,67 @@ def test_two_users_who_are_one_row_at_the_partner_replace_each_other() -> None:
     assert sent(made) == [("Remove", 1, {"id": "a@x.org"})]
 
 
+TWO_KEYS = (Field("email", "E-mail"), Field("phone", "Phone"))
+ADD_BOTH = Operation("add", "Add", "set", ("joined",), "add", key_fields=("email", "phone"), fields=TWO_KEYS)
+REMOVE_BOTH = Operation("remove", "Remove", "set", ("left",), "remove", key_fields=("email", "phone"), fields=TWO_KEYS)
+BY_BOTH = (
+    action("Add", "joined", ADD_BOTH, {"email": "user.email", "phone": "user.phone"}),
+    action("Remove", "left", REMOVE_BOTH, {"email": "user.email", "phone": "user.phone"}),
+)
+BOTH = {one.name: one for one in (ADD_BOTH, REMOVE_BOTH)}
+
+
+def test_rows_that_share_a_key_and_go_opposite_ways_are_sent_one_after_the_other() -> None:
+    made = plan(BY_BOTH, joined(0, email="a", phone="1"), left(1, email="a"), joined(2, email="b"), operations=BOTH)
+    assert rounds(made) == [
+        [("Add", 0, {"email": "a", "phone": "1"})],
+        [("Add", 2, {"email": "b"}), ("Remove", 1, {"email": "a"})],
+    ]
+    assert settled(made) == []
+
+
+def test_rows_that_share_a_key_and_go_the_same_way_are_sent_together() -> None:
+    made = plan(BY_BOTH, joined(0, email="a", phone="1"), joined(1, email="b", phone="1"), operations=BOTH)
+    assert len(rounds(made)) == 1
+
+
+def test_a_row_said_again_takes_the_place_of_the_first_and_still_comes_after_what_contradicts_it() -> None:
+    both = {"email": "a", "phone": "1"}
+    made = plan(BY_BOTH, joined(0, **both), left(1, email="a"), joined(2, **both), operations=BOTH)
+    assert rounds(made) == [[("Remove", 1, {"email": "a"})], [("Add", 2, both)]]
+    assert settled(made) == [(0, "Add", "superseded", "")]
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.sampled_from(["a", "b", None]), st.sampled_from(["1", "2", None])), max_size=12),
+    st.randoms(use_true_random=False),
+)
+def test_whatever_the_order_within_a_round_each_key_ends_as_it_was_last_said(
+    said: list[tuple[bool, str | None, str | None]], chance: random.Random
+) -> None:
+    mutations: list[Mutation] = []
+    wanted: dict[str, bool] = {}
+    for index, (joins, email, phone) in enumerate(said):
+        user = {name: value for name, value in (("email", email), ("phone", phone)) if value}
+        mutations.append(Mutation(index, "joined" if joins else "left", user))
+        wanted |= dict.fromkeys(user.values(), joins)
+    made = plan(BY_BOTH, *mutations, operations=BOTH)
+    found: dict[Any, bool] = {}
+    for together in rounds(made):
+        chance.shuffle(together)
+        for name, _, values in together:
+            found |= dict.fromkeys(values.values(), name == "Add")
+    assert found == wanted
+
+
 def test_events_are_all_sent_with_an_id_that_a_retry_repeats() -> None:
     actions = (action("Event", "joined", EVENT, {"email": "user.email"}),)
     mutations = (joined(0, email="e"), joined(1, email="e"))
     first, second = plan(actions, *mutations), plan(actions, *mutations)
     assert [values for _, _, values in sent(first)] == [{"email": "e"}, {"email": "e"}]
-    ids = [row.row.event_id for row in first.actions[0].rows]
+    ids = [row.row.event_id for row in first.rounds[0][0].rows]
     assert len(set(ids)) == 2
-    assert ids == [row.row.event_id for row in second.actions[0].rows]
+    assert ids == [row.row.event_id for row in second.rounds[0][0].rows]
     assert all(len(one) <= 36 for one in ids)
 
 

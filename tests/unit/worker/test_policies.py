@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from adapters.contract import Delivered, Rejected, Row, RowResult
 from relay.domain.errors import BatchRefused, TurnLost
@@ -48,6 +49,15 @@ def test_chunks_keep_every_row_in_order_within_the_limits(sizes: list[int], max_
     for chunk in made:
         assert 0 < len(chunk) <= max_items
         assert len(chunk) == 1 or sum(one.size + 1 for one in chunk) <= max_bytes - ENVELOPE_BYTES
+
+
+@given(groups=st.lists(st.sampled_from(["raw", "hashed"]), max_size=40), max_items=st.integers(1, 20))
+def test_rows_of_different_groups_never_share_a_call(groups: list[str], max_items: int) -> None:
+    rows = [replace(row(number), group=group) for number, group in enumerate(groups)]
+    made = list(chunks(rows, max_items=max_items, max_bytes=100_000))
+    assert all(len({one.group for one in chunk}) == 1 for chunk in made)
+    assert sorted(one.pending for one in (one for chunk in made for one in chunk)) == sorted(one.pending for one in rows)
+    assert len(made) == sum(-(-groups.count(group) // max_items) for group in set(groups)), "and no call is smaller than need be"
 
 
 class Partner:
