@@ -9,59 +9,110 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
 import msgspec
 import requests
 import urllib3
 
+from adapters import leash
 from adapters.connection import BoundedTransport, Call, current
-from adapters.contract import HttpAnswer, HttpRequest
+from adapters.contract import Credentials, HttpAnswer, HttpRequest
+from adapters.network import ANYWHERE, Network, Resolver, look_up, place, require_encryption
+from adapters.redirects import onward, origin
 from relay.domain.clock import Clock
 from relay.domain.connector import Timeouts
 from relay.domain.errors import Misconfigured, TryAgain
 
-MAX_ANSWER_BYTES = 10 * 1024 * 1024
-"""Longer answers are not read to their end."""
+MAX_ANSWER_BYTES = 1024 * 1024
+"""Longer answers are not read to their end, and cut."""
+
+OWN_CONNECT_S = 5.0
+"""Time for connecting of a call that brings its own bound for the answer (`HttpRequest.answer_s`)."""
 
 _PIECE = 64 * 1024
 
-# It writes headers that it cannot parse, with the URL, into the log.
-logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
+# They write whole URLs, which can hold credentials, and headers that cannot be parsed into the log.
+for _name in ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 
 class RequestsClient:
     """Fulfils `adapters.contract.HttpClient`; can be used by many threads, each with connections of its own.
 
-    Proxies and credentials from the environment are not used, certificates are always checked, redirects are not followed and
-    cookies not kept. Nothing is sent twice: a call that met a broken connection may have been applied, and only the
-    caller knows whether that matters.
+    `network`: what may be reached, and whether redirects are followed. `resolver`: asked once for every new connection.
 
-    An answer whose end has not come `answer_s` (`batch_answer_s` for a batch) after being connected is a time-out.
+    Proxies and credentials from the environment are not used, certificates are always checked and cookies not kept. Nothing is
+    sent twice: a call that met a broken connection may have been applied, and only the caller knows whether that matters.
+
+    An answer whose end has not come `answer_s` (`batch_answer_s` for a batch) after being connected is a time-out, redirects
+    included.
     """
 
-    def __init__(self, timeouts: Timeouts, clock: Clock) -> None:
+    def __init__(self, timeouts: Timeouts, clock: Clock, network: Network = ANYWHERE, *, resolver: Resolver = look_up) -> None:
         self._timeouts = timeouts
         self._clock = clock
+        self._network = network
+        self._resolver = resolver
         self._of_thread = threading.local()
 
-    def send(self, request: HttpRequest, *, auth: Mapping[str, str]) -> HttpAnswer:
-        """Any answer that came whole. Raises `TryAgain` if none did (`applied_unknown` unless nothing had been sent), and
-        `Misconfigured` if the address or a header cannot be used at all."""
-        prepared = _prepare(request, auth)
-        call = Call(self._timeouts.batch_answer_s if request.batch else self._timeouts.answer_s)
+    def send(self, request: HttpRequest, *, auth: Credentials) -> HttpAnswer:
+        """Any answer that came, or the beginning of one that is too long.
+
+        Raises `TryAgain` if none came whole (`applied_unknown` unless nothing had been sent) or the turn has no time for a call,
+        and `Misconfigured` if the address or a header cannot be used at all, or if it leads to where the connector may not call.
+        """
+        connect_s, answer_s = self._bounds(request)
+        leash.require(connect_s + answer_s)
+        call = Call(answer_s, self._resolver, public_only=self._network.public_only)
         began = self._clock.monotonic()
+        url, hops = request.url, 0
+        while True:
+            prepared = _prepare(request, url, auth)
+            answer, content = self._exchange(prepared, call, connect_s)
+            target = self._target(request, url, answer, hops, auth)
+            if target is None:
+                break
+            url, hops = target, hops + 1
+        cut = len(content) > MAX_ANSWER_BYTES
+        duration_ms = (self._clock.monotonic() - began) * 1000
+        return HttpAnswer(answer.status_code, answer.headers, content[:MAX_ANSWER_BYTES], duration_ms, cut)
+
+    def _bounds(self, request: HttpRequest) -> tuple[float, float]:
+        if request.answer_s:
+            return OWN_CONNECT_S, request.answer_s
+        return self._timeouts.connect_s, self._timeouts.batch_answer_s if request.batch else self._timeouts.answer_s
+
+    def _exchange(self, prepared: requests.PreparedRequest, call: Call, connect_s: float) -> tuple[requests.Response, bytes]:
+        """One request and its answer, without following where that points to."""
+        url = prepared.url or ""
+        if self._network.public_only:
+            require_encryption(url)
+        call.sent = False
         reset = current.set(call)
         try:
             # What is left until the deadline is counted by the connection; here only the outer bounds.
-            bounds = (self._timeouts.connect_s, call.answer_s)
+            left_s = call.left_s()
+            bounds = (min(connect_s, left_s) if call.under_way else connect_s, left_s)
             with self._session().send(prepared, stream=True, allow_redirects=False, timeout=bounds) as answer:
-                content = _read(answer)
+                return answer, _read(answer)
         except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
-            raise _no_answer(request, call, error) from None
+            raise _no_answer(url, call, error) from None
         finally:
             current.reset(reset)
-        return HttpAnswer(answer.status_code, answer.headers, content, (self._clock.monotonic() - began) * 1000)
+
+    def _target(self, request: HttpRequest, url: str, answer: requests.Response, hops: int, auth: Credentials) -> str | None:
+        if not self._network.follow_redirects:
+            return None
+        has_body = content_of(request) is not None
+        return onward(
+            url,
+            answer.status_code,
+            answer.headers.get("Location"),
+            hops=hops,
+            reading=request.method.upper() in ("GET", "HEAD") and not has_body,
+            confidential=has_body or bool(auth.headers or auth.query),
+        )
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._of_thread, "session", None)
@@ -91,31 +142,48 @@ def headers_of(request: HttpRequest) -> dict[str, str]:
     return headers
 
 
-def _prepare(request: HttpRequest, auth: Mapping[str, str]) -> requests.PreparedRequest:
-    content = request.raw
-    if content is None and request.body is not None:
-        content = msgspec.json.encode(request.body)
+def content_of(request: HttpRequest) -> bytes | None:
+    """The body as it is sent, byte for byte."""
+    if request.raw is None and request.body is not None:
+        return msgspec.json.encode(request.body)
+    return request.raw
+
+
+def _prepare(request: HttpRequest, url: str, auth: Credentials) -> requests.PreparedRequest:
     prepared = requests.PreparedRequest()
+    headers = {**headers_of(request), **auth.headers}
     try:
-        prepared.prepare(method=request.method, url=request.url, headers={**headers_of(request), **auth}, data=content)
+        prepared.prepare(method=request.method, url=_with(auth.query, url), headers=headers, data=content_of(request))
+        scheme, host, _ = origin(prepared.url or "")
+        # A user in the address would replace the connector's own credentials.
+        usable = scheme in ("http", "https") and host and "@" not in urlsplit(prepared.url or "").netloc
     except (requests.RequestException, ValueError):
-        raise _unusable() from None
+        usable = False
+    if not usable:
+        raise _unusable()
     return prepared
 
 
+def _with(query: Mapping[str, str], url: str) -> str:
+    """The URL with these parameters, instead of those with the same names: a redirect can repeat them."""
+    if not query:
+        return url
+    parts = urlsplit(url)
+    others = [pair for pair in parts.query.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in query]
+    ours = [f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query.items()]
+    return urlunsplit(parts._replace(query="&".join([*others, *ours])))
+
+
 def _read(answer: requests.Response) -> bytes:
+    """All of it, or more than is kept."""
     pieces: list[bytes] = []
     size = 0
     parts: Iterator[bytes] = answer.iter_content(_PIECE)
     for piece in parts:
         size += len(piece)
-        if size > MAX_ANSWER_BYTES:
-            raise TryAgain(
-                f"The partner's answer is longer than {MAX_ANSWER_BYTES // 1024 // 1024} MB and was not read.",
-                code="unreadable_answer",
-                status=answer.status_code,
-            )
         pieces.append(piece)
+        if size > MAX_ANSWER_BYTES:
+            break
     return b"".join(pieces)
 
 
@@ -124,9 +192,9 @@ def _unusable() -> Misconfigured:
     return Misconfigured(hint, code="unusable_request")
 
 
-def _no_answer(request: HttpRequest, call: Call, error: Exception) -> TryAgain | Misconfigured:
+def _no_answer(url: str, call: Call, error: Exception) -> TryAgain | Misconfigured:
     """What became of a call without a whole answer. The error's own text is left out: it can hold the URL and headers."""
-    partner = f"The partner ({_host_and_port(request.url)})"
+    partner = f"The partner ({place(url)})"
     causes = set(_causes(error))
     slow = any(issubclass(cause, TimeoutError) for cause in causes)
     if call.sent and slow:
@@ -148,13 +216,6 @@ def _no_answer(request: HttpRequest, call: Call, error: Exception) -> TryAgain |
     else:
         code, why = "unreachable", "the connection failed"
     return TryAgain(f"{partner} cannot be reached: {why}.", code=code, account=True)
-
-
-def _host_and_port(url: str) -> str:
-    """Where the call went: `api.example.com:443`, `[::1]:8082`."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return f"{f'[{host}]' if ':' in host else host}:{parts.port or (80 if parts.scheme == 'http' else 443)}"
 
 
 def _causes(error: BaseException) -> Iterator[type[BaseException]]:

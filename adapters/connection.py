@@ -17,18 +17,42 @@ import requests.adapters
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from adapters.network import AddressInfo, Resolver, addresses
+
 IDLE_S = 1.0
 """A kept connection that was idle for longer is not used again: servers close idle ones (after 2 s and more), and a call that
 meets the closing cannot know whether it was applied."""
 
+LEAST_ATTEMPT_S = 1.0
+"""Each of a host's addresses gets an equal part of the time that is left for connecting, but not less than this."""
+
 
 class Call:
-    """One call under way. `answer_s`: seconds from being connected to the end of the answer. `sent`: whether a byte of it may
-    have left this machine."""
+    """One call under way, over all redirects that it follows. `answer_s`: seconds from being connected for the first time to the
+    end of the answer. `sent`: whether a byte may have left this machine that is not answered yet."""
 
-    def __init__(self, answer_s: float) -> None:
+    def __init__(self, answer_s: float, resolver: Resolver, *, public_only: bool) -> None:
         self.answer_s = answer_s
+        self.resolver = resolver
+        self.public_only = public_only
         self.sent = False
+        self._deadline: float | None = None
+
+    @property
+    def under_way(self) -> bool:
+        """Whether there has been a connection."""
+        return self._deadline is not None
+
+    def connected(self) -> None:
+        """From the first time on, the time for the answer runs."""
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self.answer_s
+
+    def left_s(self) -> float:
+        """Seconds until the answer must have come. Raises `TimeoutError` if none are left."""
+        if self._deadline is None:
+            return self.answer_s
+        return _left_s(self._deadline)
 
 
 current: ContextVar[Call] = ContextVar("current")
@@ -40,35 +64,54 @@ class _Bounded:
 
     sock: socket.socket | None
     timeout: float | None
-    deadline = 0.0
+    port: int
+    socket_options: list[tuple[int, int, int | bytes]] | None
     idle_since = 0.0
 
     def _new_conn(self) -> socket.socket:
-        began = time.monotonic()
-        sock: socket.socket = super()._new_conn()  # type: ignore[misc]
-        if self.timeout is not None:
-            # What is left is for TLS.
-            sock.settimeout(max(self.timeout - (time.monotonic() - began), 0.001))
+        """Connected to one of the addresses that were looked up and checked just now; what is left of the time is for TLS."""
+        call = current.get()
+        timeout_s = call.left_s() if self.timeout is None else self.timeout
+        deadline = time.monotonic() + timeout_s
+        host: str = self._dns_host.strip("[]")  # type: ignore[attr-defined]
+        found = addresses(host, self.port, call.resolver, timeout_s, public_only=call.public_only)
+        failure: OSError = OSError("The host has no address.")
+        for number, info in enumerate(found):
+            left = _left_s(deadline)
+            try:
+                sock = self._connected_to(info, min(left, max(left / (len(found) - number), LEAST_ATTEMPT_S)))
+            except OSError as error:
+                failure = error
+            else:
+                sock.settimeout(max(deadline - time.monotonic(), 0.001))
+                return sock
+        raise failure
+
+    def _connected_to(self, info: AddressInfo, timeout_s: float) -> socket.socket:
+        family, kind, protocol, _, where = info
+        sock = socket.socket(family, kind, protocol)
+        try:
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            sock.settimeout(timeout_s)
+            sock.connect(where)
+        except BaseException:
+            sock.close()
+            raise
         return sock
-
-    def connect(self) -> None:
-        super().connect()  # type: ignore[misc]
-        self.deadline = time.monotonic() + current.get().answer_s
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        self.deadline = time.monotonic() + current.get().answer_s
-        super().request(*args, **kwargs)  # type: ignore[misc]
 
     def send(self, data: Any) -> None:
         if self.sock is None:
-            self.connect()
+            self.connect()  # type: ignore[attr-defined]
+        call = current.get()
+        call.connected()
         if self.sock is not None:
-            current.get().sent = True
-            self.sock.settimeout(self.left_s())
+            call.sent = True
+            self.sock.settimeout(call.left_s())
         super().send(data)  # type: ignore[misc]
 
     def getresponse(self) -> Any:
-        self.timeout = self.left_s()
+        self.timeout = current.get().left_s()
         return super().getresponse()  # type: ignore[misc]
 
     @property
@@ -77,11 +120,12 @@ class _Bounded:
             return False
         return super().is_connected  # type: ignore[misc, no-any-return]
 
-    def left_s(self) -> float:
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("The time for this call is over.")
-        return left
+
+def _left_s(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("The time for this call is over.")
+    return left
 
 
 class _Answer(http.client.HTTPResponse):
@@ -111,10 +155,7 @@ class _Reading(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("The time for this call is over.")
-        self._sock.settimeout(left)
+        self._sock.settimeout(_left_s(self._deadline))
         count = self._file.readinto(buffer)
         self.ended = count == 0
         return count

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import logging
 import socket
 import threading
 import time
@@ -10,11 +12,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
+import msgspec
 import pytest
 
-from adapters import connection
+from adapters import connection, leash
 from adapters.client import MAX_ANSWER_BYTES, RequestsClient
-from adapters.contract import HttpAnswer, HttpRequest
+from adapters.contract import Credentials, HttpAnswer, HttpRequest
 from relay.domain.clock import SystemClock
 from relay.domain.connector import Timeouts
 from relay.domain.errors import Misconfigured, PartnerError, TryAgain
@@ -22,8 +25,8 @@ from tests.contract.adapters.scripted import Script, ScriptedServer, Visit, answ
 
 SHORT = Timeouts(connect_s=0.3, answer_s=0.3, batch_answer_s=0.6)
 AMPLE = Timeouts(connect_s=20, answer_s=20, batch_answer_s=20)
-AUTH = {"Authorization": "Bearer a-secret-token"}
-SECRETS = ("a-secret-token", "a-secret-query", "a-secret-body")
+AUTH = Credentials({"Authorization": "Bearer a-secret-token"}, {"key": "a-secret-key"})
+SECRETS = ("a-secret-token", "a-secret-key", "a-secret-query", "a-secret-body")
 
 
 def client(timeouts: Timeouts = AMPLE) -> RequestsClient:
@@ -62,7 +65,7 @@ def test_a_body_is_sent_as_json_with_the_headers_of_the_request_and_of_the_authe
         got = client().send(asked, auth=AUTH)
 
     head, _, body = seen[0].partition(b"\r\n\r\n")
-    assert head.split(b"\r\n")[0] == b"DELETE /a?b=c HTTP/1.1"
+    assert head.split(b"\r\n")[0] == b"DELETE /a?b=c&key=a-secret-key HTTP/1.1"
     assert {b"X-Own: 1", b"Authorization: Bearer a-secret-token", b"Content-Type: application/json"} <= set(head.split(b"\r\n"))
     assert body == '{"id":"ü"}'.encode()
     assert (got.status, got.content, got.headers["x-trace"]) == (200, b'{"fine": true}', "7")
@@ -72,7 +75,7 @@ def test_a_body_is_sent_as_json_with_the_headers_of_the_request_and_of_the_authe
 def test_a_raw_body_is_sent_as_it_is() -> None:
     seen: list[bytes] = []
     with ScriptedServer(recorded(seen, answer())) as server:
-        client().send(HttpRequest("PUT", server.url, headers={"content-type": "text/csv"}, raw=b"a;b\n"), auth={})
+        client().send(HttpRequest("PUT", server.url, headers={"content-type": "text/csv"}, raw=b"a;b\n"), auth=Credentials())
     assert seen[0].endswith(b"\r\n\r\na;b\n")
     assert seen[0].lower().count(b"content-type:") == 1
 
@@ -91,7 +94,7 @@ def test_cookies_are_not_kept() -> None:
     with ScriptedServer(recorded(seen, answer(headers="Set-Cookie: session=1\r\n"))) as server:
         same = client()
         for _ in range(2):
-            same.send(request(server.url), auth={})
+            same.send(request(server.url), auth=Credentials())
     assert b"session" not in seen[1]
     assert len(same._session().cookies) == 0
 
@@ -106,8 +109,36 @@ def test_proxies_and_passwords_of_the_surroundings_are_not_used(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     seen: list[bytes] = []
     with ScriptedServer(recorded(seen, answer())) as server:
-        client().send(request(server.url), auth={})
+        client().send(request(server.url), auth=Credentials())
     assert b"authorization" not in seen[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("url", "query", "sent"),
+    [
+        ("/a", {"api key": "ä&=/?#%+"}, b"/a?api%20key=%C3%A4%26%3D%2F%3F%23%25%2B"),
+        ("/a?", {"key": "1"}, b"/a?key=1"),
+        ("/a?b=%26&c", {"key": "1", "user": "2"}, b"/a?b=%26&c&key=1&user=2"),
+        ("/a?key=old&b=c&%6bey=old", {"key": "1"}, b"/a?b=c&key=1"),
+        ("/a?b=c#part", {"key": "1"}, b"/a?b=c&key=1"),
+        ("/a?b=c", {}, b"/a?b=c"),
+    ],
+)
+def test_credentials_in_the_query_are_added_when_the_call_is_sent(url: str, query: dict[str, str], sent: bytes) -> None:
+    seen: list[bytes] = []
+    with ScriptedServer(recorded(seen, answer())) as server:
+        client().send(HttpRequest("GET", f"{server.url}{url}"), auth=Credentials(query=query))
+    assert seen[0].split(b" ")[1] == sent
+
+
+def test_nothing_that_is_sent_is_written_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    broken = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nno header\r\n\r\n{}"
+    with ScriptedServer(recorded([], answer(), broken)) as server:
+        same = client()
+        for _ in range(2):
+            assert same.send(request(server.url), auth=AUTH).status == 200
+    assert not [secret for secret in SECRETS if secret in caplog.text]
 
 
 # --- connections -----------------------------------------------------------------------------------------------------
@@ -117,7 +148,7 @@ def test_a_connection_is_kept_for_the_next_call() -> None:
     with ScriptedServer(recorded([], answer())) as server:
         same = client()
         for _ in range(3):
-            same.send(request(server.url), auth={})
+            same.send(request(server.url), auth=Credentials())
         assert server.visits == 1
 
 
@@ -126,7 +157,7 @@ def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pyte
     with ScriptedServer(recorded([], answer())) as server:
         same = client()
         for _ in range(3):
-            same.send(request(server.url), auth={})
+            same.send(request(server.url), auth=Credentials())
         assert server.visits == 3
 
 
@@ -144,7 +175,7 @@ def test_a_kept_connection_that_the_partner_closed_is_replaced_before_anything_i
         same = client()
         for _ in range(2):
             closed.clear()
-            assert same.send(request(server.url), auth={}).status == 200
+            assert same.send(request(server.url), auth=Credentials()).status == 200
             closed.wait(10)
     assert len(seen) == 2
 
@@ -305,7 +336,7 @@ def test_a_connection_that_is_not_accepted_in_time_means_that_nothing_was_applie
 
 
 @pytest.mark.parametrize("status", [200, 302, 500])
-def test_an_endless_answer_is_not_read_to_its_end(status: int) -> None:
+def test_an_endless_answer_is_cut_and_not_read_to_its_end(status: int) -> None:
     read_to_the_end: list[bool] = []
 
     def endless(visit: Visit) -> None:
@@ -316,10 +347,34 @@ def test_an_endless_answer_is_not_read_to_its_end(status: int) -> None:
         read_to_the_end.append(True)
 
     with ScriptedServer(endless) as server:
-        error = failure(AMPLE, request(server.url))
-    assert isinstance(error, TryAgain)
-    assert (error.code, error.status, error.applied_unknown) == ("unreadable_answer", status, False)
+        got = client().send(request(server.url), auth=AUTH)
+    assert (got.status, got.cut, got.content) == (status, True, b" " * MAX_ANSWER_BYTES)
     assert not read_to_the_end
+
+
+def test_a_cut_answer_leaves_no_connection_on_which_its_rest_could_be_taken_for_the_next_answer() -> None:
+    body = b" " * 2 * MAX_ANSWER_BYTES + answer(b"[1]")
+    with ScriptedServer(recorded([], answer(body))) as server:
+        same = client()
+        assert [same.send(request(server.url), auth=AUTH).content for _ in range(2)] == [body[:MAX_ANSWER_BYTES]] * 2
+        assert server.visits == 2
+
+
+@pytest.mark.parametrize(("bytes_more", "cut"), [(0, False), (1, True)])
+def test_an_answer_of_1_mb_is_whole_and_a_longer_one_is_cut(bytes_more: int, cut: bool) -> None:
+    assert MAX_ANSWER_BYTES == 1024 * 1024
+    body = b"x" * (MAX_ANSWER_BYTES + bytes_more)
+    with ScriptedServer(recorded([], answer(body, status="500 X"))) as server:
+        got = client().send(request(server.url), auth=AUTH)
+    assert (len(got.content), got.cut) == (MAX_ANSWER_BYTES, cut)
+
+
+def test_what_unpacks_to_more_than_1_mb_is_cut() -> None:
+    packed = gzip.compress(b" " * 50 * MAX_ANSWER_BYTES)
+    assert len(packed) < MAX_ANSWER_BYTES
+    with ScriptedServer(recorded([], answer(packed, headers="Content-Encoding: gzip\r\n"))) as server:
+        got = client().send(request(server.url), auth=AUTH)
+    assert (got.content, got.cut) == (b" " * MAX_ANSWER_BYTES, True)
 
 
 @pytest.mark.parametrize(
@@ -330,14 +385,18 @@ def test_an_endless_answer_is_not_read_to_its_end(status: int) -> None:
         ("http://", "fine"),
         ("http://127.0.0.1:99999/?q=a-secret-query", "fine"),
         ("http://[::1/?q=a-secret-query", "fine"),
+        ("ftp://127.0.0.1:99999/?q=a-secret-query", "fine"),
+        ("http://someone:a-secret-query@127.0.0.1:1/", "fine"),
+        ("http://" + "x" * 64 + ".example/?q=a-secret-query", "fine"),
         ("http://127.0.0.1:1/", "a-secret-token\n"),
         ("http://127.0.0.1:1/", "a-secret-token €"),
         ("http://127.0.0.1:1/", "a-secret-token \x00"),
     ],
 )
 def test_what_cannot_be_sent_at_all_is_for_someone_to_put_right(url: str, token: str) -> None:
+    auth = Credentials({"Authorization": token}, AUTH.query)
     with pytest.raises(PartnerError) as caught:
-        client().send(HttpRequest("GET", url), auth={"Authorization": token})
+        client().send(HttpRequest("GET", url), auth=auth)
     assert not [secret for secret in SECRETS if secret in "".join(traceback.format_exception(caught.value))]
     if "\x00" not in token:
         assert isinstance(caught.value, Misconfigured)
@@ -357,9 +416,9 @@ def waited(send: Callable[[], HttpAnswer]) -> float:
 def test_connecting_an_answer_and_the_answer_of_a_batch_each_get_their_time() -> None:
     with ScriptedServer(hangs) as server, full_house() as nobody:
         slow = client(SHORT)
-        assert 0.3 <= waited(lambda: slow.send(request(nobody), auth={})) < 10
-        assert 0.3 <= waited(lambda: slow.send(request(server.url), auth={})) < 10
-        assert 0.6 <= waited(lambda: slow.send(request(server.url, batch=True), auth={})) < 10
+        assert 0.3 <= waited(lambda: slow.send(request(nobody), auth=Credentials())) < 10
+        assert 0.3 <= waited(lambda: slow.send(request(server.url), auth=Credentials())) < 10
+        assert 0.6 <= waited(lambda: slow.send(request(server.url, batch=True), auth=Credentials())) < 10
 
 
 def test_a_stall_after_some_bytes_gets_only_what_is_left() -> None:
@@ -373,6 +432,32 @@ def test_a_stall_after_some_bytes_gets_only_what_is_left() -> None:
         reading.close()
 
 
+def test_a_call_can_bring_a_time_of_its_own_for_its_answer() -> None:
+    with ScriptedServer(hangs) as server:
+        own = msgspec.structs.replace(request(server.url, batch=True), answer_s=0.3)
+        error = failure(AMPLE, own)
+    assert (error.code, "0.3 seconds" in error.hint) == ("timeout", True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "needed_s"),
+    [
+        (HttpRequest("GET", "URL"), 3.0),
+        (HttpRequest("GET", "URL", batch=True), 5.0),
+        (HttpRequest("GET", "URL", answer_s=10.0), 15.0),
+    ],
+)
+def test_a_call_is_not_begun_unless_there_is_time_for_all_of_it(asked: HttpRequest, needed_s: float) -> None:
+    timeouts = Timeouts(connect_s=1, answer_s=2, batch_answer_s=4)
+    with ScriptedServer(recorded([], answer())) as server:
+        asked = msgspec.structs.replace(asked, url=server.url)
+        with leash.within(lambda: needed_s - 0.1), pytest.raises(leash.OutOfTime):
+            client(timeouts).send(asked, auth=AUTH)
+        assert server.visits == 0
+        with leash.within(lambda: needed_s):
+            assert client(timeouts).send(asked, auth=AUTH).status == 200
+
+
 def test_unless_set_they_are_5_5_and_10_seconds() -> None:
     assert Timeouts() == Timeouts(connect_s=5, answer_s=5, batch_answer_s=10)
 
@@ -382,7 +467,7 @@ def test_5_5_and_10_seconds_measured_against_a_server_that_hangs() -> None:
     with ScriptedServer(hangs) as server, full_house() as nobody, ThreadPoolExecutor(3) as threads:
         usual = client(Timeouts())
         calls = [request(nobody), request(server.url), request(server.url, batch=True)]
-        times = list(threads.map(lambda asked: waited(lambda: usual.send(asked, auth={})), calls))
+        times = list(threads.map(lambda asked: waited(lambda: usual.send(asked, auth=Credentials())), calls))
     assert [round(one, 3) >= least for one, least in zip(times, (5, 5, 10), strict=True)] == [True, True, True]
     assert [one < least + 4 for one, least in zip(times, (5, 5, 10), strict=True)] == [True, True, True]
 
