@@ -6,8 +6,9 @@ import threading
 from typing import NamedTuple
 
 from adapters.contract import Adapter
-from adapters.registry import open_adapter
+from adapters.registry import describe, open_adapter
 from relay.backends.interfaces import Backend
+from relay.connectors.secret_names import partner_secrets
 from relay.domain.clock import Clock
 from relay.domain.connector import Connector
 from worker.tokens import SharedTokens
@@ -52,11 +53,23 @@ class Partners:
             self._open[connector.name] = _Opened(connector, values, adapter, now)
             return adapter
 
+    def open_unfinished(self, connector: Connector) -> Adapter:
+        """An adapter for asking the partner what a setting can be: the connector may lack settings, and need not be stored. Not
+        kept."""
+        values = self._values(connector)
+        return open_adapter(connector, values, clock=self._clock, tokens=self._tokens, complete=False)
+
+    def open_for_preview(self, connector: Connector) -> Adapter:
+        """An adapter that is only asked for what it would send: the connector may lack settings, and no secret is looked at. Not
+        kept."""
+        return open_adapter(connector, {}, clock=self._clock, tokens=self._tokens, complete=False)
+
     def forget(self, connector: Connector) -> None:
         """After refused credentials: the secrets are read again at the next use."""
         with self._lock:
             self._open.pop(connector.name, None)
 
     def _values(self, connector: Connector) -> dict[str, str]:
-        values = {field: self._secrets.get(name) for field, name in connector.secrets.items()}
+        names = partner_secrets(connector, describe(connector.adapter, connector.settings))
+        values = {field: self._secrets.get(name) for field, name in names.items()}
         return {field: value[0] for field, value in values.items() if value}

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import sys
+from typing import BinaryIO
 
 import click
 
+from adapters.registry import describe
 from relay.cli.output import iso, moment, show_json, show_table
 from relay.cli.publishing import open_publishing
 from relay.cli.session import Session, with_state
 from relay.connectors.live import all_live
 from relay.connectors.publishing import generate_secret
 from relay.connectors.secret_names import secret_names
-from relay.connectors.values import suggestion
 from relay.domain.errors import Conflict
+from relay.domain.malformed import suggestion
+
+file_option = click.option(
+    "--file", type=click.File("rb"), help="Read from this file; a private key (PEM) may have several lines."
+)
 
 
 @click.group()
@@ -24,9 +30,10 @@ def secrets() -> None:
 @secrets.command("set")
 @click.argument("name")
 @click.option("--generate", is_flag=True, help="A random value, made here.")
+@file_option
 @with_state(create=True)
-def set_(session: Session, name: str, generate: bool) -> None:
-    """Sets a secret, and forgets the value it had. The value is asked for without an echo, or read from standard input.
+def set_(session: Session, name: str, generate: bool, file: BinaryIO | None) -> None:
+    """Sets a secret, and forgets the value it had. The value is asked for without an echo, or read from standard input or a file.
 
     To change one that is in use, rotate it: then both values are good until the old one is retired.
 
@@ -35,11 +42,12 @@ def set_(session: Session, name: str, generate: bool) -> None:
       diy secrets set pangolin-token
       diy secrets set pangolin-token < token.txt
       diy secrets set pangolin-hmac --generate
+      diy secrets set acme-signing-key --file key.pem
     """
-    value = _value(name, generate)
+    value = _value(name, generate, file)
     open_publishing(session).set_secret(name, value)
     click.echo(f"{name} is set.")
-    named = {each for connector in all_live(session.backend.connectors) for each in secret_names(connector)}
+    named = {each for connector in all_live(session.backend.connectors) for each in secret_names(connector, describe)}
     if name not in named:
         session.note(f"No connector that runs names it.{suggestion(name, named)}")
     if generate:
@@ -49,8 +57,9 @@ def set_(session: Session, name: str, generate: bool) -> None:
 @secrets.command()
 @click.argument("name")
 @click.option("--generate", is_flag=True, help="A random value, made here.")
+@file_option
 @with_state()
-def rotate(session: Session, name: str, generate: bool) -> None:
+def rotate(session: Session, name: str, generate: bool, file: BinaryIO | None) -> None:
     """Gives a secret a new value. The present one stays good as the previous one until it is retired.
 
     If the command was cut short, repeat it: the same value again changes nothing, and --generate is refused while there is a
@@ -65,7 +74,7 @@ def rotate(session: Session, name: str, generate: bool) -> None:
     """
     if generate:
         _refuse_second_rotation(session, name)
-    value = _value(name, generate)
+    value = _value(name, generate, file)
     open_publishing(session).rotate_secret(name, value)
     click.echo(f"{name} has a new value; the one before is still good. When nobody uses it any more: diy secrets retire {name}")
     if generate:
@@ -115,7 +124,7 @@ def list_(session: Session) -> None:
     known = {info.name: info for info in session.backend.secrets.all()}
     users: dict[str, list[str]] = {}
     for connector in all_live(session.backend.connectors):
-        for name in secret_names(connector):
+        for name in secret_names(connector, describe):
             users.setdefault(name, []).append(connector.name)
     rows = [(name, known.get(name), users.get(name, [])) for name in sorted(known.keys() | users.keys())]
     if session.as_json:
@@ -158,20 +167,43 @@ def _refuse_second_rotation(session: Session, name: str) -> None:
         )
 
 
-def _value(name: str, generate: bool) -> str:
+def _value(name: str, generate: bool, file: BinaryIO | None) -> str:
+    if generate and file:
+        raise click.UsageError("Either --generate or --file.")
+    if file:
+        return _from_file(file)
     if generate:
         return generate_secret()
     if sys.stdin.isatty():
         typed: str = click.prompt(f"Value of {name}", hide_input=True, confirmation_prompt=True, err=True)
         return typed
-    try:
-        value = sys.stdin.buffer.read().decode().removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError:
-        raise click.UsageError("Standard input is not text in UTF-8.") from None
-    if not value:
+    content = sys.stdin.buffer.read()
+    if not content.strip(b"\r\n"):
         raise click.UsageError(f"Standard input is empty: pipe the value of {name} in, or run this at a terminal.")
+    return _one_line(_text(content, "Standard input"), "Standard input")
+
+
+def _from_file(file: BinaryIO) -> str:
+    """One line; the line breaks of a PEM as `\\n`, which whoever signs with it understands."""
+    value = _text(file.read(), file.name)
+    if "-----BEGIN " in value:
+        return "\\n".join(line.strip() for line in value.split("\n"))
+    return _one_line(value, file.name)
+
+
+def _text(content: bytes, place: str) -> str:
+    try:
+        value = content.decode().replace("\r\n", "\n").removesuffix("\n")
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{place} is not text in UTF-8.") from None
+    if not value:
+        raise click.UsageError(f"{place} is empty.")
+    return value
+
+
+def _one_line(value: str, place: str) -> str:
     if "\n" in value:
-        raise click.UsageError("Standard input has more than one line; a secret is one line.")
+        raise click.UsageError(f"{place} has more than one line; a secret is one line.")
     return value
 
 

@@ -38,6 +38,37 @@ def test_what_is_not_text_is_refused_and_not_repeated(diy: Diy) -> None:
     assert "value-to-keep" not in result.output
 
 
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIabc\nXYZ=\n-----END PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize("written", [PEM, PEM.replace("\n", "\r\n"), PEM.removesuffix("\n")])
+@pytest.mark.parametrize("verb", ["set", "rotate"])
+def test_a_private_key_is_read_from_its_file_and_becomes_one_line(diy: Diy, written: str, verb: str) -> None:
+    file = diy.directory / "key.pem"
+    file.write_bytes(written.encode())
+    diy("secrets", "set", "acme-key", input="before")
+    result = diy("secrets", verb, "acme-key", "--file", str(file))
+    assert result.exit_code == 0
+    assert current(diy, "acme-key")[0] == r"-----BEGIN PRIVATE KEY-----\nMIIabc\nXYZ=\n-----END PRIVATE KEY-----"
+    assert "MIIabc" not in result.output
+
+
+@pytest.mark.parametrize("content", [b"one\ntwo\n", b"\xff\xfevalue-to-keep", b"", b"\n"])
+def test_a_file_that_holds_no_value_is_refused_and_not_repeated(diy: Diy, content: bytes) -> None:
+    file = diy.directory / "value.txt"
+    file.write_bytes(content)
+    result = diy("secrets", "set", "acme-key", "--file", str(file))
+    assert result.exit_code == 2
+    assert "value-to-keep" not in result.output
+    assert "two" not in result.output
+
+
+def test_a_value_comes_from_one_place(diy: Diy) -> None:
+    file = diy.directory / "value.txt"
+    file.write_text("value")
+    assert diy("secrets", "set", "acme-key", "--generate", "--file", str(file)).exit_code == 2
+
+
 def test_at_a_terminal_a_value_is_asked_for_twice_and_not_echoed(diy: Diy) -> None:
     # A process of its own gives the command a controlling terminal, without forking this one.
     terminal = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"

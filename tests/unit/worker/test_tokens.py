@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from adapters import leash
+from adapters.authentication import TOKEN_ANSWER_S
+from adapters.client import OWN_CONNECT_S
 from relay.backends.embedded import EmbeddedBackend
 from relay.backends.interfaces import Token, Tokens
-from relay.domain.errors import Conflict, CredentialsRefused, StoreUnavailable, TryAgain
+from relay.domain.errors import CredentialsRefused, StoreUnavailable, TryAgain
 from tests.clock import TurnedClock
 from tests.promise.world import World
-from tests.unit.connectors.example import DOCUMENT, expanded
 from worker.tokens import LEASE_S, PATIENCE_S, SharedTokens
 
 Obtained = tuple[str, float, str]
@@ -58,20 +60,56 @@ def test_a_token_is_used_until_a_minute_before_it_expires_and_then_refreshed(sto
     assert partner.asked == ["", "refresh-1"]
 
 
+def test_a_refresh_token_is_kept_when_no_other_comes_back(store: Tokens, clock: TurnedClock) -> None:
+    asked: list[str] = []
+
+    def obtain(refresh: str) -> Obtained:
+        asked.append(refresh)
+        return f"access-{len(asked)}", 3_600.0, "refresh" if len(asked) == 1 else ""
+
+    for _ in range(3):
+        SharedTokens(store, clock).get("t", obtain)
+        clock.advance(3_600)
+    assert asked == ["", "refresh", "refresh"]
+
+
 def test_a_token_that_the_partner_has_refused_is_refreshed_before_its_time(store: Tokens, clock: TurnedClock) -> None:
     partner, tokens = Partner(), SharedTokens(store, clock)
     tokens.get("t", partner.obtain)
     assert tokens.get("t", partner.obtain, not_token="access-1") == "access-2"
 
 
-def test_no_second_worker_asks_the_partner_while_one_takes_as_long_as_a_document_allows(
-    store: Tokens, clock: TurnedClock
-) -> None:
-    longest = expanded(DOCUMENT + "timeouts: {connect: 30s, answer: 60s}\n")[0].timeouts
+def test_a_token_that_is_good_for_a_moment_is_used_for_half_of_it(store: Tokens, clock: TurnedClock) -> None:
+    asked: list[str] = []
+
+    def obtain(refresh: str) -> Obtained:
+        asked.append(refresh)
+        return f"access-{len(asked)}", 30.0, ""
+
+    tokens = SharedTokens(store, clock)
+    tokens.get("t", obtain)
+    clock.advance(14.9)
+    assert tokens.get("t", obtain) == "access-1"
+    clock.advance(0.1)
+    assert tokens.get("t", obtain) == "access-2"
+
+
+def test_the_time_that_the_partner_takes_to_answer_counts_towards_the_tokens_age(store: Tokens, clock: TurnedClock) -> None:
+    partner, tokens = Partner(lambda: clock.advance(10)), SharedTokens(store, clock)
+    tokens.get("t", partner.obtain)
+    clock.advance(3_529)
+    tokens.get("t", partner.obtain)
+    assert len(partner.asked) == 1
+    clock.advance(1)
+    tokens.get("t", partner.obtain)
+    assert partner.asked == ["", "refresh-1"]
+
+
+def test_no_second_worker_asks_the_partner_while_one_takes_as_long_as_two_calls_can(store: Tokens, clock: TurnedClock) -> None:
     second = Partner()
 
     def meanwhile() -> None:
-        clock.advance(longest.connect_s + longest.answer_s)
+        clock.advance(2 * (OWN_CONNECT_S + TOKEN_ANSWER_S))
         with pytest.raises(TryAgain):
             SharedTokens(store, clock).get("t", second.obtain)
 
@@ -86,6 +124,14 @@ def test_one_who_waits_for_another_gives_up_before_the_lease_ends(store: Tokens,
     with pytest.raises(TryAgain):
         SharedTokens(store, clock).get("t", Partner().obtain)
     assert PATIENCE_S <= clock.monotonic() - began < PATIENCE_S + 1
+
+
+def test_one_who_waits_for_another_gives_up_when_its_own_time_is_over(store: Tokens, clock: TurnedClock) -> None:
+    store.lease("t", owner="somebody", for_s=LEASE_S)
+    began = clock.monotonic()
+    with leash.within(lambda: 3.0), pytest.raises(TryAgain):
+        SharedTokens(store, clock).get("t", Partner().obtain)
+    assert 3 <= clock.monotonic() - began < 4
 
 
 @pytest.mark.parametrize("error", [CredentialsRefused("No."), TryAgain("Not now."), ValueError("ours")])
@@ -130,10 +176,12 @@ def test_what_the_partner_answered_is_told_although_the_lease_could_not_be_ended
         SharedTokens(broken, clock).get("t", Partner(fails).obtain)
 
 
-def test_a_token_that_could_not_be_stored_leaves_no_lease_behind(store: Tokens, clock: TurnedClock) -> None:
+def test_a_token_without_a_refresh_token_that_could_not_be_stored_leaves_no_lease_behind(
+    store: Tokens, clock: TurnedClock
+) -> None:
     broken: Tokens = Failing(store, "put")  # type: ignore[assignment]
     with pytest.raises(StoreUnavailable):
-        SharedTokens(broken, clock).get("t", Partner().obtain)
+        SharedTokens(broken, clock).get("t", lambda _: ("access", 3_600.0, ""))
     assert store.lease("t", owner="another", for_s=LEASE_S)
 
 
@@ -146,7 +194,7 @@ def test_one_who_outlived_its_lease_tries_again_with_the_token_of_the_other(stor
     late = Partner(frozen)
     with pytest.raises(TryAgain) as caught:
         tokens.get("t", late.obtain)
-    assert isinstance(caught.value.__cause__, Conflict)
+    assert caught.value.code == "token_taken_over"
     assert tokens.get("t", late.obtain) == "access-1"
     assert len(late.asked) == 1
 
