@@ -5,17 +5,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
-from adapters.contract import Adapter, Row, RowResult, Target
+from adapters import leash
+from adapters.contract import Adapter, Prepared, Rejected, Row, RowResult, Target
 from relay.backends.interfaces import Connectors
 from relay.domain.audience import HoldReason
 from relay.domain.clock import Clock
 from relay.domain.connector import Connector
 from relay.domain.errors import PartnerError, RelayError, TryAgain
 from relay.domain.outcome import CallReport
+from worker.account import remember
 from worker.budget import Budget
 from worker.fence import Fence
+from worker.rate import Rate
 from worker.retries import ATTEMPTS_IN_TURN, LONGEST_WAIT_IN_TURN_S, back_off_s
+
+_LONG_S = 1.0
+"""What was seen so long ago is looked at again."""
 
 
 class Postponed(RelayError):
@@ -50,6 +57,7 @@ class Caller:
         self._adapter = adapter
         self._connector = connector
         self._store = store
+        self._rate = Rate(store, connector, clock)
         self._budget = budget
         self._fence = fence
         self._clock = clock
@@ -59,59 +67,81 @@ class Caller:
     def send(self, operation: str, target: Target, rows: Sequence[Row]) -> list[RowResult]:
         """One result per row. Raises `Postponed`, or the `PartnerError` that the last repetition met, and `TurnLost`, which ends
         the turn."""
-        attempt = 1
+        attempt, more_s = 1, self._more_s(operation)
         while True:
-            self.admit(len(rows))
-            self._fence.require()
-            self._require_time()
+            self._admit(len(rows))
+            self._require_time(more_s)
             try:
                 return self._send_once(operation, target, rows)
-            except TryAgain as error:
-                wait = self._wait_s(error, attempt)
-                self._remember(error)
-                if wait is None or attempt >= ATTEMPTS_IN_TURN or not self._budget.allows(wait + self._longest_call_s()):
+            except PartnerError as error:
+                remember(error, self._store, self._connector.name, self._clock)
+                wait = self._wait_s(error, attempt) if isinstance(error, TryAgain) else None
+                again_s = (wait or 0.0) + self._longest_call_s() + more_s
+                if wait is None or attempt >= ATTEMPTS_IN_TURN or not self._budget.allows(again_s):
                     raise
                 self._clock.sleep(wait)
                 attempt += 1
+
+    def prepare(self, operation: str, values: dict[str, Any]) -> Prepared | Rejected:
+        """See `Adapter.prepare`."""
+        return self._adapter.prepare(operation, values)
 
     def now(self) -> float:
         """Seconds since the epoch."""
         return self._clock.now()
 
-    def admit(self, items: int) -> None:
-        """Waits until the account's rate allows a call; raises `Postponed` if that takes too long or the budget ends before."""
+    def _admit(self, items: int) -> None:
+        """Waits until the account's rate allows a call; raises `Postponed` if that takes too long or the budget ends before, and
+        `TurnLost`. The rate is asked last: what is admitted has to begin at once."""
         while True:
             self._require_time()
-            wait = self._store.admit(self._connector.name, self._connector.limits.rate, items=items)
+            self._fence.require()
+            began = self._clock.monotonic()
+            wait = self._rate.ask(items)
             if wait <= 0:
+                if self._clock.monotonic() - began > _LONG_S:
+                    self._fence.require()
                 return
             if wait > LONGEST_WAIT_IN_TURN_S:
                 due_at = self._clock.now() + wait
-                asked_to_wait = self._store.state(self._connector.name).not_before >= due_at - 0.001
-                if asked_to_wait:
-                    raise Postponed("The partner asked to come back later.", due_at=due_at)
+                if state := self._rate.put_off(wait):
+                    raise Postponed(state.not_before_detail, due_at=due_at, reason=state.not_before_reason)
                 raise Postponed("The connector's rate limit is used up.", due_at=due_at, crowded=True)
             self._clock.sleep(wait)
 
-    def _require_time(self) -> None:
+    def _require_time(self, more_s: float = 0.0) -> None:
         """Asked again right before the call: the process may have been frozen since."""
-        if not self._budget.allows(self._longest_call_s()):
+        if not self._budget.allows(self._longest_call_s() + more_s):
             raise Postponed("The turn's time is over; the rest goes on at once.", due_at=self._clock.now())
 
     def _send_once(self, operation: str, target: Target, rows: Sequence[Row]) -> list[RowResult]:
         began = self._clock.monotonic()
-        problem, status = "", 200
         try:
-            results = self._adapter.send(operation, target, rows)
+            with leash.within(self._budget.left_for_calls_s, self._before_call):
+                results = self._adapter.send(operation, target, rows)
+        except leash.OutOfTime as error:
+            raise Postponed(error.hint, due_at=self._clock.now()) from None
         except PartnerError as error:
-            problem, status = error.code, error.status or 0
+            self._report(operation, rows, error.status or 0, began, error.code)
             raise
-        finally:
-            duration_ms = round((self._clock.monotonic() - began) * 1000, 1)
-            self.reports.append(CallReport(operation, len(rows), status, duration_ms, problem))
+        self._report(operation, rows, 200, began)
         if len(results) != len(rows):
             raise TryAgain("The partner's answer does not account for all users.", code="unaccounted")
         return results
+
+    def _before_call(self) -> None:
+        """Right before each call of one `send`; for the first, all was asked a moment ago."""
+        if self._rate.begin():
+            self._fence.require()
+
+    def _report(self, operation: str, rows: Sequence[Row], status: int, began: float, problem: str = "") -> None:
+        duration_ms = round((self._clock.monotonic() - began) * 1000, 1)
+        self.reports.append(CallReport(operation, len(rows), status, duration_ms, problem))
+
+    def _more_s(self, operation: str) -> float:
+        """What the operation takes beyond one call."""
+        described = self._adapter.description.operation(operation)
+        return described.takes_s if described else 0.0
 
     def _wait_s(self, error: TryAgain, attempt: int) -> float | None:
         """Seconds until a repetition within this turn; None if it must not be repeated now: its effect may still arrive, or the
@@ -122,12 +152,6 @@ class Caller:
             asked = max(error.after_s, back_off_s(attempt, self._chance))
             return asked if asked <= LONGEST_WAIT_IN_TURN_S else None
         return back_off_s(attempt, self._chance)
-
-    def _remember(self, error: TryAgain) -> None:
-        """The partner's wish holds for the whole account: no worker starts a call after this is recorded."""
-        if error.after_s is not None and error.account:
-            moment = self._clock.now() + error.after_s
-            self._store.not_before(self._connector.name, moment, reason="come_back_later", detail=error.hint)
 
     def _longest_call_s(self) -> float:
         timeouts = self._connector.timeouts

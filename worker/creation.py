@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
+from adapters import leash
 from relay.backends.interfaces import Backend
 from relay.domain.audience import Audience
 from relay.domain.clock import Clock
-from relay.domain.errors import AudienceNotReady, BatchRefused, Conflict, CredentialsRefused, PartnerError, RelayError, TryAgain
+from relay.domain.errors import (
+    AudienceNotReady,
+    BatchRefused,
+    Conflict,
+    CredentialsRefused,
+    Misconfigured,
+    PartnerError,
+    RelayError,
+    TryAgain,
+)
+from worker.account import remember
 from worker.budget import Budget
 from worker.calls import Postponed
 from worker.catalog import Catalog, Running
 from worker.partners import Partners
+from worker.rate import FURTHER_PATIENCE_S, Rate
 from worker.retries import LONGEST_WAIT_IN_TURN_S
 from worker.tokens import PATIENCE_S
 
 _CLAIM_CALLS = 3
 _CLAIM_MARGIN_S = 5.0
-"""A claim lasts longer than a creation can take: its calls (a token, a look-up, the creation itself), and before them the
-wait for another worker that fetches the token."""
+"""A claim lasts longer than a creation can take: its calls (a token, a look-up, the creation itself), before all but the first
+the wait for the rate, and before them the wait for another worker that fetches the token."""
 
 _POLL_S = 0.05
+
+_WHAT_TO_DO = (
+    "Give this audience another name, or change the setting by which the connector names its lists at the partner (`list`, where "
+    "it has one)."
+)
+
+
+class AudienceTaken(Misconfigured):
+    """At the partner it would be another audience of the same connector."""
+
+    code = "audience_taken"
 
 
 class Creation:
@@ -81,6 +105,7 @@ class Creation:
         and in a turn `Postponed` where its time ends before, or the rate is used up for longer.
         """
         connector, store = running.connector, self._backend.audiences
+        rate = Rate(self._backend.connectors, connector, self._clock)
         owner = uuid.uuid4().hex
         claim_s = _claim_s(running)
         give_up_at = self._clock.monotonic() + patience_s
@@ -90,23 +115,30 @@ class Creation:
                 connector.name, audience_id, owner=owner, for_s=claim_s, name=name, customer=customer
             )
             if audience.partner_id is not None:
-                return self._ready(running, audience, budget)
+                while audience.status != "ready" and (wait := self._asked(running, rate, give_up_at, budget)):
+                    self._clock.sleep(wait)
+                return self._ready(running, audience, rate, budget)
             if not mine:
                 self._await_other(running, audience, give_up_at, budget)
                 continue
             with self._claimed(running, audience, owner):
-                self._require_time(running, budget)
-                wait = self._backend.connectors.admit(connector.name, connector.limits.rate, items=1)
+                wait = self._asked(running, rate, give_up_at, budget)
                 if wait <= 0:
-                    made = self._create(running, audience, budget)
+                    made = self._create(running, audience, rate, budget)
                     break
-                if wait > LONGEST_WAIT_IN_TURN_S or self._clock.monotonic() + wait > give_up_at:
-                    detail = "The partner asked to come back later, or the connector's rate limit is used up."
-                    if budget is None:
-                        raise TryAgain(detail, after_s=wait)
-                    raise Postponed(detail, due_at=self._clock.now() + wait, crowded=True)
                 self._clock.sleep(wait)
-        return self._ready(running, made, budget)
+        return self._ready(running, made, rate, budget)
+
+    def _asked(self, running: Running, rate: Rate, give_up_at: float, budget: Budget | None) -> float:
+        """Asks for a call: 0, or the seconds to wait before asking again. Raises where that is longer than one waits."""
+        self._require_time(running, budget)
+        wait = rate.ask(1)
+        if wait <= LONGEST_WAIT_IN_TURN_S and self._clock.monotonic() + wait <= give_up_at:
+            return wait
+        detail = "The partner asked to come back later, or the connector's rate limit is used up."
+        if budget is None:
+            raise TryAgain(detail, after_s=wait)
+        raise Postponed(detail, due_at=self._clock.now() + wait, crowded=True)
 
     def _await_other(self, running: Running, audience: Audience, give_up_at: float, budget: Budget | None) -> None:
         """Returns when there may be something to do: it was created, or nobody creates it any more. Only reads meanwhile: a claim
@@ -129,34 +161,41 @@ class Creation:
         try:
             yield
         except RelayError as error:
-            final = isinstance(error, BatchRefused)
+            final = isinstance(error, BatchRefused | AudienceTaken)
             self._backend.audiences.creation_failed(
                 running.connector.name, audience.id, owner=owner, error=str(error), final=final
             )
             raise
 
-    def _create(self, running: Running, audience: Audience, budget: Budget | None) -> Audience:
+    def _create(self, running: Running, audience: Audience, rate: Rate, budget: Budget | None) -> Audience:
         connector = running.connector
         adapter = self._partners.open(connector)
         self._require_time(running, budget)
         try:
-            partner_id = adapter.create_audience(audience.name or audience.id, audience.reference)
+            # Never longer than the claim, which began a moment ago: a look-up may have many pages.
+            with _leash(rate, budget, until=self._clock.monotonic() + _claim_s(running) - _CLAIM_MARGIN_S, clock=self._clock):
+                partner_id = adapter.create_audience(audience.name or audience.id, audience.reference)
         except PartnerError as error:
             self._note(running, error)
-            raise
-        return self._backend.audiences.created(connector.name, audience.id, partner_id=partner_id, status="creating")
+            raise _out_of_time(error, budget, self._clock) from None
+        try:
+            return self._backend.audiences.created(connector.name, audience.id, partner_id=partner_id, status="creating")
+        except Conflict as taken:
+            raise AudienceTaken(f"{taken} {_WHAT_TO_DO}") from None
 
-    def _ready(self, running: Running, audience: Audience, budget: Budget | None) -> Audience:
+    def _ready(self, running: Running, audience: Audience, rate: Rate, budget: Budget | None) -> Audience:
         if audience.status == "ready" or audience.partner_id is None:
             return audience
         adapter = self._partners.open(running.connector)
         self._require_time(running, budget)
         try:
-            if not adapter.is_ready(audience.partner_id):
+            with _leash(rate, budget, until=math.inf, clock=self._clock):
+                ready = adapter.is_ready(audience.partner_id)
+            if not ready:
                 raise AudienceNotReady("The partner has the audience, and it cannot take members yet.")
         except PartnerError as error:
             self._note(running, error)
-            raise
+            raise _out_of_time(error, budget, self._clock) from None
         return self._backend.audiences.created(
             running.connector.name, audience.id, partner_id=audience.partner_id, status="ready"
         )
@@ -169,14 +208,25 @@ class Creation:
     def _note(self, running: Running, error: PartnerError) -> None:
         if isinstance(error, CredentialsRefused):
             self._partners.forget(running.connector)
-        if isinstance(error, TryAgain) and error.account and error.after_s is not None:
-            self._backend.connectors.not_before(
-                running.connector.name, self._clock.now() + error.after_s, reason="come_back_later", detail=error.hint
-            )
+        remember(error, self._backend.connectors, running.connector.name, self._clock)
+
+
+def _leash(rate: Rate, budget: Budget | None, *, until: float, clock: Clock) -> AbstractContextManager[None]:
+    """Calls only as the rate allows, while the turn has time for them, and until that moment (monotonic)."""
+    left_s = budget.left_for_calls_s if budget else lambda: math.inf
+    return leash.within(lambda: min(left_s(), until - clock.monotonic()), rate.begin)
+
+
+def _out_of_time(error: PartnerError, budget: Budget | None, clock: Clock) -> RelayError:
+    """In a turn, a call that was not begun for want of time is made in the next one."""
+    if budget is not None and isinstance(error, leash.OutOfTime):
+        return Postponed(error.hint, due_at=clock.now())
+    return error
 
 
 def _claim_s(running: Running) -> float:
-    return _CLAIM_CALLS * _call_s(running) + PATIENCE_S + _CLAIM_MARGIN_S
+    further_s = (_CLAIM_CALLS - 1) * FURTHER_PATIENCE_S
+    return _CLAIM_CALLS * _call_s(running) + further_s + PATIENCE_S + _CLAIM_MARGIN_S
 
 
 def _call_s(running: Running) -> float:

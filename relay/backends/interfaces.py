@@ -230,7 +230,9 @@ class Audiences(Protocol):
         ...
 
     def created(self, connector: str, audience_id: str, *, partner_id: str, status: str = "ready") -> Audience:
-        """The partner's ID is known; ends the claim; holds that wait for it become due. Never replaces another partner ID."""
+        """The partner's ID is known; ends the claim; holds that wait for it become due. Never replaces another partner ID.
+        `Conflict`, and nothing is written, if another audience of the connector has it: two in one list would undo each other's
+        removals."""
         ...
 
     def creation_failed(self, connector: str, audience_id: str, *, owner: str, error: str, final: bool) -> None:
@@ -239,11 +241,13 @@ class Audiences(Protocol):
 
     def remember_answer(self, connector: str, audience_id: str, *, partner_id: str, name: str) -> Audience:
         """Mode `partner`: writes the entry under the partner's ID (ready), and marks the record under the DMP's ID as the
-        memory of its creation (`answers_to`). Returns the entry."""
+        memory of its creation (`answers_to`), which no longer counts as having it. Returns the entry. `Conflict` as for
+        `created`."""
         ...
 
     def link(self, connector: str, audience_id: str, *, partner_id: str, name: str | None = None) -> Audience:
-        """By hand: this audience is that one at the partner, whatever was recorded before. Its holds become due."""
+        """By hand: this audience is that one at the partner, whatever was recorded before. Its holds become due. The partner's ID
+        that it had is free for another. `Conflict` as for `created`."""
         ...
 
 

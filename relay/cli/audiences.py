@@ -12,7 +12,7 @@ from relay.cli.output import iso, moment, show_fields, show_json, show_table
 from relay.cli.session import Session, with_state
 from relay.connectors.live import live
 from relay.domain.audience import Audience
-from relay.domain.errors import NotFound
+from relay.domain.errors import Conflict, NotFound
 from relay.domain.outcome import Report
 from relay.health.advice import hold_reason, needs_someone, what_to_do
 from relay.health.wording import count
@@ -128,14 +128,17 @@ def create(session: Session, connector: str, audience_id: str, name: str, custom
 def link(session: Session, connector: str, audience_id: str, partner_id: str, name: str | None) -> None:
     """Says by hand which audience of the partner it is. Whatever was recorded before is replaced, and what waits is tried now.
 
-    Members that were sent to another audience of the partner stay there.
+    Members that were sent to another audience of the partner stay there. No two audiences of a connector can be the same one.
 
     \b
     Example:
       diy audiences link pangolin a5940e473cea659.356693871497425011 1042
     """
     session.backend.connectors.state(connector)
-    audience = session.backend.audiences.link(connector, audience_id, partner_id=partner_id, name=name)
+    try:
+        audience = session.backend.audiences.link(connector, audience_id, partner_id=partner_id, name=name)
+    except Conflict as taken:
+        raise Conflict(f"{taken} Link the other one elsewhere first, or choose another ID at the partner.") from None
     session.backend.audit.add(by=session.by, what="link audience", subject=f"{connector}/{audience_id}", detail=partner_id)
     _result(session, audience)
 

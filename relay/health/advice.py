@@ -6,6 +6,8 @@ import shlex
 
 import msgspec
 
+from adapters.registry import describe
+from relay.connectors.secret_names import partner_secret_names
 from relay.domain.audience import NEEDS_SOMEONE, Audience, Hold, HoldReason
 from relay.domain.connector import Connector, ConnectorState
 
@@ -82,7 +84,7 @@ def meaning(audience: Audience, hold: Hold, connector: Connector | None = None, 
 
 def what_to_do(audience: Audience, hold: Hold, connector: Connector | None = None, state: ConnectorState | None = None) -> str:
     """The advice with the names filled in; empty where it passes by itself. connector, state: see `meaning`."""
-    names = sorted(connector.secrets.values()) if connector else []
+    names = sorted(partner_secret_names(connector, describe)) if connector else []
     return _template(audience, hold, connector, state).format(
         connector=shlex.quote(audience.connector),
         audience=shlex.quote(audience.id),

@@ -144,7 +144,7 @@ def _unreadable(backend: Backend, connector: str, now: float) -> int:
 
 
 def _missing(backend: Backend, connector: Connector) -> list[str]:
-    description = describe(connector.adapter)
+    description = describe(connector.adapter, connector.settings)
     if description is None:
         return [f"This program has no adapter {connector.adapter!r}."]
     return missing(connector, description, backend.secrets)

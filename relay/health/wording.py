@@ -24,6 +24,17 @@ def duration(seconds: float) -> str:
     return f"{int(seconds)} s"
 
 
+def duration_in_words(seconds: float) -> str:
+    """A length of time in full: `10 minutes`, `1 hour 30 minutes`, `250 milliseconds`."""
+    parts = []
+    rest = round(seconds * 1000)
+    for size, unit in ((86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second"), (1, "millisecond")):
+        number, rest = divmod(rest, size)
+        if number:
+            parts.append(count(number, unit))
+    return " ".join(parts) or "no time"
+
+
 def moment(at: float) -> str:
     """Seconds since the epoch as `2026-03-01 11:00:05 UTC`."""
     return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

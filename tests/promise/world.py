@@ -141,7 +141,7 @@ class TappedPartners:
         self._inner, self._effects = inner, effects
 
     def open(self, connector: Connector) -> Adapter:
-        return Tapped(self._inner.open(connector), ("send", "create_audience"), self._effects)  # type: ignore[return-value]
+        return Tapped(self._inner.open(connector), ("send", "create_audience"), self._effects)
 
     def forget(self, connector: Connector) -> None:
         self._inner.forget(connector)

@@ -50,6 +50,21 @@ def save(connection: sqlite3.Connection, audience: Audience) -> None:
     )
 
 
+def occupant(connection: sqlite3.Connection, connector: str, partner_id: str, *, but: str) -> str | None:
+    """The audience that has this ID at the partner, one other than `but`; None if none has it."""
+    row = connection.execute(
+        "SELECT id FROM audiences WHERE connector = ? AND occupies = ? AND id <> ?", (connector, partner_id, but)
+    ).fetchone()
+    return row[0] if row else None
+
+
+def occupy(connection: sqlite3.Connection, audience: Audience, partner_id: str | None) -> None:
+    """This audience, which is saved, has that ID at the partner, and no other one."""
+    connection.execute(
+        "UPDATE audiences SET occupies = ? WHERE connector = ? AND id = ?", (partner_id, audience.connector, audience.id)
+    )
+
+
 def held_size(audience: Audience) -> Size:
     """What waits, as the record counts it."""
     hold = audience.hold

@@ -34,10 +34,10 @@ class Creations:
     def created(self, connector: str, audience_id: str, *, partner_id: str, status: str = "ready") -> Audience:
         with self._database.transaction() as connection:
             now = self._clock.now()
-            audience = _load_or_new(connection, connector, audience_id, now=now)
-            audience = creation.created(audience, partner_id=partner_id, status=status, now=now)
-            rows.save(connection, audience)
-            return audience
+            before = _load_or_new(connection, connector, audience_id, now=now)
+            after = creation.created(before, partner_id=partner_id, status=status, now=now)
+            _save(connection, before, after)
+            return after
 
     def creation_failed(self, connector: str, audience_id: str, *, owner: str, error: str, final: bool) -> None:
         with self._database.transaction() as connection:
@@ -51,20 +51,32 @@ class Creations:
             now = self._clock.now()
             asked = _load_or_new(connection, connector, audience_id, now=now)
             if audience_id != partner_id:
-                rows.save(connection, creation.memory(asked, partner_id=partner_id, name=name, now=now))
-            entry = _load_or_new(connection, connector, partner_id, now=now)
-            entry = creation.entry(entry, asked=asked, partner_id=partner_id, name=name, now=now)
-            rows.save(connection, entry)
+                _save(connection, asked, creation.memory(asked, partner_id=partner_id, name=name, now=now))
+            before = _load_or_new(connection, connector, partner_id, now=now)
+            entry = creation.entry(before, asked=asked, partner_id=partner_id, name=name, now=now)
+            _save(connection, before, entry)
             return entry
 
     def link(self, connector: str, audience_id: str, *, partner_id: str, name: str | None = None) -> Audience:
         with self._database.transaction() as connection:
             now = self._clock.now()
-            audience = _load_or_new(connection, connector, audience_id, now=now)
-            audience = creation.linked(audience, partner_id=partner_id, name=name, now=now)
-            rows.save(connection, audience)
-            return audience
+            before = _load_or_new(connection, connector, audience_id, now=now)
+            after = creation.linked(before, partner_id=partner_id, name=name, now=now)
+            _save(connection, before, after)
+            return after
 
 
 def _load_or_new(connection: sqlite3.Connection, connector: str, audience_id: str, *, now: float) -> Audience:
     return rows.load(connection, connector, audience_id) or creation.new(connector, audience_id, now=now)
+
+
+def _save(connection: sqlite3.Connection, before: Audience, after: Audience) -> None:
+    """Raises `Conflict` where it would have a partner's ID that another one has."""
+    had, has = creation.occupies(before), creation.occupies(after)
+    if has is not None and has != had:
+        other = rows.occupant(connection, after.connector, has, but=after.id)
+        if other is not None:
+            raise creation.occupied(has, other)
+    rows.save(connection, after)
+    if has != had:
+        rows.occupy(connection, after, has)

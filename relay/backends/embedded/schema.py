@@ -152,7 +152,16 @@ CREATE TABLE audit (
 CREATE INDEX audit_by_age ON audit (at);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+# `occupies`: the partner's ID that is this audience's alone. Of several that had the same one before this was looked after, each
+# keeps it.
+_PARTNER_IDS = """
+ALTER TABLE audiences ADD COLUMN occupies TEXT;
+UPDATE audiences SET occupies = json_extract(CAST(record AS TEXT), '$.partner_id')
+    WHERE coalesce(json_extract(CAST(record AS TEXT), '$.answers_to'), '') = '';
+CREATE INDEX audiences_occupying ON audiences (connector, occupies) WHERE occupies IS NOT NULL;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTNER_IDS)
 """Never change one that was released: append another."""
 
 

@@ -7,7 +7,8 @@ within a fifth of the period, or a second: then a call reads only the state. A d
 second for long (https://firebase.google.com/docs/firestore/best-practices#updates_to_a_single_document), more often for a while.
 
 What this costs:
-- A slice counts as if all of its calls were made at its end, so of a rate that is asked for without end at least 80 % are used (a
+- A slice counts as if all of its calls were made at its end, until the instance's next one: from then on as if they were made at
+  its last call. So of a rate that one instance asks for without end next to all is used. Where several do, at least 80 % are (a
   period's calls every 1.2 seconds where it is one second, and next to all where it is a minute). Below one second, less: a slice
   has to last longer than Firestore takes to write it down.
 - What is left of a slice is given back with the instance's next one. Of an instance that has nothing more to send, it counts for
@@ -57,7 +58,7 @@ class Slice:
     def __init__(self, lease: str, taken: tuple[int | None, int | None], begin: int, end: int, clock: Clock) -> None:
         self.lease = lease
         self.begin, self.end = begin, end
-        self.calls = self.items = 0
+        self.used = Taken(begin, 0, 0, lease)
         """What was spent of it."""
         self._most_calls, self._most_items = taken
         self._clock = clock
@@ -69,8 +70,8 @@ class Slice:
         """Whether one more call with so many items may start now."""
         return (
             not self._closed
-            and (self._most_calls is None or self.calls < self._most_calls)
-            and (self._most_items is None or self.items + items <= self._most_items)
+            and (self._most_calls is None or self.used.calls < self._most_calls)
+            and (self._most_items is None or self.used.items + items <= self._most_items)
             and self.begin <= microseconds(self._clock.now()) <= self.end
             # The clock may have been set back since.
             and (self._clock.monotonic() - self._opened_at) * MICROSECONDS <= self.end - self.begin + 1
@@ -81,8 +82,9 @@ class Slice:
         with self._lock:
             allowed = self.has(items)
             if allowed:
-                self.calls += 1
-                self.items += items
+                # The clock is read again, so this is not before the moment that was allowed; nor is a call behind the end.
+                until = max(self.used.until, min(self.end, microseconds(self._clock.now())))
+                self.used = Taken(until, self.used.calls + 1, self.used.items + items, self.lease)
             return allowed
 
     def close(self) -> None:
@@ -164,7 +166,7 @@ class Admission:
         stored = _ledger_of(before)
         known = stored.without(lease)
         if last is not None:
-            known = known.corrected(last.lease, last.calls, last.items)
+            known = known.corrected(last.used)
         known = known.at(moment, period)
         free_at = known.free_at(rate, charged, period)
         if free_at > moment:
@@ -223,8 +225,8 @@ def _size(last: Slice | None, rate: RateLimits, charged: int, ledger: Ledger, si
         return 1, charged
     times = 2 if since <= 1 else 1
     room_calls, room_items = ledger.room(rate)
-    calls = _at_most(max(1, times * last.calls), rate.calls, room_calls)
-    return calls, _at_most(max(charged, times * last.items), rate.items, room_items)
+    calls = _at_most(max(1, times * last.used.calls), rate.calls, room_calls)
+    return calls, _at_most(max(charged, times * last.used.items), rate.items, room_items)
 
 
 def _at_most(wanted: int, limit: int | None, room: int | None) -> int:

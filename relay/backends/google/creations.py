@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from relay.backends.google import audience_documents as docs
+from relay.backends.google import partner_ids
 from relay.backends.google.audience_documents import Kept
 from relay.backends.google.documents import Documents, Write
+from relay.backends.google.partner_ids import Change
 from relay.domain import audience as policy
 from relay.domain import creation
 from relay.domain.audience import Audience
@@ -57,14 +59,17 @@ class Creations:
         def remember() -> Audience:
             now = self._clock.now()
             writes: list[Write] = []
+            changes: list[Change] = []
             known, asked = self._load_or_new(connector, audience_id, now=now)
+            before = asked
             if audience_id != partner_id:
-                writes.append(_write(creation.memory(asked, partner_id=partner_id, name=name, now=now), known))
-                known, entry = self._load_or_new(connector, partner_id, now=now)
-            else:
-                entry = asked
-            entry = creation.entry(entry, asked=asked, partner_id=partner_id, name=name, now=now)
-            self._documents.commit([*writes, _write(entry, known)])
+                memory = creation.memory(asked, partner_id=partner_id, name=name, now=now)
+                writes.append(_write(memory, known))
+                changes.append((asked, memory))
+                known, before = self._load_or_new(connector, partner_id, now=now)
+            entry = creation.entry(before, asked=asked, partner_id=partner_id, name=name, now=now)
+            changes.append((before, entry))
+            self._documents.commit([*writes, _write(entry, known), *partner_ids.writes(self._documents, *changes)])
             return entry
 
         return self._documents.change(remember)
@@ -77,9 +82,9 @@ class Creations:
     def _known_to_be(self, connector: str, audience_id: str, change: Callable[[Audience, float], Audience]) -> Audience:
         def try_once() -> Audience:
             now = self._clock.now()
-            known, audience = self._load_or_new(connector, audience_id, now=now)
-            after = change(audience, now)
-            self._documents.commit([_write(after, known)])
+            known, before = self._load_or_new(connector, audience_id, now=now)
+            after = change(before, now)
+            self._documents.commit([_write(after, known), *partner_ids.writes(self._documents, (before, after))])
             return after
 
         return self._documents.change(try_once)

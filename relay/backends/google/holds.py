@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from msgspec.structs import replace
 
 from relay.backends.google import audience_documents as docs
+from relay.backends.google import partner_ids
 from relay.backends.google.audience_documents import Kept
 from relay.backends.google.documents import Changed, Documents, Query, Stored, Write
 from relay.domain import audience as policy
@@ -21,7 +22,8 @@ _DROPPED_BYTES = 3 * 1024 * 1024
 the 10 MiB that a commit may have (https://firebase.google.com/docs/firestore/quotas)."""
 
 
-_FORGOTTEN_AT_ONCE = 400
+_FORGOTTEN_AT_ONCE = 200
+"""Audiences whose records are deleted in one commit, each with its partner's ID."""
 
 
 class Holds:
@@ -110,9 +112,10 @@ class Holds:
 
     def _forget_some(self, connector: str) -> bool:
         """Whether there may be more."""
-        of_connector = Query(docs.AUDIENCES, [("connector", "==", connector)], fields=["held_by"])
+        of_connector = Query(docs.AUDIENCES, [("connector", "==", connector)], fields=["held_by", *docs.RECORD_FIELDS])
         found = [one for one in self._documents.query(of_connector) if "held_by" not in one.fields][:_FORGOTTEN_AT_ONCE]
-        self._documents.commit([Write(one.path, "delete", updated=one.updated) for one in found])
+        freed = [write for one in found for write in partner_ids.freed_by(docs.kept(one, ()).audience)]
+        self._documents.commit([*(Write(one.path, "delete", updated=one.updated) for one in found), *freed])
         return len(found) == _FORGOTTEN_AT_ONCE
 
     def _held_by(self, connector: str) -> list[Audience]:

@@ -58,10 +58,13 @@ class Ledger(msgspec.Struct, frozen=True):
         """Without what was taken under this lease."""
         return Ledger(tuple(one for one in self.taken if one.lease != lease))
 
-    def corrected(self, lease: str, calls: int, items: int) -> Ledger:
-        """The lease has ended, and this is what was used of it. A lease that is merged or gone stays as it is."""
-        corrected = (replace(one, calls=calls, items=items) if one.lease == lease else one for one in self.taken)
-        return Ledger(tuple(one for one in corrected if one.calls))
+    def corrected(self, used: Taken) -> Ledger:
+        """The lease has ended, and this is what was used of it, the last call at `until`, unless that was pulled back since. A
+        lease that is merged or gone stays as it is."""
+        corrected = (
+            replace(used, until=min(used.until, one.until)) if one.lease == used.lease else one for one in self.taken
+        )
+        return _sorted(one for one in corrected if one.calls)
 
     def free_at(self, rate: RateLimits, charged: int, period: int) -> int:
         """When there is room for one call with so many items; 0: now."""

@@ -10,8 +10,9 @@ import pytest
 from relay.backends.interfaces import Backend
 from relay.domain.audience import Audience, HoldReason
 from relay.domain.clock import Clock
+from relay.domain.errors import Conflict
 from tests.clock import TurnedClock
-from tests.contract.backends.given import BEGINNING, held, request
+from tests.contract.backends.given import BEGINNING, document, held, request
 
 
 def _claim(
@@ -156,3 +157,108 @@ def test_an_audience_is_linked_by_hand_whatever_was_recorded(backend: Backend) -
 def test_an_audience_that_was_never_seen_can_be_linked(backend: Backend) -> None:
     backend.audiences.link("pangolin", "new", partner_id="p1")
     assert _audience(backend, "new").partner_id == "p1"
+
+
+# one audience for each ID at the partner
+def test_an_id_at_the_partner_belongs_to_one_audience_of_a_connector(backend: Backend) -> None:
+    backend.audiences.created("pangolin", "a.1", partner_id="p1")
+    _claim_of(backend, "a.2")
+    before = _audience(backend, "a.2")
+    for take in (backend.audiences.created, backend.audiences.link):
+        with pytest.raises(Conflict, match=r"'p1'.*'a\.1'"):
+            take("pangolin", "a.2", partner_id="p1")
+    assert _audience(backend, "a.2") == before, "nothing was written"
+    assert backend.audiences.created("pangolin", "a.2", partner_id="p2").partner_id == "p2"
+
+
+def test_the_same_audience_may_be_told_its_id_again(backend: Backend) -> None:
+    for _ in range(2):
+        assert backend.audiences.created("pangolin", "a.1", partner_id="p1").partner_id == "p1"
+        assert backend.audiences.link("pangolin", "a.1", partner_id="p1").partner_id == "p1"
+
+
+def test_connectors_do_not_share_ids_at_the_partner(backend: Backend) -> None:
+    backend.audiences.created("pangolin", "a.1", partner_id="p1")
+    assert backend.audiences.created("other", "a.2", partner_id="p1").partner_id == "p1"
+
+
+@pytest.mark.parametrize("partner_id", ["A list / of 100% & more", "." * 3, "ö" * 700], ids=["signs", "dots", "long"])
+def test_an_id_at_the_partner_may_be_any_text(backend: Backend, partner_id: str) -> None:
+    backend.audiences.created("pangolin", "a.1", partner_id=partner_id)
+    backend.audiences.created("pangolin", "a.2", partner_id=f"{partner_id}.")
+    with pytest.raises(Conflict):
+        backend.audiences.created("pangolin", "a.3", partner_id=partner_id)
+
+
+def test_one_that_another_id_is_recorded_for_takes_no_id_from_anybody(backend: Backend) -> None:
+    backend.audiences.created("pangolin", "a.1", partner_id="p1")
+    backend.audiences.created("pangolin", "a.1", partner_id="p2")
+    assert backend.audiences.created("pangolin", "a.2", partner_id="p2").partner_id == "p2"
+
+
+def test_an_audience_that_is_linked_elsewhere_leaves_its_id_to_others(backend: Backend) -> None:
+    backend.audiences.created("pangolin", "a.1", partner_id="p1")
+    backend.audiences.link("pangolin", "a.1", partner_id="p2")
+    assert backend.audiences.link("pangolin", "a.2", partner_id="p1").partner_id == "p1"
+    with pytest.raises(Conflict, match=r"'a\.2'"):
+        backend.audiences.link("pangolin", "a.1", partner_id="p1")
+
+
+def test_the_memory_of_a_creation_leaves_its_id_to_the_entry(backend: Backend) -> None:
+    backend.audiences.created("pangolin", "a.1", partner_id="p1")
+    for _ in range(2):
+        assert backend.audiences.remember_answer("pangolin", "a.1", partner_id="p1", name="Test audience").id == "p1"
+    assert backend.audiences.link("pangolin", "p1", partner_id="p1").partner_id == "p1"
+    with pytest.raises(Conflict, match="'p1'"):
+        backend.audiences.created("pangolin", "a.2", partner_id="p1")
+    backend.audiences.link("pangolin", "p1", partner_id="p9")
+    assert backend.audiences.created("pangolin", "a.2", partner_id="p1").partner_id == "p1"
+
+
+def test_an_answer_that_belongs_to_another_audience_is_not_remembered(backend: Backend) -> None:
+    backend.audiences.link("pangolin", "a.2", partner_id="p1")
+    with pytest.raises(Conflict, match=r"'a\.2'"):
+        backend.audiences.remember_answer("pangolin", "a.1", partner_id="p1", name="Test audience")
+    assert backend.audiences.get("pangolin", "a.1") is None
+
+
+@pytest.mark.parametrize("how", ["created", "link"])
+def test_of_many_that_want_one_id_at_once_one_gets_it(
+    backend: Backend, opened: Callable[[Clock], Backend], clock: TurnedClock, how: str
+) -> None:
+    backends = [backend, opened(clock)]
+    won: list[str] = []
+    lost: list[str] = []
+
+    def take(index: int) -> None:
+        try:
+            getattr(backends[index % 2].audiences, how)("pangolin", f"a.{index}", partner_id="p1")
+        except Conflict as conflict:
+            lost.append(str(conflict))
+        else:
+            won.append(f"a.{index}")
+
+    threads = [threading.Thread(target=take, args=(index,)) for index in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert len(lost) == 5
+    assert all(f"'{won[0]}'" in conflict for conflict in lost)
+    assert [audience.id for audience in backend.audiences.all() if audience.partner_id == "p1"] == won
+
+
+def test_a_deleted_connector_leaves_no_id_taken(backend: Backend) -> None:
+    backend.connectors.add_version(document())
+    backend.connectors.publish("pangolin", 1)
+    backend.audiences.created("pangolin", "a.1", partner_id="p1")
+    backend.audiences.created("another", "a.1", partner_id="p1")
+    backend.connectors.delete("pangolin")
+    assert backend.audiences.created("pangolin", "a.2", partner_id="p1").partner_id == "p1"
+    with pytest.raises(Conflict):
+        backend.audiences.created("another", "a.2", partner_id="p1")
+
+
+def _claim_of(backend: Backend, audience_id: str) -> None:
+    backend.audiences.claim_creation("pangolin", audience_id, owner="w1", for_s=30, name=None, customer=None)

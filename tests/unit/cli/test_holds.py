@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import requests
+
 from relay.pangolin.server import InThread
 from tests.unit.cli.conftest import Diy
 
@@ -122,12 +124,30 @@ def test_in_the_partners_mode_an_audience_is_listed_under_the_partners_id(diy: D
     assert made["id"] == made["partner_id"]
 
 
-def test_linking_says_which_audience_of_the_partner_it_is(connected: Diy) -> None:
+def test_linking_says_which_audience_of_the_partner_it_is(connected: Diy, pangolin: InThread) -> None:
     diy = connected
-    elsewhere = diy.json("audiences", "create", "pangolin", "b.1", "--name", "Elsewhere")["partner_id"]
+    made = requests.post(
+        f"{pangolin.url}/api/audiences",
+        json={"name": "Elsewhere"},
+        headers={"Authorization": f"Bearer {pangolin.token}"},
+        timeout=30,
+    )
+    elsewhere = made.json()["id"]
     linked = diy.json("audiences", "link", "pangolin", "a.1", elsewhere)
     assert (linked["partner_id"], linked["status"]) == (elsewhere, "ready")
     assert diy.json("audiences", "describe", "pangolin", "a.1")["name"] == "Elsewhere"
+
+
+def test_two_audiences_are_not_linked_to_one_at_the_partner(connected: Diy) -> None:
+    diy = connected
+    diy.fine("audiences", "link", "pangolin", "a.1", "7")
+    refused = diy("audiences", "link", "pangolin", "a.2", "7")
+    assert refused.exit_code == 1
+    assert "'7', which is the audience 'a.1'" in refused.output
+    assert "Link the other one elsewhere first" in refused.output
+    diy.fine("audiences", "link", "pangolin", "a.1", "8")
+    assert diy.json("audiences", "link", "pangolin", "a.2", "7")["partner_id"] == "7"
+    assert diy.json("audiences", "link", "pangolin", "a.2", "7")["partner_id"] == "7", "it is that one already"
 
 
 def test_linking_for_an_unknown_connector_fails_and_records_nothing(diy: Diy) -> None:

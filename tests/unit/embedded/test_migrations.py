@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from relay.backends.embedded import EmbeddedBackend
@@ -110,3 +111,19 @@ def test_one_process_sets_a_database_up_while_the_others_wait(tmp_path: Path) ->
     other.join()
     assert opened.queue.depth().messages == 0
     opened.close()
+
+
+def test_ids_at_the_partner_that_an_older_program_recorded_belong_to_their_audiences(connection: sqlite3.Connection) -> None:
+    migrate(connection, MIGRATIONS[:1])
+    records: dict[str, dict[str, str | None]] = {
+        "a.1": {"partner_id": "p1"},
+        "a.2": {"partner_id": None},
+        "a.3": {"partner_id": "p3", "answers_to": "p3"},
+        "p3": {"partner_id": "p3"},
+    }
+    for audience, known in records.items():
+        record = msgspec.json.encode({"version": 1, "connector": "pangolin", "id": audience, **known})
+        connection.execute("INSERT INTO audiences (connector, id, record) VALUES ('pangolin', ?, ?)", (audience, record))
+    migrate(connection)
+    found = connection.execute("SELECT id, occupies FROM audiences WHERE occupies IS NOT NULL ORDER BY id").fetchall()
+    assert found == [("a.1", "p1"), ("p3", "p3")]

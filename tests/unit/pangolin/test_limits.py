@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from handlers.mapp.values import MAX_AUDIENCE, MAX_NAME
-from relay.connectors import values
 from relay.domain.audience import Audience
 from relay.pangolin.reading import MAX_TEXT
+from relay.reading import values
 from tests.unit.pangolin.conftest import Customer
 
 LONGEST = values.name("c" * 63)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 import requests
 
 from adapters.registry import describe
 from relay.connectors.publishing import Publishing
 from relay.domain.audience import Audience
-from relay.domain.errors import AudienceNotReady, ConfigurationError, CredentialsRefused, TryAgain
+from relay.domain.errors import AudienceNotReady, ConfigurationError, CredentialsRefused, Misconfigured, TryAgain
 from tests.promise.world import TOKEN, World
 from worker.budget import Budget
 from worker.calls import Postponed
@@ -155,3 +156,56 @@ def test_a_turn_that_meets_a_rate_used_up_for_long_is_postponed_until_there_is_r
         ensure(world, "a.2", budget=Budget(world.clock))
     assert postponed.value.due_at - world.clock.now() > 300
     assert postponed.value.crowded
+
+
+# one list for two audiences
+def occupied(world: World) -> str:
+    """`a.1` is what the partner answers when `a.2` is created. Returns the partner's ID."""
+    reference = f"pangolin/{world.prefix}a.2"
+    body = {"name": "Everybody", "reference": reference}
+    answer = requests.post(f"{world.pangolin.url}/api/audiences", json=body, headers=world.authorization, timeout=5)
+    partner_id = str(answer.json()["id"])
+    world.backend.audiences.link("pangolin", world.prefix + "a.1", partner_id=partner_id)
+    return partner_id
+
+
+def test_an_audience_that_would_be_another_one_at_the_partner_is_not_created_and_its_users_wait(world: World) -> None:
+    occupied(world)
+    world.accept([("a.2", "u1", "joined")])
+    world.work()
+    audience = world.backend.audiences.get("pangolin", world.prefix + "a.2")
+    assert audience is not None
+    assert (audience.status, audience.partner_id, audience.claim_by) == ("failed", None, "")
+    assert audience.hold is not None
+    assert (audience.hold.reason, audience.hold.items) == ("misconfigured", 1)
+    for told in (audience.error, audience.hold.detail):
+        assert f"'{world.prefix}a.1'" in told, "the other one is named"
+        assert "another name" in told, "what to do is said"
+        assert "`list`" in told
+    assert world.members() == {world.prefix + "a.2": set()}, "nobody joined the list of the other one"
+
+    world.backend.audiences.link("pangolin", world.prefix + "a.1", partner_id="elsewhere")
+    world.drain()
+    assert world.members() == {world.prefix + "a.2": {"u1"}}
+
+
+def test_the_dmp_is_told_which_other_audience_it_would_be(world: World) -> None:
+    occupied(world)
+    body = msgspec.json.encode({"Type": "CREATE_AUDIENCE", "Name": "Everybody", "Audience": world.prefix + "a.2"})
+    answer = world.post("CREATE_AUDIENCE", body)
+    assert answer.status_code == 502
+    told = msgspec.json.decode(answer.body)["error"]
+    assert f"'{world.prefix}a.1'" in told
+    assert "Give this audience another name" in told
+
+
+def test_in_mode_partner_two_audiences_do_not_get_the_same_entry(make_world: Callable[..., World]) -> None:
+    world = make_world(mode="partner")
+    partner_id = occupied(world)
+    with pytest.raises(Misconfigured, match="another name"):
+        for_source(world, "a.2")
+    world.backend.audiences.link("pangolin", world.prefix + "a.1", partner_id="elsewhere")
+    assert for_source(world, "a.2") == partner_id == for_source(world, "a.2"), "and the same one may ask again"
+    entry = world.backend.audiences.get("pangolin", partner_id)
+    assert entry is not None
+    assert (entry.partner_id, entry.status) == (partner_id, "ready")

@@ -1,0 +1,90 @@
+"""A connector's rate as the worker keeps it: every call to the account is asked for, and a little is left unused."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from adapters import leash
+from relay.backends.interfaces import Connectors
+from relay.domain.clock import Clock
+from relay.domain.connector import Connector, ConnectorState, RateLimits
+from relay.domain.errors import NotFound, TryAgain
+
+FURTHER_PATIENCE_S = 5.0
+"""So long a call waits for the rate that belongs to a piece of work that has begun."""
+
+_MARGIN = 0.06
+_LARGEST_MARGIN_S = 1.0
+
+_LEAST_GOOD_FOR_S = 0.02
+
+_SAME_MOMENT_S = 0.001
+
+
+def margin_s(rate: RateLimits) -> float:
+    """How much longer than the partner's own the period is that is asked for.
+
+    Calls are counted here when they are let go, and by the partner when they arrive. One that was long on its way and one that is
+    fast are closer together there than they were here: without a margin, a partner that counts exactly would refuse the last one.
+    """
+    return min(_MARGIN * rate.per_s, _LARGEST_MARGIN_S)
+
+
+class _Admitted(NamedTuple):
+    """A call with so many items, and when that was, by both clocks: one of them may stand still while a machine is frozen."""
+
+    items: int
+    at: float
+    at_monotonic: float
+
+
+class Rate:
+    """One connector's, for the calls of one piece of work: the first is asked for by `ask`, and each that begins by `begin`."""
+
+    def __init__(self, store: Connectors, connector: Connector, clock: Clock) -> None:
+        rate = connector.limits.rate
+        self._store = store
+        self._name = connector.name
+        self._rate = replace(rate, per_s=rate.per_s + margin_s(rate))
+        self._good_for_s = max(_LEAST_GOOD_FOR_S, margin_s(rate) / 2)
+        self._clock = clock
+        self._admitted: _Admitted | None = None
+
+    def ask(self, items: int) -> float:
+        """Asks for one call with so many items: 0 and it is counted, or the seconds to wait before asking again."""
+        wait_s = self._store.admit(self._name, self._rate, items=items)
+        self._admitted = None if wait_s > 0 else _Admitted(items, self._clock.now(), self._clock.monotonic())
+        return wait_s
+
+    def put_off(self, wait_s: float) -> ConnectorState | None:
+        """The connector's state, if the wait is one that all its calls keep, and not because of the rate."""
+        try:
+            state = self._store.state(self._name)
+        except NotFound:
+            return None
+        return state if state.not_before >= self._clock.now() + wait_s - _SAME_MOMENT_S else None
+
+    def begin(self) -> bool:
+        """Right before each call. Whether it had to be asked for: it is a further one, or was asked for too long ago.
+
+        It waits for the rate then. If that takes too long the call goes on without: what has begun is finished, since a rate that
+        has no room for all of its calls would keep it from ever coming to an end. Raises `TryAgain` where the partner has asked
+        to come back later.
+        """
+        admitted, self._admitted = self._admitted, None
+        if admitted and self._age_s(admitted) <= self._good_for_s:
+            return False
+        give_up_at = self._clock.monotonic() + FURTHER_PATIENCE_S
+        while (wait_s := self.ask(admitted.items if admitted else 0)) > 0:
+            if self.put_off(wait_s):
+                raise TryAgain("The partner asked to come back later.", after_s=wait_s)
+            if wait_s >= leash.left_s() or self._clock.monotonic() + wait_s > give_up_at:
+                break
+            self._clock.sleep(wait_s)
+        self._admitted = None
+        return True
+
+    def _age_s(self, admitted: _Admitted) -> float:
+        return max(self._clock.now() - admitted.at, self._clock.monotonic() - admitted.at_monotonic)
