@@ -1,23 +1,24 @@
-"""What the suite needs of each adapter: a partner to call, sample data, and ways to provoke it.
-
-A new adapter joins by adding a harness of its own to `HARNESSES`.
-"""
+"""The adapters of the suite, opened for the connectors of their case files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import requests
+import msgspec
+import yaml
 
-from adapters.client import RequestsClient
-from adapters.contract import Adapter, HttpAnswer, HttpRequest, Row
-from adapters.registry import describe, open_adapter
-from relay.domain.clock import SystemClock
-from relay.domain.connector import Connector, Inbound, Limits, Timeouts
-from relay.pangolin.server import InThread
+from adapters.contract import Adapter, Description, Operation, Row, Target
+from adapters.registry import describe, names
+from relay.domain.message import Mutation
+from tests.contract.adapters.case_file import CaseFile, Given, read_case_file
+from tests.contract.adapters.delivery import Delivery, document_of
+from tests.contract.adapters.scripted_partner import ScriptedPartner
+from worker.catalog import Running, running
+from worker.plan import make_plan, pending_of
 
 
 class NoTokens:
@@ -26,136 +27,94 @@ class NoTokens:
     def get(self, name: str, obtain: Callable[[str], tuple[str, float, str]], *, not_token: str = "") -> str:
         raise AssertionError("this adapter needs no tokens")
 
-
-class Recording:
-    """Passes calls on and keeps what was sent."""
-
-    def __init__(self, timeouts: Timeouts) -> None:
-        self._client = RequestsClient(timeouts, SystemClock())
-        self.sent: list[HttpRequest] = []
-        self.credential_headers: list[tuple[str, ...]] = []
-
-    def send(self, request: HttpRequest, *, auth: Mapping[str, str]) -> HttpAnswer:
-        self.sent.append(request)
-        self.credential_headers.append(tuple(auth))
-        return self._client.send(request, auth=auth)
+    def replace(self, name: str, obtain: Callable[[], tuple[str, float, str]]) -> None:
+        raise AssertionError("this adapter needs no tokens")
 
 
-class Harness(Protocol):
-    """One adapter with its partner. `name` as in the registry. `secrets` and `row` hold values that are recognised in texts."""
-
-    name: str
-    secrets: dict[str, str]
-    missing_audience: str
-
-    def settings(self) -> dict[str, Any]: ...
-
-    def row(self, number: int) -> Row: ...
-
-    def members(self, partner_id: str) -> set[int]:
-        """Numbers of the rows whose users the partner has in this audience."""
-        ...
-
-    # what the partner does from now on
-    def mend(self) -> None:
-        """All is well."""
-        ...
-
-    def reject(self, row: Row) -> None:
-        """Refuses this row, and says which it is."""
-        ...
-
-    def poison(self, row: Row) -> None:
-        """Refuses calls with this row, without saying which it is."""
-        ...
-
-    def too_many(self, retry_after: str | None) -> None: ...
-
-    def trouble(self, status: int, retry_after: str | None = None) -> None: ...
-
-    def html(self) -> None:
-        """Answers every call with a page and status 200."""
-        ...
-
-    def hang(self) -> None: ...
-
-    def unauthorized(self) -> None: ...
+@cache
+def case_file(adapter: str) -> CaseFile | None:
+    """The adapter's case file; None where there is none, or none that can be read, which one test says of it."""
+    try:
+        return read_case_file(adapter)
+    except (OSError, yaml.YAMLError, msgspec.ValidationError):
+        return None
 
 
-def open_for(harness: Harness, client: Recording, *, secrets: dict[str, str] | None = None) -> Adapter:
-    """The harness's adapter, as a worker opens it."""
-    description = describe(harness.name)
-    assert description is not None
-    connector = Connector(
-        name="tested",
-        document="tested",
-        document_version=1,
-        adapter=harness.name,
-        inbound=Inbound(hmac_secret="x"),
-        actions=(),
-        limits=Limits(batch=description.limits),
-        settings=harness.settings(),
-    )
-    given = harness.secrets if secrets is None else secrets
-    return open_adapter(connector, given, clock=SystemClock(), tokens=NoTokens(), client=client)
+def with_case_file() -> list[str]:
+    """The adapters that can be tested."""
+    return [name for name in names() if case_file(name)]
 
 
-class PangolinHarness:
-    """Pangolin itself, in a thread."""
+def case_file_of(adapter: str) -> CaseFile:
+    """The case file of one of these."""
+    file = case_file(adapter)
+    assert file is not None
+    return file
 
-    name = "pangolin"
-    missing_audience = "pg_nowhere"
 
-    def __init__(self, server: InThread) -> None:
-        self._server = server
-        self.secrets = {"token": server.token}
-        self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {server.token}"
+class Opened:
+    """One adapter in front of its scripted partner."""
 
-    def settings(self) -> dict[str, Any]:
-        return {"base_url": self._server.url}
+    def __init__(self, delivery: Delivery, partner: ScriptedPartner) -> None:
+        self.delivery = delivery
+        self.partner = partner
+        self.file = delivery.file
+        self.adapter: Adapter = delivery.worker.partners.open(delivery.connector)
+        self.running: Running = running(delivery.connector)
 
-    def row(self, number: int) -> Row:
-        return Row({"id": f"canary-user-{number}"}, event_id=f"request/{number}", at=1_800_000_000.0)
+    @property
+    def description(self) -> Description:
+        """Of the adapter, as the connector configures it."""
+        return self.adapter.description
 
-    def members(self, partner_id: str) -> set[int]:
-        listed = self._session.get(f"{self._server.url}/api/audiences/{partner_id}/users?limit=10000", timeout=30).json()
-        return {int(user["id"].rpartition("-")[2]) for user in listed["users"]}
+    @property
+    def target(self) -> Target:
+        """The audience as it is at the partner."""
+        audience = self.file.audience
+        return Target(audience.id, audience.name, audience.partner_id, f"{self.delivery.connector.name}/{audience.id}")
 
-    def mend(self) -> None:
-        self._session.delete(f"{self._server.url}/api/faults", timeout=30)
+    def mutations(self, users: int) -> tuple[Mutation, ...]:
+        """So many users joined, and so many others left, where the connector has actions for them."""
+        triggers = {action.trigger for action in self.delivery.connector.actions}
+        joined = [Mutation(number, "joined", self.file.user_number(number)) for number in range(users)]
+        left = [Mutation(number, "left", self.file.user_number(number)) for number in range(users, 2 * users)]
+        return tuple(one for one in (*joined, *left) if one.direction in triggers)
 
-    def reject(self, row: Row) -> None:
-        self._break(reject_users=[row.values["id"]])
-
-    def poison(self, row: Row) -> None:
-        self._break(poison_users=[row.values["id"]])
-
-    def too_many(self, retry_after: str | None) -> None:
-        self._break(status=429, retry_after=retry_after)
-
-    def trouble(self, status: int, retry_after: str | None = None) -> None:
-        self._break(status=status, retry_after=retry_after)
-
-    def html(self) -> None:
-        self._break(html=True)
-
-    def hang(self) -> None:
-        self._break(hang=True)
-
-    def unauthorized(self) -> None:
-        self._break(unauthorized=True)
-
-    def _break(self, **faults: Any) -> None:
-        answer = self._session.put(f"{self._server.url}/api/faults", json=faults, timeout=30)
-        assert answer.status_code == 200, answer.text
+    def rows(self, users: int) -> dict[Operation, list[Row]]:
+        """Operation → rows for so many users, mapped and prepared; for each operation that an action for users is for."""
+        message = msgspec.structs.replace(self.delivery.message, mutations=self.mutations(users))
+        plan = make_plan(
+            self.running,
+            {},
+            pending_of([message]),
+            self.adapter.prepare,
+            now=message.received_at,
+            audience_id=self.target.id,
+            audience_name=self.target.name,
+            partner_id=self.target.partner_id,
+        )
+        assert plan.settled == (), "the file's user can be mapped"
+        [together] = plan.rounds
+        return {one.action.operation: [row.row for row in one.rows] for one in together}
 
 
 @contextmanager
-def pangolin(state: Path) -> Iterator[Harness]:
-    """A harness around a Pangolin of its own."""
-    with InThread(state / "pangolin.db", token="canary-secret-token") as server:
-        yield PangolinHarness(server)
+def opened(
+    adapter: str, state: Path, *, secrets: bool = True, document: dict[str, Any] | None = None
+) -> Iterator[Opened]:
+    """The adapter in front of a partner that is well. `document`: laid over the connector's document."""
+    file = case_file_of(adapter)
+    with ScriptedPartner(file.well, file.count) as partner:
+        delivery = Delivery(state / "state", file, Given(document=document or {}), partner.url, secrets=secrets)
+        try:
+            yield Opened(delivery, partner)
+        finally:
+            delivery.close()
 
 
-HARNESSES = {"pangolin": pangolin}
+def description_of(adapter: str, *, configured: bool) -> Description:
+    """The adapter's description, in general or as its case file configures it."""
+    document = yaml.safe_load(document_of(case_file_of(adapter), "http://127.0.0.1:1"))
+    description = describe(adapter, document["settings"] if configured else None)
+    assert description is not None
+    return description
