@@ -23,6 +23,7 @@ VERBS = {
     "activation": "relay.cli.connectors.activation:activation",
     "options": "relay.cli.connectors.partner:options",
     "check": "relay.cli.connectors.partner:check",
+    "connect": "relay.cli.connectors.connect:connect",
     "preview": "relay.cli.connectors.preview:preview",
     "test": "relay.cli.connectors.trial:test",
 }

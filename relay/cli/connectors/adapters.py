@@ -7,8 +7,8 @@ import click
 from adapters.contract import Description, Field, Operation
 from relay.cli.output import show_fields, show_json, show_table, whole
 from relay.cli.session import json_option
-from relay.connectors.quantities import format_size
 from relay.domain.errors import NotFound
+from relay.reading.quantities import format_duration, format_size
 
 _COLUMNS = ("what it is", "type", "required", "default", "values", "help")
 
@@ -25,7 +25,7 @@ def adapters(name: str | None, as_json: bool) -> None:
       diy connectors adapters pangolin
     """
     from adapters import registry
-    from relay.connectors.values import suggestion
+    from relay.domain.malformed import suggestion
 
     names = registry.names()
     if name is not None:
@@ -55,7 +55,11 @@ def _show(description: Description) -> None:
             ("our page", description.our_page),
             ("the partner's page", description.partner_page),
             ("needs actions on", ", ".join(description.required_triggers)),
-            ("limits.batch", f"max_items {limits.max_items:,}, max_bytes {format_size(limits.max_bytes)}"),
+            (
+                "limits.batch",
+                f"max_items {limits.max_items:,}, max_bytes {format_size(limits.max_bytes)}, "
+                f"max_age {format_duration(limits.max_age_s)}",
+            ),
         ]
     )
     for title, fields in (("settings", description.settings), ("secrets", description.secrets)):

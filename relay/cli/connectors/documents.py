@@ -36,7 +36,7 @@ def validate(file: Path, as_json: bool) -> None:
     from relay.connectors.document import expand
 
     try:
-        names = [connector.name for connector in expand(_read(file), describe=describe)]
+        names = [connector.name for connector in expand(read_file(file), describe=describe)]
     except DocumentError as error:
         if not as_json:
             raise
@@ -66,7 +66,7 @@ def apply(session: Session, file: Path, note: str, draft: bool) -> None:
     from relay.connectors.completeness import missing
     from relay.connectors.document import expand
 
-    text = _read(file)
+    text = read_file(file)
     expand(text, describe=describe)  # so that a document with errors does not leave a new, empty state behind
     version = open_publishing(session).apply(text, note=note, draft=draft)
     if draft:
@@ -76,7 +76,7 @@ def apply(session: Session, file: Path, note: str, draft: bool) -> None:
     _say_running(version)
     lacking: dict[str, list[str]] = {}
     for connector in version.connectors:
-        description = describe(connector.adapter)
+        description = describe(connector.adapter, connector.settings)
         for sentence in missing(connector, description, session.backend.secrets) if description else ():
             lacking.setdefault(sentence, []).append(connector.name)
     for sentence, names in lacking.items():
@@ -131,7 +131,8 @@ def delete(session: Session, name: str, yes: bool) -> None:
     click.echo(f"{name} is deleted.")
 
 
-def _read(file: Path) -> str:
+def read_file(file: Path) -> str:
+    """The text in it; `-` is standard input. Raises `ConfigurationError`."""
     try:
         if str(file) == "-":
             raw = sys.stdin.buffer.read(_MOST_BYTES)

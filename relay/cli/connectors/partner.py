@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import msgspec
 
+from relay.cli.connectors.chosen import connector_to_ask, file_option, require_may_call
 from relay.cli.output import show_json, show_table
 from relay.cli.session import Session, with_state
-from relay.connectors.live import live
 from relay.domain.errors import Conflict
 
 
 @click.command()
-@click.argument("name")
-@click.argument("field")
+@click.argument("words", nargs=-1, metavar="NAME FIELD")
 @click.option("--set", "chosen", multiple=True, metavar="FIELD=VALUE", help="A value chosen before; may be repeated.")
+@file_option
 @with_state(json=True)
-def options(session: Session, name: str, field: str, chosen: tuple[str, ...]) -> None:
+def options(session: Session, words: tuple[str, ...], chosen: tuple[str, ...], file: Path | None) -> None:
     """Asks the partner which values a field can take. The settings of the connector count as chosen.
 
+    Where no version of the connector is published, the newest draft counts. With --file, only FIELD is needed, and the document
+    may lack it; its secrets must be set under the names that it gives them.
+
     \b
-    Example:
-      diy connectors options pangolin list --set account=42
+    Examples:
+      diy connectors options meta account_id
+      diy connectors options meta audience --set account_id=42
+      diy connectors options account_id --file meta.yaml
     """
+    from adapters.registry import describe
+    from relay.connectors.completeness import missing_secrets
     from worker.partners import Partners
 
-    connector = live(session.backend.connectors, name)
-    values = {**connector.settings, **dict(_pair(text) for text in chosen)}
-    found = Partners(session.backend, session.clock).open(connector).options(field, values)
+    name, field = _name_and_field(words, file)
+    pairs = dict(_pair(text) for text in chosen)
+    connector = connector_to_ask(session.backend, name, file, asked=field)
+    description = describe(connector.adapter, connector.settings)
+    if description is not None and (lacking := list(missing_secrets(connector, description, session.backend.secrets))):
+        raise Conflict(f"Without its secrets {connector.name} cannot ask the partner. {' '.join(lacking)}")
+    require_may_call(session.backend, connector.name, session.now)
+    adapter = Partners(session.backend, session.clock).open_unfinished(connector)
+    found = adapter.options(field, {**connector.settings, **pairs})
     if session.as_json:
         show_json([msgspec.to_builtins(option) for option in found])
     else:
@@ -35,25 +50,42 @@ def options(session: Session, name: str, field: str, chosen: tuple[str, ...]) ->
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", default="")
+@file_option
 @with_state()
-def check(session: Session, name: str) -> None:
+def check(session: Session, name: str, file: Path | None) -> None:
     """Asks the partner whether it accepts the credentials.
 
+    Where no version of the connector is published, the newest draft counts.
+
     \b
-    Example:
+    Examples:
       diy connectors check pangolin
+      diy connectors check --file connector.yaml
     """
     from adapters.registry import describe
-    from relay.connectors.completeness import missing
+    from relay.connectors.completeness import missing_secrets, missing_settings
     from worker.partners import Partners
 
-    connector = live(session.backend.connectors, name)
-    description = describe(connector.adapter)
-    if description is not None and (lacking := missing(connector, description, session.backend.secrets)):
-        raise Conflict(f"{name} is incomplete: {' '.join(lacking)}")
+    if not name and file is None:
+        raise click.UsageError("Name the connector, or its document with --file.")
+    connector = connector_to_ask(session.backend, name, file)
+    description = describe(connector.adapter, connector.settings)
+    if description is not None:
+        lacking = [*missing_secrets(connector, description, session.backend.secrets), *missing_settings(connector, description)]
+        if lacking:
+            raise Conflict(f"{connector.name} is incomplete: {' '.join(lacking)}")
+    require_may_call(session.backend, connector.name, session.now)
     Partners(session.backend, session.clock).open(connector).check_credentials()
-    click.echo(f"The partner accepts the credentials of {name}.")
+    click.echo(f"The partner accepts the credentials of {connector.name}.")
+
+
+def _name_and_field(words: tuple[str, ...], file: Path | None) -> tuple[str, str]:
+    if len(words) == 2:
+        return words[0], words[1]
+    if file is None or len(words) != 1:
+        raise click.UsageError("Name the connector and the field; or the field only, and the document with --file.")
+    return "", words[0]
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-import msgspec
+from msgspec.structs import replace
 
-from adapters.contract import Adapter, HttpRequest, Target
+from adapters.contract import Description
 from relay.backends.interfaces import Backend
+from relay.cli.connectors.chosen import chosen_connector
+from relay.cli.connectors.given_user import read_user, user_option
+from relay.cli.connectors.shown_request import as_json, as_text
 from relay.cli.output import printable, show_json
 from relay.cli.session import Session, with_state
-from relay.connectors.live import document_of, live
 from relay.domain.clock import Clock
-from relay.domain.connector import Connector, InboundConnector
-from relay.domain.errors import ConfigurationError, NotFound
+from relay.domain.connector import TRIGGERS, Connector, InboundConnector, Trigger
+from relay.domain.errors import ConfigurationError, Refusal
 from relay.domain.message import VERSION, Direction, Message, Mutation
 from relay.domain.outcome import hash_user
+from relay.health.wording import duration_in_words
 
-_DIRECTIONS: tuple[Direction, ...] = ("joined", "left")
+if TYPE_CHECKING:
+    from worker.preview import Preview
 
 SAMPLE_AUDIENCE = "a000000000sample.100000000000000001"
 """Has the form of the DMP's, and is none."""
 
-_MASK = "***"
+SAMPLE_NAME = "Sample audience"
 
 _SAMPLE_EMAIL = "sample@example.com"
 _SAMPLE_PHONE = "+15555550100"
@@ -43,105 +46,128 @@ SAMPLE_USER = {
 }
 """Nobody. Every canonical identifier is there, so that any mapping has something to show."""
 
+_SAMPLE = "sample"
+
 
 @click.command()
 @click.argument("name")
+@user_option
+@click.option("--trigger", type=click.Choice(TRIGGERS), help="What becomes of the user. With --user: joined, unless told.")
+@click.option("--audience", metavar="ID", help="The audience, by the DMP's ID; a made-up one, unless told.")
+@click.option("--audience-name", metavar="NAME", help="Its name, where it is not known yet.")
 @click.option(
     "--mutation",
-    default="sample",
+    default=_SAMPLE,
     show_default=True,
     metavar="FILE|sample",
     help="A JSON file with a request's body as the DMP sends it, or a made-up audience and user who joins and leaves.",
 )
 @click.option("--version", "number", type=click.IntRange(1), help="Another version than the one that runs, such as a draft.")
 @with_state(json=True)
-def preview(session: Session, name: str, mutation: str, number: int | None) -> None:
+def preview(
+    session: Session,
+    name: str,
+    given: dict[str, Any] | None,
+    trigger: Trigger | None,
+    audience: str | None,
+    audience_name: str | None,
+    mutation: str,
+    number: int | None,
+) -> None:
     """The exact requests that changes would cause. Nothing is sent, and no secret is needed.
+
+    {audience} stands where the partner's ID of an audience will be that is not there yet, *** for what is secret.
 
     \b
     Examples:
       diy connectors preview pangolin
+      diy connectors preview pangolin --user '{"Id": "u1", "Email": "ann@example.com"}' --trigger left
       diy connectors preview pangolin --mutation request.json --version 4
     """
+    if mutation != _SAMPLE and (given is not None or trigger or audience):
+        raise click.UsageError("The file of --mutation says itself who joins or leaves which audience.")
+    from relay.connectors.completeness import missing_settings
     from worker.partners import Partners
-    from worker.preview import PreviewedCall
     from worker.preview import preview as preview_of
+    from worker.preview import preview_creation
 
-    connector = _connector(session.backend, name, number)
-    adapter = Partners(session.backend, session.clock).open(connector)
-    calls: list[PreviewedCall] = []
-    if mutation == "sample":
-        calls += [PreviewedCall(action, request) for action, request in _creation(connector, adapter)]
-        batches = [[_sample(connector, direction, session.now)] for direction in _DIRECTIONS]
-    else:
+    connector = chosen_connector(session.backend, name, number)
+    adapter = Partners(session.backend, session.clock).open_for_preview(connector)
+    for sentence in missing_settings(connector, adapter.description):
+        session.note(f"Before {name} can run: {sentence}")
+    found = []
+    if mutation != _SAMPLE:
         batches = _by_audience(_read(Path(mutation), connector, session.clock))
-    previews = []
+    else:
+        who = _who(connector, given, trigger, audience)
+        batches = [[_message(connector, who, one, session.now)] for one in who.triggers if one != "created"]
+        if "created" in who.triggers:
+            if given is not None:
+                session.note("When an audience is created, the user plays no part.")
+            known = _audience(session.backend, name, who.audience, audience_name)
+            made = preview_creation(connector, adapter, who.audience, audience_name=known.name)
+            found.append(_Found(made, {0: "created"}))
     for messages in batches:
-        known = session.backend.audiences.get(name, messages[0].audience)
-        audience_name = (known.name if known else "") or messages[0].audience
-        partner_id = (known.partner_id if known else None) or ""
-        previews.append(preview_of(connector, adapter, messages, audience_name=audience_name, partner_id=partner_id))
-    calls += [call for one in previews for call in one.calls]
-    settled = [result for one in previews for result in one.settled]
-    if session.as_json:
-        show_json(
-            {
-                "requests": [{"action": call.action, **_as_json(call.request, adapter)} for call in calls],
-                "not_sent": [
-                    {"index": one.index, "action": one.action, "outcome": one.outcome, "code": one.code, "hint": one.hint}
-                    for one in settled
-                ],
-            }
-        )
-        return
-    for call in calls:
-        click.echo(f"# {call.action}")
-        click.echo(_as_text(call.request, adapter) + "\n")
-    for result in settled:
-        action = f" ({result.action})" if result.action else ""
-        hint = f": {result.hint}" if result.hint else ""
-        click.echo(printable(f"# change {result.index + 1}{action} is not sent: {result.outcome}{hint}"))
-    if not calls:
-        session.note("No request would be sent.")
+        known = _audience(session.backend, name, messages[0].audience, audience_name)
+        sent = preview_of(connector, adapter, messages, audience_name=known.name, partner_id=known.partner_id)
+        found.append(_Found(sent, {one.index: one.direction for message in messages for one in message.mutations}))
+    _show(session, connector, adapter.description, found, numbered=mutation != _SAMPLE)
 
 
-def _connector(backend: Backend, name: str, number: int | None) -> Connector:
-    """The connector as it runs; in this version; or, where none is published, in the newest."""
-    document = document_of(name)
-    if number is None and any(state.name == name and state.live for state in backend.connectors.states()):
-        return live(backend.connectors, name)
-    version = backend.connectors.version(document, number or backend.connectors.versions(document)[-1].number)
-    for connector in version.connectors:
-        if connector.name == name:
-            return connector
-    raise NotFound(f"Version {version.number} of '{document}' has no connector '{name}'.")
+class _Found(NamedTuple):
+    """What was found out of some changes, and their triggers by index."""
+
+    preview: Preview
+    triggers: Mapping[int, Trigger]
 
 
-def _creation(connector: Connector, adapter: Adapter) -> list[tuple[str, HttpRequest]]:
-    """The requests that would make the sample's audience, each with its action."""
-    target = Target(SAMPLE_AUDIENCE, "Sample audience", "", f"{connector.name}/{SAMPLE_AUDIENCE}")
-    return [
-        (action.name, request)
-        for action in connector.actions
-        if action.trigger == "created" and action.enabled
-        for request in adapter.preview(action.operation, target, [])
-    ]
+class _Who(NamedTuple):
+    """The user, what becomes of them, and the audience."""
+
+    user: Mutation
+    triggers: tuple[Trigger, ...]
+    audience: str
 
 
-def _sample(connector: Connector, direction: Direction, now: float) -> Message:
+class _Audience(NamedTuple):
+    """As it is known, or as it will be. `partner_id`: empty if it has none yet."""
+
+    name: str
+    partner_id: str
+
+
+def _who(connector: Connector, given: dict[str, Any] | None, trigger: Trigger | None, audience: str | None) -> _Who:
+    if given is None:
+        return _Who(Mutation(index=0, user=SAMPLE_USER), (trigger,) if trigger else TRIGGERS, audience or SAMPLE_AUDIENCE)
+    user = read_user(given, connector)
+    if audience and user.audience and audience != user.audience:
+        raise click.UsageError("--user names another audience than --audience.")
+    own = user.mutation.direction if user.own_direction else None
+    if own and trigger in ("joined", "left") and trigger != own:
+        raise click.UsageError(f"--user says itself that the user {own} the audience, and --trigger says {trigger}.")
+    return _Who(user.mutation, (trigger or own or "joined",), audience or user.audience or SAMPLE_AUDIENCE)
+
+
+def _audience(backend: Backend, connector: str, audience_id: str, name: str | None) -> _Audience:
+    known = backend.audiences.get(connector, audience_id)
+    usual = SAMPLE_NAME if audience_id == SAMPLE_AUDIENCE else audience_id
+    return _Audience(name or (known.name if known else "") or usual, (known.partner_id if known else None) or "")
+
+
+def _message(connector: Connector, who: _Who, direction: Direction, now: float) -> Message:
     return Message(
         version=VERSION,
         kind="change",
         connector=connector.name,
-        audience=SAMPLE_AUDIENCE,
+        audience=who.audience,
         request_id="preview",
         received_at=now,
-        mutations=(Mutation(index=0, direction=direction, user=SAMPLE_USER),),
+        mutations=(replace(who.user, direction=direction),),
     )
 
 
 def _read(file: Path, connector: Connector, clock: Clock) -> list[Message]:
-    """The file as the receiver would read it. Raises the receiver's `Refusal`."""
+    """The file as the receiver would read it. Raises `ConfigurationError` where the receiver would refuse it."""
     from handlers.inbound import CompiledInbound
     from handlers.mapp.arrival import Arrival, BodyFields, Countdown
     from handlers.mapp.body import read_object
@@ -149,21 +175,22 @@ def _read(file: Path, connector: Connector, clock: Clock) -> list[Message]:
     from handlers.mapp.request_log import RequestRecord
     from handlers.mapp.request_type import RequestType, type_of
 
-    try:
-        body = read_object(file.read_bytes())
-    except OSError as error:
-        raise ConfigurationError(f"{file} cannot be read: {error.strerror}.") from None
-    fields = BodyFields(body)
-    kind = type_of(None, fields)
     directions: dict[RequestType, Direction] = {
         RequestType.ADD_TO_AUDIENCE: "joined",
         RequestType.REMOVE_FROM_AUDIENCE: "left",
     }
-    if kind not in directions:
-        raise ConfigurationError(f"{file} is a {kind} request; a preview needs one of {' or '.join(directions)}.")
-    inbound = CompiledInbound(InboundConnector(connector.name, connector.inbound))
-    arrival = Arrival(inbound, fields, RequestRecord("preview"), clock.now(), Countdown(clock))
-    return read_changes(arrival, directions[kind])
+    try:
+        fields = BodyFields(read_object(file.read_bytes()))
+        kind = type_of(None, fields)
+        if kind not in directions:
+            raise ConfigurationError(f"{file} is a {kind} request; a preview needs one of {' or '.join(directions)}.")
+        inbound = CompiledInbound(InboundConnector(connector.name, connector.inbound))
+        arrival = Arrival(inbound, fields, RequestRecord("preview"), clock.now(), Countdown(clock))
+        return read_changes(arrival, directions[kind])
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}.") from None
+    except Refusal as refusal:
+        raise ConfigurationError(f"{file} would be refused: {refusal.sentence}") from None
 
 
 def _by_audience(messages: Sequence[Message]) -> list[list[Message]]:
@@ -173,23 +200,40 @@ def _by_audience(messages: Sequence[Message]) -> list[list[Message]]:
     return list(groups.values())
 
 
-def _headers(request: HttpRequest, adapter: Adapter) -> dict[str, str]:
-    """As they are sent, those with credentials masked."""
-    from adapters.client import headers_of
-
-    return {**headers_of(request), **dict.fromkeys(adapter.description.credential_headers, _MASK)}
-
-
-def _as_json(request: HttpRequest, adapter: Adapter) -> dict[str, Any]:
-    shown = {"method": request.method, "url": request.url, "headers": _headers(request, adapter), "body": request.body}
-    return shown if request.raw is None else {**shown, "raw_base64": base64.b64encode(request.raw).decode()}
-
-
-def _as_text(request: HttpRequest, adapter: Adapter) -> str:
-    headers = _headers(request, adapter)
-    lines = [f"{request.method} {request.url}", *(f"{name}: {value}" for name, value in headers.items())]
-    if request.raw is not None:
-        lines += ["", request.raw.decode("utf-8", "backslashreplace")]
-    elif request.body is not None:
-        lines += ["", msgspec.json.format(msgspec.json.encode(request.body), indent=2).decode()]
-    return "\n".join(lines)
+def _show(session: Session, connector: Connector, description: Description, found: Sequence[_Found], *, numbered: bool) -> None:
+    """`numbered`: changes are told by their number, since there may be many."""
+    calls = [call for one in found for call in one.preview.calls]
+    settled = [(one.triggers[result.index], result) for one in found for result in one.preview.settled]
+    gathering_s = connector.limits.batch.max_age_s
+    later = f"members arrive up to {duration_in_words(gathering_s)} later" if gathering_s > 0 else ""
+    if session.as_json:
+        show_json(
+            {
+                "requests": [{"action": call.action, **as_json(call.request, description)} for call in calls],
+                "not_sent": [
+                    {
+                        "index": one.index,
+                        "trigger": trigger,
+                        "action": one.action,
+                        "outcome": one.outcome,
+                        "code": one.code,
+                        "hint": one.hint,
+                    }
+                    for trigger, one in settled
+                ],
+                "gathering": {"max_age_s": gathering_s, "sentence": later} if later else None,
+            }
+        )
+        return
+    for call in calls:
+        click.echo(printable(f"# {call.action}"))
+        click.echo(as_text(call.request, description) + "\n")
+    for trigger, result in settled:
+        who = f"change {result.index + 1}" if numbered else trigger
+        action = f" ({result.action})" if result.action else ""
+        hint = f": {result.hint}" if result.hint else ""
+        click.echo(printable(f"# {who}{action} is not sent: {result.outcome}{hint}"))
+    if later and any(trigger != "created" for one in found for trigger in one.triggers.values()):
+        click.echo(f"# {later}: the connector gathers for larger calls (limits.batch.max_age)")
+    if not calls:
+        session.note("No request would be sent.")

@@ -23,10 +23,10 @@ READING = {
     "connectors default": {"default"},
     "connectors adapters pangolin": {
         "name", "title", "summary", "settings", "secrets", "operations", "required_triggers", "limits", "our_page",
-        "partner_page", "credential_headers", "unsupported",
+        "partner_page", "credential_headers", "credential_query", "unsupported", "app", "email_rule", "one_audience",
     },
     "connectors activation pangolin": {"place", "fields"},
-    "connectors preview pangolin": {"requests", "not_sent"},
+    "connectors preview pangolin": {"requests", "not_sent", "gathering"},
     "secrets list": {"name", "set", "changed_at", "has_previous", "used_by"},
     "audiences list": {
         "connector", "id", "name", "partner_id", "status", "error", "customer", "paused", "answers_to", "hold", "created_at",
