@@ -52,7 +52,7 @@ def test_diy_does_not_take_just_anything(line: str) -> None:
 
 def test_the_smoke_tests_connector_is_complete_once_the_secrets_that_it_sets_are_set(tmp_path: Path) -> None:
     [connector] = expand((ROOT / "deploy" / "smoke.yaml").read_text(), describe=describe)
-    description = describe(connector.adapter)
+    description = describe(connector.adapter, connector.settings)
     assert description is not None
     secrets = EmbeddedSecrets(tmp_path, TurnedClock())
     assert missing(connector, description, secrets)

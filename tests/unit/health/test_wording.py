@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.health.wording import count, duration, moment, relative
+from relay.health.wording import count, duration, duration_in_words, moment, relative
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,19 @@ from relay.health.wording import count, duration, moment, relative
 )
 def test_a_length_of_time_is_in_its_largest_unit(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (600, "10 minutes"),
+        (5_400, "1 hour 30 minutes"),
+        (90_061.5, "1 day 1 hour 1 minute 1 second 500 milliseconds"),
+        (0.0001, "no time"),
+    ],
+)
+def test_a_length_of_time_in_words_is_told_in_full(seconds: float, text: str) -> None:
+    assert duration_in_words(seconds) == text
 
 
 def test_a_number_agrees_with_its_noun() -> None:

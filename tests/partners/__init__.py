@@ -1,0 +1,1 @@
+"""Small partners: real HTTP servers that behave as the partners' public pages say, strict about what they take."""
