@@ -3,7 +3,8 @@
 Each adapter has one `AnswerTable`: its own rules first, `DEFAULTS` behind them. The first rule that matches says what to do next;
 an answer that no rule calls a failure is a success only if its status is 2xx and its body can be read.
 
-Hints are our own sentences. What a partner writes can repeat the identifiers that it was sent, so its texts are never shown.
+Hints are our own sentences. What a partner writes can repeat the identifiers that it was sent: it is shown only for refused
+users, and only through `adapters.quoting`.
 """
 
 from __future__ import annotations
@@ -87,13 +88,16 @@ WORDS = ("error.message", "error_description", "message", "detail", "error", "ti
 class AnswerTable:
     """The partner's own `rules`, then `DEFAULTS`."""
 
-    def __init__(self, *rules: Rule, words: tuple[str, ...] = WORDS) -> None:
-        """words: paths to where the partner writes what is wrong, the best first."""
+    def __init__(self, *rules: Rule, words: tuple[str, ...] = WORDS, named: str = "") -> None:
+        """words: paths to where the partner writes what is wrong, the best first. named: to where its own code for it is, if it
+        has codes that are words."""
         self._rules = (*rules, *DEFAULTS)
         self._words = words
+        self._named = named
 
     def read(self, answer: HttpAnswer, *, clock: Clock, audience: bool = False) -> Any:
-        """The JSON of a successful answer, None if its body is empty; raises the typed error of any other."""
+        """The JSON of a successful answer, None if its body is empty; raises the typed error of any other, whatever its kind with
+        the partner's Retry-After."""
         body, readable = (None, False) if answer.cut else _json(answer.content)
         after_s = retry_after_s(header(answer.headers, "Retry-After"), clock.now())
         answered = Answered(answer.status, answer.headers, body, readable, after_s, audience)
@@ -102,8 +106,12 @@ class AnswerTable:
                 if rule.make is None:
                     break
                 error = rule.make(answered)
+                if error.after_s is None:  # a rule may know better: headers have whole seconds only
+                    error.after_s = after_s
                 said = (value_at(body, path) for path in self._words)
                 error.words = next((one for one in said if isinstance(one, str) and one), "")
+                named = value_at(body, self._named) if self._named else ""
+                error.named = named if isinstance(named, str) else ""
                 raise error
         return body
 
@@ -155,8 +163,8 @@ def misconfigured(hint: str, *, code: str | None = None) -> Make:
 
 
 def unreadable(hint: str, *, status: int | None = None) -> TryAgain:
-    """A success whose body is not what was agreed: an unknown answer is never success."""
-    return TryAgain(hint, code="unreadable_answer", status=status)
+    """A success whose body is not what was agreed: an unknown answer is never success, and what it answers may have been done."""
+    return TryAgain(hint, code="unreadable_answer", status=status, applied_unknown=True)
 
 
 # --- what holds for most partners ------------------------------------------------------------------------------------
@@ -175,7 +183,11 @@ DEFAULTS: tuple[Rule, ...] = (
     Rule(misconfigured("The partner points to another address; check the connector's address."), range(300, 400)),
     # Not a refusal of the users: as one, they would be rejected for good for a reason that nobody has understood.
     Rule(misconfigured("The partner refuses this kind of call."), range(400, 500)),
-    Rule(try_again("The partner's answer cannot be read.", code="unreadable_answer"), range(200, 300), readable=False),
+    Rule(
+        try_again("The partner's answer cannot be read.", code="unreadable_answer", applied_unknown=True),
+        range(200, 300),
+        readable=False,
+    ),
     Rule(try_again("The partner's answer has an unknown status.", code="unreadable_answer"), (*range(200), *range(600, 1000))),
 )
 

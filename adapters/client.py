@@ -111,7 +111,8 @@ class RequestsClient:
             answer.headers.get("Location"),
             hops=hops,
             reading=request.method.upper() in ("GET", "HEAD") and not has_body,
-            confidential=has_body or bool(auth.headers or auth.query),
+            # A header can hold a key or a user as well.
+            confidential=has_body or bool(request.headers or auth.headers or auth.query),
         )
 
     def _session(self) -> requests.Session:

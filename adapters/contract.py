@@ -61,6 +61,7 @@ class Operation(msgspec.Struct, frozen=True, omit_defaults=True):
     max_items   most rows in one call, whatever the connector's limits say; 1: one user a call
     named_only  only for actions that are limited to audiences by name or ID: it does more than concern the one audience
     takes_s     seconds that it may take beyond the time of one call, where it makes several
+    touches     further sets that it changes the same way: rows of theirs are not replaced, and come before or after
     """
 
     name: str
@@ -75,6 +76,7 @@ class Operation(msgspec.Struct, frozen=True, omit_defaults=True):
     help: str = ""
     named_only: bool = False
     takes_s: float = 0.0
+    touches: tuple[str, ...] = ()
 
     def field(self, name: str) -> Field | None:
         """The partner field of that name, or the one whose `.*` stands for it."""
@@ -102,6 +104,8 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True):
     email_rule         the rule in `adapters.normalisation` that `email()` in a mapping stands for
     one_audience       with these settings every audience becomes one and the same at the partner, where two would undo each
                        other's removals: the document must limit its set operations to one audience
+    connect            somebody has to allow the access in a browser: the adapter has an `authorization`
+    linked             nothing makes audiences at the partner from here: a person does, and then links each by its ID
     """
 
     name: str
@@ -120,6 +124,8 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True):
     app: str = ""
     email_rule: str = "email"
     one_audience: bool = False
+    connect: bool = False
+    linked: bool = False
 
     def operation(self, name: str) -> Operation | None:
         """The operation of that name."""
@@ -181,9 +187,10 @@ class TokenSource(Protocol):
         refused."""
         ...
 
-    def replace(self, name: str, obtain: Callable[[], tuple[str, float, str]]) -> None:
-        """What `obtain()` gives takes the place of whatever there is, which nobody renews in the meantime. Raises what it raises,
-        `TryAgain` if somebody is renewing that just now, `StoreUnavailable`."""
+    def replace(self, name: str, obtain: Callable[[], tuple[str, float, str]]) -> bool:
+        """What `obtain()` gives takes the place of whatever there is, which nobody renews in the meantime; if it has no refresh
+        token, the one that is there stays. Whether there is one now. Raises what `obtain` raises, `TryAgain` if somebody is
+        renewing that just now, `StoreUnavailable`."""
         ...
 
 

@@ -5,6 +5,7 @@ https://developers.facebook.com/documentation/ads-commerce/marketing-api/audienc
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,6 +114,7 @@ class Meta(Partner):
                 triggers=("joined", "left"),
                 effect="remove",
                 set_name="opt_out",
+                touches=("members",),
                 named_only=True,
                 help="For audiences that say who has objected.",
             ),
@@ -165,17 +167,15 @@ class Meta(Partner):
             return [Delivered() for _ in rows]
         taken = self.shaped(body, _Taken)
         if not taken.num_received or taken.num_received % len(rows):
-            raise TryAgain("Meta's answer does not account for all users.", code="unaccounted")
+            raise TryAgain("Meta's answer does not account for all users.", code="unaccounted", applied_unknown=True)
         if not taken.num_invalid_entries:
             return [Delivered() for _ in rows]
         if len(rows) == 1:
             return [_INVALID]
-        # Without the signs that quote a text inside a text.
-        samples = msgspec.json.encode(taken.invalid_entry_samples).decode().replace("\\", "")
-        named = [any(_is_in(samples, str(value)) for value in row.values.values()) for row in rows]
-        if sum(named) != taken.num_invalid_entries:
+        named = _named(_samples(taken.invalid_entry_samples), rows)
+        if len(named) != taken.num_invalid_entries:
             raise BatchRefused("Meta cannot use some of these users, and does not say which.", code=_INVALID.code)
-        return [_INVALID if bad else Delivered() for bad in named]
+        return [_INVALID if place in named else Delivered() for place in range(len(rows))]
 
     def create_audience(self, name: str, reference: str) -> str:
         """See the contract. One whose description carries our reference is ours."""
@@ -260,6 +260,51 @@ def _session_id(rows: Sequence[Row]) -> int:
     return 1 + int.from_bytes(hashlib.sha256("\n".join(row.event_id for row in rows).encode()).digest()[:6])
 
 
-def _is_in(samples: str, value: str) -> bool:
-    """Samples are texts or a mapping, and a text can be a row as JSON. Short values count only where they stand alone."""
-    return value in samples if len(value) >= 32 else msgspec.json.encode(value).decode() in samples
+def _samples(found: Any) -> list[str | frozenset[str]]:
+    """A value that stands alone, or the values of a row. They come as a list or as a mapping, whose keys are places or reasons;
+    a row can be JSON inside a text."""
+    read = _unquoted(found)
+    if isinstance(read, Mapping):
+        read = list(read.values())
+    each = [_unquoted(one) for one in read] if isinstance(read, list) else [read]
+    return [frozenset(_texts(one)) if isinstance(one, list | Mapping) else str(one) for one in each]
+
+
+def _unquoted(found: Any) -> Any:
+    """What a text holds as JSON, if that is a structure; anything else as it is."""
+    if isinstance(found, str) and found.lstrip()[:1] in ("[", "{"):
+        with contextlib.suppress(msgspec.DecodeError):
+            return msgspec.json.decode(found)
+    return found
+
+
+def _texts(found: Any) -> Iterator[str]:
+    if isinstance(found, Mapping):
+        found = list(found.values())
+    if isinstance(found, list):
+        for one in found:
+            yield from _texts(one)
+    elif found not in ("", None):
+        yield str(found)
+
+
+def _named(samples: Sequence[str | frozenset[str]], rows: Sequence[Row]) -> set[int]:
+    """The places of the rows that the samples name beyond doubt. They are only samples, and users share names and countries: a
+    row is named by all of its values, and a value that stands alone names a row whose key it is and no other's."""
+    sent = [frozenset(str(value) for value in row.values.values() if value != "") for row in rows]
+    having: dict[str, list[int]] = {}
+    for place, values in enumerate(sent):
+        for value in values:
+            having.setdefault(value, []).append(place)
+    named: set[int] = set()
+    for sample in samples:
+        if isinstance(sample, str):
+            places = having.get(sample, [])
+            keys = [place for place in places if any(str(rows[place].values.get(key, "")) == sample for key in _KEYS)]
+            named.update(keys if len(places) == 1 else ())
+            continue
+        whole = {place for value in sample for place in having.get(value, ()) if sent[place] <= sample}
+        # One whose values are a part of another's is meant by neither.
+        largest = frozenset[str]().union(*(sent[place] for place in whole))
+        named.update(place for place in whole if sent[place] == largest)
+    return named

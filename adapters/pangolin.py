@@ -26,6 +26,7 @@ from adapters.contract import (
     Target,
 )
 from adapters.partner import AUDIENCE, Partner
+from adapters.quoting import with_words
 from relay.domain.connector import BatchLimits
 from relay.domain.errors import TryAgain
 
@@ -66,6 +67,7 @@ _ASKING = AnswerTable(
 class _RejectedUser(msgspec.Struct, frozen=True):
     index: int
     code: str = ""
+    message: str = ""
 
 
 class _Taken(msgspec.Struct, frozen=True):
@@ -156,12 +158,12 @@ class Pangolin(Partner):
         """See the base. What was taken and what was refused must be all of them."""
         taken = self.shaped(body, _Taken)
         results: list[RowResult] = [Delivered() for _ in rows]
-        codes = {user.index: user.code for user in taken.rejected if 0 <= user.index < len(rows)}
-        if len(codes) != len(taken.rejected) or taken.accepted + len(codes) != len(rows):
-            raise TryAgain("Pangolin's answer does not account for all users.", code="unaccounted")
+        refused = {user.index: user for user in taken.rejected if 0 <= user.index < len(rows)}
+        if len(refused) != len(taken.rejected) or taken.accepted + len(refused) != len(rows):
+            raise TryAgain("Pangolin's answer does not account for all users.", code="unaccounted", applied_unknown=True)
         sent_ids = {str(row.values["id"]) for row in rows}
-        for index, code in codes.items():
-            results[index] = _rejected(code, sent_ids)
+        for index, user in refused.items():
+            results[index] = _rejected(user, sent_ids, rows[index])
         return results
 
     def create_audience(self, name: str, reference: str) -> str:
@@ -208,8 +210,9 @@ class Pangolin(Partner):
         return self.shaped(self.call(request, _ASKING, audience=True), _Audience)
 
 
-def _rejected(code: str, sent_ids: set[str]) -> Rejected:
+def _rejected(user: _RejectedUser, sent_ids: set[str], row: Row) -> Rejected:
     """With the partner's code if it is one: a short word that is none of the IDs that were sent."""
+    code = user.code
     if code in sent_ids or not re.fullmatch(r"[A-Za-z][A-Za-z_.]{1,40}", code):
         code = "rejected"
-    return Rejected(code, _HINTS.get(code, "Pangolin refused this user."))
+    return Rejected(code, with_words(_HINTS.get(code, "Pangolin refused this user."), user.message, [row.values]))

@@ -28,7 +28,7 @@ from adapters.contract import (
     Target,
 )
 from adapters.preparing import prepare_row
-from adapters.quoting import with_words
+from adapters.quoting import code_of, with_words
 from relay.domain.errors import AudienceNotReady, BatchRefused, Unsupported
 
 AUDIENCE = "{audience}"
@@ -103,7 +103,9 @@ class Partner:
             return self.carry_out(known, target, rows)
         except BatchRefused as error:
             # Only of users: about credentials a partner can say what they are.
-            error.hint = with_words(error.hint, error.words, [self.account.secrets, *(row.values for row in rows)])
+            sent = [self.account.secrets, *(row.values for row in rows)]
+            error.hint = with_words(error.hint, error.words, sent)
+            error.code = code_of(error.named, sent) or error.code
             raise
 
     def carry_out(self, operation: Operation, target: Target, rows: Sequence[Row]) -> list[RowResult]:

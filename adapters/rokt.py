@@ -23,6 +23,7 @@ from adapters.contract import (
     Field,
     HttpAnswer,
     HttpRequest,
+    NotYet,
     Operation,
     Prepared,
     Rejected,
@@ -34,7 +35,7 @@ from adapters.lists import ListNames, is_one_list
 from adapters.partner import Partner
 from adapters.rokt_events import EventsAnswer, places_of, prepare_event, repeatable_uuid, sent_event, why_unprocessed
 from relay.domain.connector import BatchLimits, Trigger
-from relay.domain.errors import BatchRefused, DocumentError
+from relay.domain.errors import BatchRefused, DocumentError, PartnerError
 from relay.domain.malformed import Malformed
 
 _URLS = {
@@ -62,10 +63,22 @@ _ANSWERS = AnswerTable(
     Rule(try_again("ROKT could not read the call.", code="partner_trouble"), (400,), {"data.code": ("RequestBodyReadError",)}),
     Rule(batch_refused("This is more than ROKT takes in one call. Lower `limits.batch`.", code="too_large"), (413,)),
     Rule(batch_refused(_DATA, code="call_refused"), (400, 422)),
-    Rule(try_again("What ROKT means by this status is not known.", code="unreadable_answer"), (203, *range(205, 300))),
+    Rule(
+        try_again("What ROKT means by this status is not known.", code="unreadable_answer", applied_unknown=True),
+        (203, *range(205, 300)),
+    ),
+    words=("data.message", "message"),
+    named="data.code",
 )
 _UNKNOWN = Rule(misconfigured("ROKT cannot check the keys. Is `settings.account_id` right?"), (400, 422))
 _CHECKING = AnswerTable(_REFUSED, _NOTHING, _UNKNOWN)
+
+
+_TROUBLE = Rejected("unprocessed", "ROKT had trouble with this event twice, and V1 takes the same call no third time.")
+
+
+def _all_not_yet(results: Sequence[RowResult]) -> bool:
+    return all(isinstance(result, NotYet) for result in results)
 
 
 def _email(name: str, about: str = "") -> Field:
@@ -192,6 +205,24 @@ class Rokt(Partner):
         body = body if self._version == "V1" else {**self._account, **body}
         return HttpRequest("POST", self._url("members"), body=body, batch=len(rows) > 1)
 
+    def carry_out(self, operation: Operation, target: Target, rows: Sequence[Row]) -> list[RowResult]:
+        """See the base. Of events of which V1 has taken some, the rest is another call with another key. Of the same events it
+        would say that it has them, so where it had trouble with all of them they are sent once more at once, by a key of their
+        own, and then no more."""
+        results = super().carry_out(operation, target, rows)
+        if self._version != "V1" or not _all_not_yet(results):
+            return results
+        request = self.request(operation, target, rows)
+        request = replace(request, headers={**request.headers, _REPETITION: repeatable_uuid(rows, "once more")})
+        try:
+            body = self.call(request, authentication=self.authentication_of(operation))
+            results = self.results(operation, rows, body)
+        except BatchRefused:
+            raise
+        except PartnerError:
+            return [_TROUBLE for _ in rows]
+        return [_TROUBLE for _ in rows] if _all_not_yet(results) else results
+
     def exchange(self, request: HttpRequest, authentication: Authentication | None = None) -> HttpAnswer:
         """See the base. By 409 V1 says that it has taken this very call before."""
         answer = super().exchange(request, authentication)
@@ -207,8 +238,7 @@ class Rokt(Partner):
                 if not places:
                     raise BatchRefused("ROKT did not process one of these events, and does not say which.", code="unprocessed")
                 for place in places:
-                    # To the same events V1 would answer that it has them.
-                    results[place] = why_unprocessed(entry, rows[place], repeatable=self._version == "V2")
+                    results[place] = why_unprocessed(entry, rows[place])
         return results
 
     def create_audience(self, name: str, reference: str) -> str:

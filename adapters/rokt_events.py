@@ -7,7 +7,6 @@ https://docs.rokt.com/docs/developers/api-reference/event/errors
 from __future__ import annotations
 
 import hashlib
-import re
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,7 +16,7 @@ import msgspec
 
 from adapters.answers import value_at
 from adapters.contract import NotYet, Rejected, Row, RowResult
-from adapters.quoting import with_words
+from adapters.quoting import code_of, with_words
 from relay.domain.malformed import Malformed
 from relay.expressions.times import read_moment, rfc3339, rfc3339_of_epoch
 
@@ -84,19 +83,17 @@ def places_of(entry: Any, rows: Sequence[Row]) -> list[int]:
     return [0] if len(rows) == 1 else found
 
 
-def why_unprocessed(entry: Any, row: Row, *, repeatable: bool) -> RowResult:
-    """With ROKT's code if it is one, a word that is nothing of the event. `repeatable`: whether ROKT would take it anew."""
+def why_unprocessed(entry: Any, row: Row) -> RowResult:
+    """With ROKT's code if it is one, a word that is nothing of the event."""
     code = value_at(entry, "error.code") or value_at(entry, "code")
-    if code in _PASSING and repeatable:
+    if code in _PASSING:
         return NotYet("ROKT had trouble with some events; they are sent again.")
-    sent = msgspec.json.encode(row.values).decode()
-    if not isinstance(code, str) or code in sent or not re.fullmatch(r"[A-Za-z][A-Za-z_.]{1,40}", code):
-        code = "unprocessed"
+    code = code_of(code, [row.values]) or "unprocessed"
     hint = _HINTS.get(code, "ROKT took the call and did not process this event.")
     return Rejected(code, with_words(hint, value_at(entry, "error.message"), [row.values]))
 
 
-def repeatable_uuid(rows: Sequence[Row]) -> str:
-    """In the form of version 4, and the same for the same events, whose times may be mapped to `now()`."""
+def repeatable_uuid(rows: Sequence[Row], *more: str) -> str:
+    """In the form of version 4, and the same for the same events, whose times may be mapped to `now()`; another with `more`."""
     events = [(row.event_id, {name: value for name, value in row.values.items() if name != "eventTime"}) for row in rows]
-    return str(uuid.UUID(bytes=hashlib.sha256(msgspec.json.encode(events)).digest()[:16], version=4))
+    return str(uuid.UUID(bytes=hashlib.sha256(msgspec.json.encode([*events, *more])).digest()[:16], version=4))

@@ -11,7 +11,8 @@ from worker.retries import PROBE_FIRST_S
 def remember(error: PartnerError, store: Connectors, connector: str, clock: Clock) -> None:
     """No worker starts a call to the account before the moment that the partner named. Where it gives no token at all, none does
     for 30 seconds: what holds for every call need not be found out by every audience."""
-    if isinstance(error, TryAgain) and error.account and error.after_s is not None:
+    partners_wish = error.account if isinstance(error, TryAgain) else True  # one without is about the rate, and kept there
+    if partners_wish and error.after_s is not None:
         store.not_before(connector, clock.now() + error.after_s, reason="come_back_later", detail=error.hint)
-    elif isinstance(error, CredentialsRefused) and error.account:
+    if isinstance(error, CredentialsRefused) and error.account:
         store.not_before(connector, clock.now() + PROBE_FIRST_S, reason="credentials_refused", detail=error.hint)

@@ -60,8 +60,9 @@ def begin(adapter: Adapter, *, redirect_uri: str, clock: Clock) -> Pending:
     return Pending(url, state, verifier, redirect_uri, clock.now() + GOOD_FOR_S)
 
 
-def finish(adapter: Adapter, pending: Pending, query: Mapping[str, str], *, clock: Clock) -> None:
-    """The partner has sent the browser back with this query: fetches the tokens and stores them.
+def finish(adapter: Adapter, pending: Pending, query: Mapping[str, str], *, clock: Clock) -> bool:
+    """The partner has sent the browser back with this query: fetches the tokens and stores them. Whether the access lasts:
+    without a refresh token it ends with the access token.
 
     Raises `Refusal` (400) for a query that does not belong to the attempt, which goes on; anything else ends it: `Conflict` if it
     is over, a `PartnerError` if the partner did not allow the access or gives no tokens, `StoreUnavailable`.
@@ -78,7 +79,7 @@ def finish(adapter: Adapter, pending: Pending, query: Mapping[str, str], *, cloc
         raise error(hint, code=query["error"] if query["error"] in _ERRORS else None)
     if not query.get("code"):
         raise Misconfigured("The partner sent the browser back without a code.", code="no_code")
-    _authorization(adapter).connect(query["code"], redirect_uri=pending.redirect_uri, verifier=pending.verifier)
+    return _authorization(adapter).connect(query["code"], redirect_uri=pending.redirect_uri, verifier=pending.verifier)
 
 
 def _authorization(adapter: Adapter) -> OAuth2AuthorizationCode:

@@ -13,16 +13,21 @@ from relay.backends.interfaces import Connectors
 from relay.domain.audience import HoldReason
 from relay.domain.clock import Clock
 from relay.domain.connector import Connector
-from relay.domain.errors import PartnerError, RelayError, TryAgain
+from relay.domain.errors import Misconfigured, PartnerError, RelayError, TryAgain
 from relay.domain.outcome import CallReport
 from worker.account import remember
-from worker.budget import Budget
+from worker.budget import TURN_S, Budget
 from worker.fence import Fence
 from worker.rate import Rate
 from worker.retries import ATTEMPTS_IN_TURN, LONGEST_WAIT_IN_TURN_S, back_off_s
 
 _LONG_S = 1.0
 """What was seen so long ago is looked at again."""
+
+_WHOLE_S = TURN_S - 10.0
+"""What begins with so much of its turn left has all the time that there can be: what happens before it takes some."""
+
+_TIME_IS_OVER = "The turn's time is over; the rest goes on at once."
 
 
 class Postponed(RelayError):
@@ -39,6 +44,34 @@ class Postponed(RelayError):
         self.due_at = due_at
         self.reason = reason
         self.crowded = crowded
+
+
+def is_whole(budget: Budget) -> bool:
+    """Whether nearly all of a turn is left, so that what begins now has as much time as it ever can have."""
+    return budget.remaining_s() >= _WHOLE_S
+
+
+def require_possible(seconds: float) -> None:
+    """Raises `Misconfigured` for calls that no turn has time for: each turn would leave them to the next one, for ever."""
+    if seconds > _WHOLE_S:
+        raise Misconfigured(
+            f"At their slowest these calls take {seconds:g} seconds, and there is time for {_WHOLE_S:g}: shorten `timeouts`.",
+            code="never_in_time",
+        )
+
+
+def out_of_time(what: str, budget: Budget | None, clock: Clock, *, had_whole_turn: bool) -> Postponed | TryAgain:
+    """For what could not make all of its calls for want of time. The next turn goes on with it at once; but what had the time of
+    a whole turn is trouble, since it would find no more of it there.
+
+    budget: None outside of a turn.
+    """
+    if budget is not None:
+        is_stopping = budget.left_for_calls_s() == 0 < budget.remaining_s()
+        if is_stopping or not had_whole_turn:
+            return Postponed(_TIME_IS_OVER, due_at=clock.now())
+    hint = f"{what} takes more time than there is for it; the partner may be slow just now."
+    return TryAgain(hint, code=leash.OutOfTime.code, applied_unknown=True)
 
 
 class Caller:
@@ -68,6 +101,7 @@ class Caller:
         """One result per row. Raises `Postponed`, or the `PartnerError` that the last repetition met, and `TurnLost`, which ends
         the turn."""
         attempt, more_s = 1, self._more_s(operation)
+        require_possible(self._longest_call_s() + more_s)
         while True:
             self._admit(len(rows))
             self._require_time(more_s)
@@ -104,7 +138,7 @@ class Caller:
                 return
             if wait > LONGEST_WAIT_IN_TURN_S:
                 due_at = self._clock.now() + wait
-                if state := self._rate.put_off(wait):
+                if state := self._rate.put_off():
                     raise Postponed(state.not_before_detail, due_at=due_at, reason=state.not_before_reason)
                 raise Postponed("The connector's rate limit is used up.", due_at=due_at, crowded=True)
             self._clock.sleep(wait)
@@ -112,21 +146,25 @@ class Caller:
     def _require_time(self, more_s: float = 0.0) -> None:
         """Asked again right before the call: the process may have been frozen since."""
         if not self._budget.allows(self._longest_call_s() + more_s):
-            raise Postponed("The turn's time is over; the rest goes on at once.", due_at=self._clock.now())
+            raise Postponed(_TIME_IS_OVER, due_at=self._clock.now())
 
     def _send_once(self, operation: str, target: Target, rows: Sequence[Row]) -> list[RowResult]:
         began = self._clock.monotonic()
+        had_whole_turn = is_whole(self._budget)
         try:
             with leash.within(self._budget.left_for_calls_s, self._before_call):
                 results = self._adapter.send(operation, target, rows)
         except leash.OutOfTime as error:
-            raise Postponed(error.hint, due_at=self._clock.now()) from None
+            trouble = out_of_time("This operation", self._budget, self._clock, had_whole_turn=had_whole_turn)
+            if isinstance(trouble, PartnerError):
+                self._report(operation, rows, 0, began, error.code)
+            raise trouble from None
         except PartnerError as error:
             self._report(operation, rows, error.status or 0, began, error.code)
             raise
         self._report(operation, rows, 200, began)
         if len(results) != len(rows):
-            raise TryAgain("The partner's answer does not account for all users.", code="unaccounted")
+            raise TryAgain("The partner's answer does not account for all users.", code="unaccounted", applied_unknown=True)
         return results
 
     def _before_call(self) -> None:

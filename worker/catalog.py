@@ -10,7 +10,7 @@ import msgspec
 from adapters.contract import Description, Operation
 from adapters.registry import describe
 from relay.backends.interfaces import Backend
-from relay.connectors.completeness import missing
+from relay.connectors.completeness import in_a_row, missing
 from relay.connectors.live import document_of
 from relay.connectors.mapping import CompiledMapping, compile_mapping
 from relay.domain.clock import Clock
@@ -29,7 +29,7 @@ class RunningAction(msgspec.Struct, frozen=True):
 
 
 class Running(msgspec.Struct, frozen=True):
-    """A live connector. `missing`: sentences; while there are any it does not run."""
+    """A live connector. `missing`: sentences, each with its full stop; while there are any it does not run."""
 
     connector: Connector
     description: Description
@@ -82,7 +82,7 @@ class Catalog:
         if known is not None and 0 <= now - known.looked_at < _SECRETS_GOOD_FOR_S:
             return known.running
         fresh = known.running if known is not None else running(self._read(state))
-        absent = tuple(missing(fresh.connector, fresh.description, self._backend.secrets))
+        absent = tuple(in_a_row([one]) for one in missing(fresh.connector, fresh.description, self._backend.secrets))
         fresh = msgspec.structs.replace(fresh, missing=absent)
         with self._lock:
             self._known[state.name] = _Known(state.live, state.live_since, fresh, now)

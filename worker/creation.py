@@ -24,17 +24,17 @@ from relay.domain.errors import (
 )
 from worker.account import remember
 from worker.budget import Budget
-from worker.calls import Postponed
+from worker.calls import Postponed, is_whole, out_of_time, require_possible
 from worker.catalog import Catalog, Running
 from worker.partners import Partners
-from worker.rate import FURTHER_PATIENCE_S, Rate
+from worker.rate import Rate
 from worker.retries import LONGEST_WAIT_IN_TURN_S
-from worker.tokens import PATIENCE_S
 
-_CLAIM_CALLS = 3
+_OUTSIDE_S = 100.0
+"""So long a creation may take outside of a turn: a look-up may have many pages."""
+
 _CLAIM_MARGIN_S = 5.0
-"""A claim lasts longer than a creation can take: its calls (a token, a look-up, the creation itself), before all but the first
-the wait for the rate, and before them the wait for another worker that fetches the token."""
+"""A claim lasts longer than its creation may take, with all of its calls and waits."""
 
 _POLL_S = 0.05
 
@@ -107,27 +107,31 @@ class Creation:
         connector, store = running.connector, self._backend.audiences
         rate = Rate(self._backend.connectors, connector, self._clock)
         owner = uuid.uuid4().hex
-        claim_s = _claim_s(running)
+        require_possible(_call_s(running))
+        had_whole_turn = budget is not None and is_whole(budget)
         give_up_at = self._clock.monotonic() + patience_s
         while True:
+            for_s = max(0.0, budget.remaining_s()) if budget else max(_OUTSIDE_S, _call_s(running))
+            until = self._clock.monotonic() + for_s
             # Once more after every wait of a claim's owner too: it renews the claim.
             audience, mine = store.claim_creation(
-                connector.name, audience_id, owner=owner, for_s=claim_s, name=name, customer=customer
+                connector.name, audience_id, owner=owner, for_s=for_s + _CLAIM_MARGIN_S, name=name, customer=customer
             )
             if audience.partner_id is not None:
                 while audience.status != "ready" and (wait := self._asked(running, rate, give_up_at, budget)):
                     self._clock.sleep(wait)
-                return self._ready(running, audience, rate, budget)
+                return self._ready(running, audience, rate, budget, had_whole_turn=had_whole_turn)
             if not mine:
                 self._await_other(running, audience, give_up_at, budget)
                 continue
             with self._claimed(running, audience, owner):
                 wait = self._asked(running, rate, give_up_at, budget)
                 if wait <= 0:
-                    made = self._create(running, audience, rate, budget)
+                    made = self._create(running, audience, rate, budget, until=until, had_whole_turn=had_whole_turn)
                     break
                 self._clock.sleep(wait)
-        return self._ready(running, made, rate, budget)
+        # What is left of the turn may be too short for one more question, which has all of the next one.
+        return self._ready(running, made, rate, budget, had_whole_turn=False)
 
     def _asked(self, running: Running, rate: Rate, give_up_at: float, budget: Budget | None) -> float:
         """Asks for a call: 0, or the seconds to wait before asking again. Raises where that is longer than one waits."""
@@ -149,7 +153,7 @@ class Creation:
             if self._clock.monotonic() >= give_up_at:
                 # If its creator has died, the claim ends then; if not, the creation makes the hold due.
                 expires_in_s = max(0.0, (standing.claim_until if standing else 0) - self._clock.now())
-                raise AudienceNotReady("The audience is being created right now.", after_s=expires_in_s)
+                raise AudienceNotReady("The audience is being created right now.", look_after_s=expires_in_s)
             self._clock.sleep(_POLL_S)
             standing = self._backend.audiences.get(running.connector.name, audience.id)
             if standing is None or standing.partner_id is not None or standing.claim_until <= self._clock.now():
@@ -167,23 +171,30 @@ class Creation:
             )
             raise
 
-    def _create(self, running: Running, audience: Audience, rate: Rate, budget: Budget | None) -> Audience:
+    def _create(
+        self, running: Running, audience: Audience, rate: Rate, budget: Budget | None, *, until: float, had_whole_turn: bool
+    ) -> Audience:
+        """until: when the claim is nearly over (monotonic); no call goes on beyond."""
         connector = running.connector
         adapter = self._partners.open(connector)
         self._require_time(running, budget)
         try:
-            # Never longer than the claim, which began a moment ago: a look-up may have many pages.
-            with _leash(rate, budget, until=self._clock.monotonic() + _claim_s(running) - _CLAIM_MARGIN_S, clock=self._clock):
+            with _leash(rate, budget, until=until, clock=self._clock):
                 partner_id = adapter.create_audience(audience.name or audience.id, audience.reference)
+        except leash.OutOfTime:
+            what = "Looking for the audience at the partner and creating it"
+            raise out_of_time(what, budget, self._clock, had_whole_turn=had_whole_turn) from None
         except PartnerError as error:
             self._note(running, error)
-            raise _out_of_time(error, budget, self._clock) from None
+            raise
         try:
             return self._backend.audiences.created(connector.name, audience.id, partner_id=partner_id, status="creating")
         except Conflict as taken:
             raise AudienceTaken(f"{taken} {_WHAT_TO_DO}") from None
 
-    def _ready(self, running: Running, audience: Audience, rate: Rate, budget: Budget | None) -> Audience:
+    def _ready(
+        self, running: Running, audience: Audience, rate: Rate, budget: Budget | None, *, had_whole_turn: bool
+    ) -> Audience:
         if audience.status == "ready" or audience.partner_id is None:
             return audience
         adapter = self._partners.open(running.connector)
@@ -193,9 +204,12 @@ class Creation:
                 ready = adapter.is_ready(audience.partner_id)
             if not ready:
                 raise AudienceNotReady("The partner has the audience, and it cannot take members yet.")
+        except leash.OutOfTime:
+            what = "Asking the partner whether the audience can take members"
+            raise out_of_time(what, budget, self._clock, had_whole_turn=had_whole_turn) from None
         except PartnerError as error:
             self._note(running, error)
-            raise _out_of_time(error, budget, self._clock) from None
+            raise
         return self._backend.audiences.created(
             running.connector.name, audience.id, partner_id=audience.partner_id, status="ready"
         )
@@ -215,18 +229,6 @@ def _leash(rate: Rate, budget: Budget | None, *, until: float, clock: Clock) -> 
     """Calls only as the rate allows, while the turn has time for them, and until that moment (monotonic)."""
     left_s = budget.left_for_calls_s if budget else lambda: math.inf
     return leash.within(lambda: min(left_s(), until - clock.monotonic()), rate.begin)
-
-
-def _out_of_time(error: PartnerError, budget: Budget | None, clock: Clock) -> RelayError:
-    """In a turn, a call that was not begun for want of time is made in the next one."""
-    if budget is not None and isinstance(error, leash.OutOfTime):
-        return Postponed(error.hint, due_at=clock.now())
-    return error
-
-
-def _claim_s(running: Running) -> float:
-    further_s = (_CLAIM_CALLS - 1) * FURTHER_PATIENCE_S
-    return _CLAIM_CALLS * _call_s(running) + further_s + PATIENCE_S + _CLAIM_MARGIN_S
 
 
 def _call_s(running: Running) -> float:

@@ -85,15 +85,16 @@ def deliver(
         audience_name=target.name,
         partner_id=target.partner_id,
     )
-    results = list(plan.settled)
-    trouble: _Trouble | None = None
+    results, trouble = _unless_mapped_wrongly(plan.settled, plan.rounds, running, standing)
+    left = False
     for sent_together in plan.rounds:
-        stopped = trouble is not None  # what is left of a round must come before the next
+        stopped = left  # what is left of a round must come before the next
         for planned in sent_together:
             outcomes: dict[int, RowResult] = {}
             if not stopped and (trouble is None or not trouble.stops_all):
                 outcomes, met = _carry_out(planned, running, target, caller, chance, standing)
                 trouble = met if met and met.stops_all else trouble or met
+                left = left or met is not None
             name = planned.action.action.name
             results += [(row.pending, _result(pendings[row.pending], name, outcomes.get(row.pending))) for row in planned.rows]
     progress = any(result.outcome == "delivered" for _, result in results)
@@ -111,6 +112,46 @@ def deliver(
         progress=progress,
         proof=proof,
     )
+
+
+_MAPPED_WRONGLY = frozenset({"mapping_failed", "already_hashed", "not_sha256", "not_text"})
+"""Refusals of ours that say more about a mapping than about a user. To lack a field says nothing of the kind: many users do."""
+
+
+def _unless_mapped_wrongly(
+    settled: Sequence[tuple[int, Result]],
+    rounds: Sequence[Sequence[PlannedAction]],
+    running: Running,
+    standing: Hold | None,
+) -> tuple[list[tuple[int, Result]], _Trouble | None]:
+    """What the plan has settled. Where an action refuses all of two or more users alike, it is the mapping that is wrong, and not
+    the users: they wait."""
+    planned = {one.action.action.name for together in rounds for one in together}
+    refused: dict[str, set[str]] = {}
+    for _, result in settled:
+        if result.outcome == "rejected":
+            refused.setdefault(result.action, set()).add(result.code)
+    counted = Counter(result.action for _, result in settled if result.outcome == "rejected")
+    wrong = {
+        action
+        for action, codes in refused.items()
+        if action not in planned
+        and counted[action] > 1
+        and len(codes) == 1
+        and codes <= _MAPPED_WRONGLY
+        and not _is_proven(standing, running, action)
+    }
+    if not wrong:
+        return list(settled), None
+    first = next(result for _, result in settled if result.action in wrong and result.outcome == "rejected")
+    hint = f"The mapping of {first.action!r} makes the same mistake with every user of the batch: {first.hint}"
+    kept = [
+        (number, replace(result, outcome="retry", code="", hint=""))
+        if result.action in wrong and result.outcome == "rejected"
+        else (number, result)
+        for number, result in settled
+    ]
+    return kept, _Trouble(Misconfigured(hint, code=first.code), stops_all=False)
 
 
 def _hold(

@@ -112,8 +112,10 @@ def after_error(
     if isinstance(error, TryAgain) and error.after_s is not None:
         return HoldRequest(reason, now + max(error.after_s, least_s(probes)), error.hint, probe=True)
     wait_s = probe_s(probes, chance)
-    if isinstance(error, AudienceNotReady) and error.after_s is not None:
-        wait_s = min(wait_s, max(error.after_s, least_s(probes)))
+    if isinstance(error, AudienceNotReady) and error.look_after_s is not None:
+        wait_s = min(wait_s, max(error.look_after_s, least_s(probes)))
+    if error.after_s is not None:
+        wait_s = max(wait_s, error.after_s)
     return HoldRequest(reason, now + wait_s, error.hint, probe=True)
 
 

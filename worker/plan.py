@@ -140,8 +140,7 @@ def make_plan(
                 settled.append((number, pending.result(action.name, "rejected", prepared.code, prepared.hint)))
                 continue
             superseded = rows.add(one, prepared, _row(number, pending, action.name, prepared))
-            if superseded is not None:
-                earlier_action, earlier_number = superseded
+            for earlier_action, earlier_number in superseded:
                 settled.append((earlier_number, pendings[earlier_number].result(earlier_action, "superseded")))
         if not considered:
             hint = f"No action of this connector concerns users who {mutation.direction} this audience."
@@ -158,32 +157,35 @@ class _Rows:
 
     def __init__(self) -> None:
         self._rounds: list[dict[str, dict[int, PlannedRow]]] = [{}]
-        self._latest: dict[_Whole, tuple[int, str, int]] = {}
+        self._latest: dict[_Whole, list[tuple[int, str, int]]] = {}
+        """The rows of the newest mutation that has these keys: round, action, number of the mutation."""
         self._sharing: dict[tuple[str, str], dict[_Whole, str | None]] = {}
         """Of the present round: each key by itself → the rows that have it, and which way they go."""
 
-    def add(self, one: RunningAction, prepared: Prepared, row: PlannedRow) -> tuple[str, int] | None:
-        """Takes the row in; returns the action and number of the earlier one that it takes the place of, if there is one."""
+    def add(self, one: RunningAction, prepared: Prepared, row: PlannedRow) -> list[tuple[str, int]]:
+        """Takes the row in; returns the actions and numbers of the earlier ones that it takes the place of. Two actions of one
+        mutation are both done."""
         name, operation = one.action.name, one.operation
-        superseded = None
+        superseded: list[tuple[str, int]] = []
         if operation.kind == "set":
             whole = (operation.set_name, prepared.keys)
-            members = [(operation.set_name, key) for key in prepared.keys]
-            if earlier := self._latest.get(whole):
-                place, earlier_action, earlier_number = earlier
-                del self._rounds[place][earlier_action][earlier_number]
-                superseded = (earlier_action, earlier_number)
+            members = [(each, key) for each in (operation.set_name, *operation.touches) for key in prepared.keys]
+            known = self._latest.get(whole, [])
+            if any(number != row.pending for _, _, number in known):
+                for place, action, number in known:
+                    del self._rounds[place][action][number]
+                    superseded.append((action, number))
+                known = []
+                for sharing in self._sharing.values():
+                    sharing.pop(whole, None)
             if any(
-                effect != operation.effect
-                for member in members
-                for other, effect in self._sharing.get(member, {}).items()
-                if other != whole
+                effect != operation.effect for member in members for effect in self._sharing.get(member, {}).values()
             ):
                 self._rounds.append({})
                 self._sharing = {}
             for member in members:
                 self._sharing.setdefault(member, {})[whole] = operation.effect
-            self._latest[whole] = (len(self._rounds) - 1, name, row.pending)
+            self._latest[whole] = [*known, (len(self._rounds) - 1, name, row.pending)]
         self._rounds[-1].setdefault(name, {})[row.pending] = row
         return superseded
 

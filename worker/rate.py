@@ -20,8 +20,6 @@ _LARGEST_MARGIN_S = 1.0
 
 _LEAST_GOOD_FOR_S = 0.02
 
-_SAME_MOMENT_S = 0.001
-
 
 def margin_s(rate: RateLimits) -> float:
     """How much longer than the partner's own the period is that is asked for.
@@ -58,13 +56,13 @@ class Rate:
         self._admitted = None if wait_s > 0 else _Admitted(items, self._clock.now(), self._clock.monotonic())
         return wait_s
 
-    def put_off(self, wait_s: float) -> ConnectorState | None:
-        """The connector's state, if the wait is one that all its calls keep, and not because of the rate."""
+    def put_off(self) -> ConnectorState | None:
+        """The connector's state, if there is a moment before which none of its calls may begin, whatever the rate would allow."""
         try:
             state = self._store.state(self._name)
         except NotFound:
             return None
-        return state if state.not_before >= self._clock.now() + wait_s - _SAME_MOMENT_S else None
+        return state if state.not_before > self._clock.now() else None
 
     def begin(self) -> bool:
         """Right before each call. Whether it had to be asked for: it is a further one, or was asked for too long ago.
@@ -78,8 +76,8 @@ class Rate:
             return False
         give_up_at = self._clock.monotonic() + FURTHER_PATIENCE_S
         while (wait_s := self.ask(admitted.items if admitted else 0)) > 0:
-            if self.put_off(wait_s):
-                raise TryAgain("The partner asked to come back later.", after_s=wait_s)
+            if state := self.put_off():
+                raise TryAgain("The partner asked to come back later.", after_s=state.not_before - self._clock.now())
             if wait_s >= leash.left_s() or self._clock.monotonic() + wait_s > give_up_at:
                 break
             self._clock.sleep(wait_s)

@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple, TypeGuard, TypeVar
 
 from adapters import leash
 from relay.backends.interfaces import Token, Tokens
@@ -26,6 +26,7 @@ _POLL_S = 0.1
 _PAUSES_S = (0.2, 1.0)
 
 Obtain = Callable[[str], tuple[str, float, str]]
+_Renewed = TypeVar("_Renewed")
 
 
 class _Fresh(NamedTuple):
@@ -71,20 +72,25 @@ class SharedTokens:
                 return self._under_lease(name, owner, lambda: self._renew(name, owner, obtain, not_token))
             self._wait(give_up_at)
 
-    def replace(self, name: str, obtain: Callable[[], tuple[str, float, str]]) -> None:
-        """Stores what `obtain()` gives in place of whatever is there. Raises what `obtain` raises, `TryAgain` if another worker
-        does not finish renewing the one that is there, `StoreUnavailable`."""
+    def replace(self, name: str, obtain: Callable[[], tuple[str, float, str]]) -> bool:
+        """Stores what `obtain()` gives in place of whatever is there, but for the refresh token if no other comes: a partner may
+        give one only the first time. Whether there is one now. Raises what `obtain` raises, `TryAgain` if another worker does not
+        finish renewing the one that is there, `StoreUnavailable`."""
         owner = uuid.uuid4().hex
         give_up_at = self._clock.monotonic() + PATIENCE_S
         while not self._store.lease(name, owner=owner, for_s=LEASE_S):
             self._wait(give_up_at)
 
-        def renew() -> str:
+        def renew() -> bool:
             stored = self._store.get(name)
+            used = stored.refresh if stored else ""
             began = self._clock.now()
-            return self._keep(name, _Fresh(_token(began, *obtain()), stored.refresh if stored else "", owner))
+            access, good_for_s, refresh = obtain()
+            fresh = _Fresh(_token(began, access, good_for_s, refresh or used), used, owner)
+            self._keep(name, fresh)
+            return bool(fresh.token.refresh)
 
-        self._under_lease(name, owner, renew)
+        return self._under_lease(name, owner, renew)
 
     # the parts of these
 
@@ -93,7 +99,7 @@ class SharedTokens:
             raise TryAgain("Another worker is still fetching the partner's access token.")
         self._clock.sleep(_POLL_S)
 
-    def _under_lease(self, name: str, owner: str, renew: Callable[[], str]) -> str:
+    def _under_lease(self, name: str, owner: str, renew: Callable[[], _Renewed]) -> _Renewed:
         """Ends the lease, however that goes; but not while the store holds a refresh token that is dead."""
         try:
             return renew()

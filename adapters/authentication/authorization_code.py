@@ -69,8 +69,8 @@ class OAuth2AuthorizationCode(OAuth2):
         )
         return address
 
-    def connect(self, code: str, *, redirect_uri: str, verifier: str) -> None:
-        """Fetches and stores the first tokens, for the code that the partner sent somebody back with. Raises what
-        `TokenCall.fetch` and `TokenSource.replace` raise."""
+    def connect(self, code: str, *, redirect_uri: str, verifier: str) -> bool:
+        """Fetches and stores the first tokens, for the code that the partner sent somebody back with. Whether they can be
+        renewed. Raises what `TokenCall.fetch` and `TokenSource.replace` raise."""
         grant = {"code": code, "redirect_uri": redirect_uri, "code_verifier": verifier}
-        self._account.tokens.replace(self.token_name(), lambda: self._call.fetch("authorization_code", grant))
+        return self._account.tokens.replace(self.token_name(), lambda: self._call.fetch("authorization_code", grant))

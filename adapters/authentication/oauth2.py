@@ -75,7 +75,7 @@ class OAuth2ClientCredentials(OAuth2):
 
 class OAuth2RefreshToken(OAuth2):
     """A token for somebody who allowed it elsewhere and brought a refresh token (RFC 6749, 6). That may be good for one use: the
-    one that comes with an answer takes its place. The connector's own, shared with no other."""
+    one that comes with an answer takes its place, and whoever has been given the same one shares what became of it."""
 
     def __init__(
         self,
@@ -89,14 +89,16 @@ class OAuth2RefreshToken(OAuth2):
     ) -> None:
         super().__init__(account)
         self._call = TokenCall(account, client, token_url, parameters)
+        self._client = client
+        self._token_url = token_url
         self._refresh_token = refresh_token
         self._scope = scope
 
     def token_name(self) -> str:
-        """Another one after the secret was set anew: what was stored under the old one may be dead."""
-        return name_of(
-            "refresh-token", self._account.connector, *self._call.identity(), self._scope, self._refresh_token.required()
-        )
+        """Another one after the refresh token was set anew: what was stored under the old one may be dead. The same one whatever
+        else is changed, for all connectors: the secret's may have had its only use, and only the stored one is good then."""
+        self._call.identity()
+        return name_of("refresh-token", "", self._token_url, self._client.id.required(), self._refresh_token.required())
 
     def obtain(self, refresh: str) -> TokenAnswer:
         """By the newest refresh token, the secret's where there is none yet."""

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from adapters.answers import AnswerTable
-from adapters.authentication import Authentication, Combined
-from adapters.contract import Account, Description, HttpAnswer, HttpRequest, Operation, Option, Row, RowResult, Target
+from adapters.authentication import Combined
+from adapters.contract import Account, Description, HttpRequest, Operation, Option, Row, RowResult, Target
 from adapters.http import scope, steps
 from adapters.http.description import GENERAL, description_of
 from adapters.http.document import read_document
-from adapters.http.looking import Code, as_json, found, identifier, tells, texts_in
+from adapters.http.looking import Code, Fits, anything, as_json, found, identifier, tells, texts_in
 from adapters.http.operations import Described
 from adapters.http.scope import Scope
 from adapters.partner import Partner
@@ -60,12 +60,17 @@ class Http(Partner):
     def carry_out(self, operation: Operation, target: Target, rows: Sequence[Row]) -> list[RowResult]:
         """See the base."""
         described = self._document.operations[operation.name]
+
+        def exchange(request: HttpRequest, step: steps.Step) -> Any:
+            fits = described.outcomes.fits if step is described.steps[-1] else anything
+            return self._ask(request, step.table, audience=step.request.concerns_audience, fits=fits)
+
         with _filling(BatchRefused), _without_identifiers(rows):
             body = steps.run(
                 described.steps,
                 self._base_url,
                 self._scope_of(described, target, rows),
-                self._ask,
+                exchange,
                 self.account.clock,
                 abort=described.abort,
             )
@@ -130,12 +135,9 @@ class Http(Partner):
         with _filling(Misconfigured):
             self._ask(check.request.fill(self._base_url, self._general()), check.table)
 
-    def exchange(self, request: HttpRequest, authentication: Authentication | None = None) -> HttpAnswer:
-        """See the base. Other formats are read as JSON."""
-        return as_json(super().exchange(request, authentication))
-
-    def _ask(self, request: HttpRequest, table: AnswerTable, audience: bool = False) -> Any:
-        return self.call(request, table, audience=audience)
+    def _ask(self, request: HttpRequest, table: AnswerTable, *, audience: bool = False, fits: Fits = anything) -> Any:
+        """The JSON of a successful answer, and other formats as if they were JSON. `fits`: see `as_json`."""
+        return table.read(as_json(self.exchange(request), fits), clock=self.account.clock, audience=audience)
 
     def _ask_about(self, step: steps.Step, partner_id: str) -> Any:
         with _filling(Misconfigured):

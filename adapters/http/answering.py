@@ -73,7 +73,8 @@ def _read_rule(section: Section) -> Rule:
 def read_delivered(section: Section) -> tuple[Rule, ...]:
     """What `delivered` says: an answer that is neither that, nor a failure by another rule, is unknown and no success. Where it
     says nothing, JSON and an empty answer are a success, a text is not."""
-    unknown = try_again("The partner's answer is not the one that means success.", code="unreadable_answer")
+    hint = "The partner's answer is not the one that means success."
+    unknown = try_again(hint, code="unreadable_answer", applied_unknown=True)
     if not section.given(DELIVERED):
         return (Rule(unknown, range(200, 300), when=lambda answered: isinstance(answered.body, str)),)
     wanted = section.section(DELIVERED, ("status", "when"))
@@ -114,13 +115,16 @@ def _making(means: str, hint: str, code: Expression | None, after: Expression | 
 
     def make(answered: Answered) -> PartnerError:
         more: dict[str, Any] = {"code": (code_of(found(code, answered.body)) if code else "") or None}
-        if means in _WAITING:
-            more["after_s"] = _seconds(found(after, answered.body)) if after else None
-            more["after_s"] = answered.after_s if more["after_s"] is None else more["after_s"]
+        wish_s = _seconds(found(after, answered.body)) if after else None
+        wish_s = answered.after_s if wish_s is None else wish_s
         if means == "try_again":
-            more["account"] = more["after_s"] is not None
+            more["account"] = wish_s is not None
+        if means == "audience_not_ready":
+            more["look_after_s"] = wish_s
         shown = (hint or usual).removesuffix(".")
-        return error(f"{shown} (status {answered.status}).", status=answered.status, **more)
+        made = error(f"{shown} (status {answered.status}).", status=answered.status, **more)
+        made.after_s = wish_s
+        return made
 
     return make
 

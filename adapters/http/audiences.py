@@ -42,10 +42,11 @@ class Find(msgspec.Struct, frozen=True):
     match: tuple[tuple[Expression, Template], ...] = ()
 
     def run(self, base_url: str, scope: Scope, ask: Ask) -> str:
-        """The partner's ID, empty if there is no such audience. Raises what `ask` raises, and `TryAgain`."""
+        """The partner's ID, empty if there is no such audience. Raises what `ask` raises, `TryAgain`, and `Misconfigured`
+        where it may be on a page that is not asked for."""
         wanted = [(look, template.text(scope.context)) for look, template in self.match]
         try:
-            for entry in self.paged.entries(base_url, scope, ask):
+            for entry in self.paged.entries(base_url, scope, ask, to_the_end=True):
                 if all(identifier(found(look, entry)) == text for look, text in wanted):
                     made = identifier(found(self.id, entry))
                     if not made and self.paged.listed is not None:

@@ -60,6 +60,8 @@ def description_of(document: Document) -> Description:
         app=document.scheme.app,
         email_rule=document.email_rule,
         one_audience=_is_one(document),
+        connect=document.scheme.by_consent,
+        linked=document.audiences.named is None and document.audiences.create is None,
     )
 
 

@@ -115,6 +115,25 @@ def _epoch(value: Any) -> int | None:
     return None if value is None else math.floor(read_moment(value).timestamp())
 
 
+_FINEST = 18
+_ROUNDING = ("common", "ceil", "floor")
+
+
+def _round(value: Any, precision: Any = 0, method: Any = "common") -> int | float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Malformed("`round` takes a number, and was given something else.")
+    if isinstance(precision, bool) or not isinstance(precision, int) or abs(precision) > _FINEST:
+        raise Malformed(f"`round` takes a precision from -{_FINEST} to {_FINEST}.")
+    if method not in _ROUNDING:
+        raise Malformed(f"`round` rounds by one of these: {', '.join(_ROUNDING)}.")
+    if method == "common":
+        return round(value, precision)
+    scale: float = 10**precision
+    return (math.ceil if method == "ceil" else math.floor)(value * scale) / scale
+
+
 class Room:
     """How much there is still room for in a request."""
 
@@ -171,12 +190,13 @@ def _bounded(length: int) -> None:
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "default": _default, "lower": _lower, "upper": _upper, "trim": _trim, "string": _string, "replace": _replace, "join": _join,
-    "int": _whole, "float": _float, "tojson": _tojson, "epoch": _epoch, "list": sync_do_list,
+    "int": _whole, "float": _float, "tojson": _tojson, "epoch": _epoch, "round": _round, "list": sync_do_list,
     **{name: BUILT_IN[name] for name in ("length", "first", "last", "map", "select", "reject", "selectattr", "rejectattr",
-                                         "unique", "sort", "round", "abs")},
+                                         "unique", "sort", "abs")},
 }  # fmt: skip
 """Name → the filter. Where Jinja2 has one of the same name, ours differs in that null passes through, nothing is guessed (`int`
-of a word is no 0), `default` also takes the place of null and of what is empty, and `tojson` is plain JSON."""
+of a word is no 0), `default` also takes the place of null and of what is empty, `tojson` is plain JSON, and the
+precision of `round` is bounded."""
 
 ON_EACH = frozenset({"default", "lower", "upper", "trim", "string", "replace", "int", "float", "tojson", "epoch", "length"})
 """Those that `map` can do to each value of a list."""

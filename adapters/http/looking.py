@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -21,6 +21,10 @@ _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,59}|-?[0-9]{1,6}")
 _CODE_BEFORE_TEXT = re.compile(r"([A-Z][A-Z0-9_]{2,59}):.*", re.DOTALL)
 _SHORTEST_PART = 3
 """A code that holds an identifier of at least so many characters is not shown."""
+_SHORTEST_OF_IT = 4
+"""Nor one of at least so many characters that is a part of an identifier; but for numbers, since among the digits of many
+telephones there is any."""
+_HASH = re.compile(r"[0-9a-f]{16,}")
 
 
 def expression(value: object) -> Expression:
@@ -77,26 +81,53 @@ def texts_in(value: Any) -> frozenset[str]:
 
 
 def tells(code: str, sent: Collection[str]) -> bool:
-    """Whether the code is one of the values that were sent, or holds one."""
+    """Whether the code is one of the values that were sent, holds one, is a part of one, or looks like a hash."""
     folded = code.casefold()
-    return any(one == folded or (len(one) >= _SHORTEST_PART and one in folded) for one in sent)
+    can_be_part = len(folded) >= _SHORTEST_OF_IT and not folded.lstrip("-").isdecimal()
+    return _HASH.fullmatch(folded) is not None or any(
+        one == folded or (len(one) >= _SHORTEST_PART and one in folded) or (can_be_part and folded in one) for one in sent
+    )
 
 
-def as_json(answer: HttpAnswer) -> HttpAnswer:
-    """An answer in CSV or plain text as if it were JSON: a list of objects, by the names in the first line, or a text."""
+Fits = Callable[[Collection[str]], bool]
+"""Whether CSV with these columns is the answer that was asked for."""
+
+
+def anything(_: Collection[str]) -> bool:
+    """Every CSV is."""
+    return True
+
+
+def as_json(answer: HttpAnswer, fits: Fits = anything) -> HttpAnswer:
+    """An answer in CSV or plain text as if it were JSON: a list of objects, by the names in the first line, or a text. JSON that
+    is labelled as plain text is JSON where it is an object or a list; a word or a number remains a text.
+
+    fits: CSV with other columns, such as a sentence about trouble, stays as it is.
+    """
     kind = (header(answer.headers, "Content-Type") or "").partition(";")[0].strip().lower()
     if kind not in ("text/csv", "text/plain") or answer.cut or not answer.content.strip():
         return answer
     try:
         text = answer.content.decode("utf-8-sig")
-        read = text.strip() if kind == "text/plain" else _read_csv(text)
+        read = _read_text(text) if kind == "text/plain" else _read_csv(text, fits)
     except (UnicodeDecodeError, csv.Error):
         return answer
     return msgspec.structs.replace(answer, content=msgspec.json.encode(read))
 
 
-def _read_csv(text: str) -> list[dict[str, str]]:
-    rows: list[dict[str, str]] = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+def _read_text(text: str) -> Any:
+    try:
+        read = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        read = None
+    return read if isinstance(read, dict | list) else text.strip()
+
+
+def _read_csv(text: str, fits: Fits) -> list[dict[str, str]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    if not fits(reader.fieldnames or ()):
+        raise csv.Error("These are not the columns of such an answer.")
+    rows: list[dict[str, str]] = list(reader)
     if any(None in row or None in row.values() for row in rows):
         raise csv.Error("A line has more or fewer values than the first.")
     return rows

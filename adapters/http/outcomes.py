@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -42,6 +42,13 @@ class Entries(msgspec.Struct, frozen=True):
     hint: str = _HINT
     hints: Mapping[str, str] = {}
 
+    def fits(self, columns: Collection[str]) -> bool:
+        """Whether CSV with these columns says which users its lines are about. By columns and not by lines: there may be none."""
+        look = self.index or self.id
+        line = dict.fromkeys(columns, "0")
+        listed = found(self.listed, [line])
+        return look is None or found(look, listed[0] if isinstance(listed, list) and listed else line) is not None
+
 
 class Outcomes(msgspec.Struct, frozen=True):
     """`taken`: where an answer says how many users were taken; with those refused they must be all."""
@@ -60,19 +67,25 @@ class Outcomes(msgspec.Struct, frozen=True):
             if isinstance(taken, bool) or not isinstance(taken, int | float):
                 raise unreadable("The partner's answer does not say how many users it took.")
             if taken != sum(isinstance(one, Delivered) for one in results):
-                raise TryAgain("The partner's answer does not account for all users.", code="unaccounted")
+                raise _unaccounted()
         return results
+
+    def fits(self, columns: Collection[str]) -> bool:
+        """Whether an answer in CSV with these columns can be read."""
+        return self.entries is None or self.entries.fits(columns)
 
     def _troubles(self, rows: Sequence[Row], body: Any) -> list[tuple[int, RowResult]]:
         entries = self.entries
-        listed = found(entries.listed, body) if entries else None
-        if entries is None or listed is None:
+        if entries is None:
             return []
-        if not isinstance(listed, list):
-            raise unreadable("What the partner's answer says of single users cannot be read.")
+        listed = found(entries.listed, body)
         in_order = entries.index is None and entries.id is None
-        if in_order and len(listed) != len(rows):
-            raise TryAgain("The partner's answer does not account for all users.", code="unaccounted")
+        if listed is None and not in_order:
+            return []
+        if listed is not None and not isinstance(listed, list):
+            raise unreadable("What the partner's answer says of single users cannot be read.")
+        if listed is None or (in_order and len(listed) != len(rows)):
+            raise _unaccounted()
         sent = texts_in(row.values for row in rows)
         troubles: list[tuple[int, RowResult]] = []
         for number, entry in enumerate(listed):
@@ -101,6 +114,11 @@ class Outcomes(msgspec.Struct, frozen=True):
         given = code_of(found(entries.code, entry)) if entries.code else ""
         code = str(given) if given and not tells(given, sent) else _REFUSED
         return Rejected(code, entries.hints.get(code, entries.hint))
+
+
+def _unaccounted() -> TryAgain:
+    """The partner has answered well, so that users of the call may have been taken."""
+    return TryAgain("The partner's answer does not account for all users.", code="unaccounted", applied_unknown=True)
 
 
 def read_outcomes(section: Section, fields: Sequence[str]) -> Outcomes:

@@ -52,9 +52,12 @@ class Paged(msgspec.Struct, frozen=True):
     next: Next | None = None
     pages: int = _PAGES
 
-    def entries(self, base_url: str, scope: Scope, ask: Ask) -> Iterator[Any]:
-        """All entries, page by page as they are asked for. Raises what `ask` raises, `TryAgain` for an answer that is no list,
-        `Misconfigured` for a next page at another place, and `Malformed` where the question cannot be made."""
+    def entries(self, base_url: str, scope: Scope, ask: Ask, *, to_the_end: bool = False) -> Iterator[Any]:
+        """The entries, page by page as they are asked for. Raises what `ask` raises, `TryAgain` for an answer that is no list,
+        `Misconfigured` for a next page at another place, and `Malformed` where the question cannot be made.
+
+        to_the_end: more pages than may be asked for are `Misconfigured`, too, instead of left out
+        """
         request = self.request.fill(base_url, scope)
         for number in range(self.pages):
             if number == 0 and self.next is not None and self.next.first is not None:
@@ -66,6 +69,9 @@ class Paged(msgspec.Struct, frozen=True):
             if following is None:
                 return
             request = following
+        if to_the_end:
+            hint = f"The partner's list does not end within {self.pages} pages; have more of them read (`pages`)."
+            raise Misconfigured(hint, code="too_many")
 
     def _entries(self, body: Any) -> list[Any]:
         if body is None:

@@ -69,6 +69,11 @@ class RequestTemplate(msgspec.Struct, frozen=True):
         roots = {path[0] for path in self.path.uses}
         return ("audience", "partner_id") in self.path.uses and roots.isdisjoint({*OF_ROW, "rows"})
 
+    @property
+    def concerns_user(self) -> bool:
+        """Whether its path names the one user that it carries: a 404 then may speak of this user."""
+        return any(path[0] == "row" for path in self.path.uses)
+
     def fill(self, base_url: str, scope: Scope) -> HttpRequest:
         """The request. Raises `Malformed`, without a value, where it cannot be made of these values."""
         url = base_url.rstrip("/") + self._filled_path(scope.context)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from adapters import leash
-from adapters.answers import AnswerTable, Rule, unreadable
+from adapters.answers import AnswerTable, Rule, batch_refused, unreadable
 from adapters.contract import HttpRequest
 from adapters.http.answering import read_delivered, read_rules
 from adapters.http.grammar import Names
@@ -19,7 +19,7 @@ from adapters.http.scope import Scope, name_in_templates
 from adapters.http.templates import Placeholder
 from relay.domain.clock import Clock
 from relay.domain.connector import Timeouts
-from relay.domain.errors import PartnerError, TryAgain
+from relay.domain.errors import CredentialsRefused, PartnerError, TryAgain
 from relay.domain.malformed import Malformed
 from relay.expressions.expression import Expression
 from relay.reading import values
@@ -31,9 +31,6 @@ LONGEST_S = 110.0
 
 _KEYS = ("name", "request", "save", "until", "every", "for", "delivered", "answers")
 _EVERY_S, _FOR_S = 2.0, 45.0
-
-Exchange = Callable[[HttpRequest, AnswerTable, bool], Any]
-"""Makes one call: the JSON of a successful answer. `bool`: it concerns one audience."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -58,6 +55,13 @@ class Step(msgspec.Struct, frozen=True):
         return usual.connect_s + (usual.batch_answer_s if carries_users else usual.answer_s) + self.for_s
 
 
+Exchange = Callable[[HttpRequest, Step], Any]
+"""Makes one call of this step: the JSON of a successful answer."""
+
+# A wrong address is found out all the same: users who are all refused alike are the connector's fault until one is taken.
+UNKNOWN_USER = Rule(batch_refused("The partner does not know this user, or the address is wrong."), (404, 410))
+
+
 def takes_s(steps: Collection[Step]) -> float:
     """Seconds beyond the time of one call that carries several users."""
     usual = Timeouts()
@@ -69,21 +73,32 @@ def run(
 ) -> Any:
     """The answer of the last step. Raises what `exchange` raises, and `Malformed` where a request cannot be made.
 
-    abort: a call that has the partner give up what it has begun, made once when a later step meets trouble. Trouble that comes
-    after the partner may have begun, and that it does not confirm to have given up, is `TryAgain` with `applied_unknown`.
+    abort: a call that has the partner give up what it has begun, made once when a later step meets trouble, unless this is about
+    the whole account: then the partner takes no call. Trouble that comes after the partner may have begun, and that it does not
+    confirm to have given up, is `TryAgain` with `applied_unknown`.
     """
     begun = False
+
+    def noting(request: HttpRequest, step: Step) -> Any:
+        nonlocal begun
+        answer = exchange(request, step)
+        begun = begun or step.request.changes
+        return answer
+
     saved: dict[str, dict[str, str]] = {}
     body: Any = None
     for step in steps:
         try:
-            body = _carried_out(step, base_url, scope.having(steps=saved), exchange, clock)
-            begun = begun or step.request.changes
+            body = _carried_out(step, base_url, scope.having(steps=saved), noting, clock)
             saved[step.name] = {name: _saved(look, body) for name, look in step.save.items()}
         except PartnerError as error:
             if not begun:
                 raise
-            given_up = abort is not None and _is_given_up(abort, base_url, scope.having(steps=saved), exchange)
+            given_up = (
+                abort is not None
+                and not _of_account(error)
+                and _is_given_up(abort, base_url, scope.having(steps=saved), exchange)
+            )
             if not isinstance(error, TryAgain):
                 raise
             raise TryAgain(
@@ -97,9 +112,16 @@ def run(
     return body
 
 
+def _of_account(error: PartnerError) -> bool:
+    """Whether the partner would take another call no better."""
+    if isinstance(error, TryAgain) and error.account:
+        return True
+    return error.after_s is not None or isinstance(error, CredentialsRefused)
+
+
 def _is_given_up(abort: Step, base_url: str, scope: Scope, exchange: Exchange) -> bool:
     try:
-        exchange(abort.request.fill(base_url, scope), abort.table, abort.request.concerns_audience)
+        exchange(abort.request.fill(base_url, scope), abort)
     except (PartnerError, Malformed):
         return False
     return True
@@ -117,7 +139,7 @@ def _carried_out(step: Step, base_url: str, scope: Scope, exchange: Exchange, cl
     began = clock.monotonic()
     while True:
         request = step.request.fill(base_url, scope)
-        body = exchange(request, step.table, step.request.concerns_audience)
+        body = exchange(request, step)
         if step.until is None or holds(step.until, body):
             return body
         if clock.monotonic() - began + step.every_s > step.for_s:
@@ -142,7 +164,8 @@ def read_single(
     operation: Section, names: Names, fields: tuple[str, ...] | None, rules: tuple[Rule, ...], taken: Collection[str]
 ) -> Step:
     """The one call under `request`. `rules`: behind its own; `taken`: headers that the authentication fills."""
-    return Step(_read_request(operation, names, fields, taken), _read_table(operation, rules))
+    request = _read_request(operation, names, fields, taken)
+    return Step(request, _read_table(operation, rules, request))
 
 
 def read_steps(
@@ -161,9 +184,10 @@ def read_steps(
         name = section.require("name", name_in_templates, "")
         if name in known:
             section.problem("name", f"Another step is already named '{name}'.")
+        request = _read_request(section, {**names, "steps": dict(known)}, fields, taken)
         step = Step(
-            request=_read_request(section, {**names, "steps": dict(known)}, fields, taken),
-            table=_read_table(section, (*own, *rules)),
+            request=request,
+            table=_read_table(section, (*own, *rules), request),
             name=name,
             save=_read_save(section),
             until=section.read("until", expression, None),
@@ -192,7 +216,8 @@ def _read_abort(
     if not operation.given("abort"):
         return None
     section = operation.section("abort", ("request", "delivered", "answers"))
-    return Step(_read_request(section, names, fields, taken), _read_table(section, rules))
+    request = _read_request(section, names, fields, taken)
+    return Step(request, _read_table(section, rules, request))
 
 
 def _read_request(
@@ -204,8 +229,9 @@ def _read_request(
     return read_request(section.section("request", REQUEST_KEYS), names, fields=fields, taken=taken)
 
 
-def _read_table(section: Section, rules: tuple[Rule, ...]) -> AnswerTable:
-    return AnswerTable(*read_rules(section), *rules, *read_delivered(section))
+def _read_table(section: Section, rules: tuple[Rule, ...], request: RequestTemplate) -> AnswerTable:
+    of_user = (UNKNOWN_USER,) if request.concerns_user else ()
+    return AnswerTable(*read_rules(section), *rules, *read_delivered(section), *of_user)
 
 
 def _read_save(section: Section) -> dict[str, Expression]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from relay.cli.connectors.chosen import require_may_call
 from relay.cli.hold_record import Setups, hold_as_json
 from relay.cli.known import known_audience
 from relay.cli.output import iso, moment, show_fields, show_json, show_table
@@ -159,6 +160,7 @@ def describe(session: Session, connector: str, audience_id: str) -> None:
     audience = known_audience(session.backend, connector, audience_id)
     if audience.partner_id is None:
         raise NotFound(f"The partner has no audience for {audience_id!r} yet.")
+    require_may_call(session.backend, connector, session.now)
     adapter = Partners(session.backend, session.clock).open(live(session.backend.connectors, connector))
     said = adapter.describe_audience(audience.partner_id)
     if session.as_json:

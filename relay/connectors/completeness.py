@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from adapters.contract import Description, Field
@@ -28,6 +28,11 @@ def missing(connector: Connector, description: Description, secrets: Secrets) ->
         *missing_settings(connector, description),
         *_missing_actions(connector, description),
     ]
+
+
+def in_a_row(sentences: Iterable[str]) -> str:
+    """One behind the other. A sentence that ends with the command that helps gets its full stop here."""
+    return " ".join(f"{sentence.removesuffix('.')}." for sentence in sentences)
 
 
 def _missing_inbound(connector: Connector, secrets: Secrets) -> Iterator[str]:

@@ -164,12 +164,22 @@ def _read_adapter(
             section.problem("adapter", f"There is no adapter named '{adapter}'. It can be: {', '.join(adapters)}.{near}")
         return None, {}
     settings = read_settings(section, general)
+    _check_encryption(section, general, settings)
     try:
         return describe(adapter, settings), settings
     except DocumentError as error:
         for place, sentence in error.problems:
             section.problems.add((*section.path, "settings", *path_of(place)), sentence)
         return None, settings
+
+
+def _check_encryption(section: Section, description: Description, settings: dict[str, Any]) -> None:
+    """What the client would refuse at the first call (`adapters.network`) is said when the document is applied."""
+    if any(field.name == "allow_private_network" for field in description.settings) and not settings.get("allow_private_network"):
+        for field in description.settings:
+            if field.type == "url" and str(settings.get(field.name, "")).startswith("http://"):
+                sentence = "This must begin with https://, unless `allow_private_network` is true."
+                section.problems.add((*section.path, "settings", field.name), sentence)
 
 
 def _check_limits(section: Section, description: Description, limits: Limits, actions: tuple[Action, ...]) -> None:

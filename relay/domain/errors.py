@@ -65,11 +65,15 @@ class Conflict(RelayError):
 class PartnerError(RelayError):
     """The partner's answer to one call, classified. `hint` is for the operator; `status` is the HTTP status, if any.
 
-    words: what the partner wrote, as it came. They can repeat identifiers: never shown but through `adapters.quoting`.
+    words, named: what the partner wrote, and how it names the trouble, as they came. They can repeat identifiers: never shown but
+    through `adapters.quoting`.
+    after_s: the partner's own wish (Retry-After) in seconds, obeyed in full whatever else the answer says; None if it has none.
     """
 
     code = "partner_error"
     words = ""
+    named = ""
+    after_s: float | None = None
 
     def __init__(self, hint: str, *, code: str | None = None, status: int | None = None) -> None:
         super().__init__(hint)
@@ -79,7 +83,7 @@ class PartnerError(RelayError):
 
 
 class TryAgain(PartnerError):
-    """Trouble that should pass. `after_s`: the partner's own wish (Retry-After), obeyed in full.
+    """Trouble that should pass.
 
     `applied_unknown`: the call may still be applied later (a time-out, a broken connection): it is not repeated at once.
     `account`: the trouble concerns the whole account, not this audience only (unreachable, rate limit).
@@ -124,13 +128,16 @@ class CredentialsRefused(PartnerError):
 
 
 class AudienceNotReady(PartnerError):
-    """The audience exists, or will, and cannot take members yet. `after_s`: when to look again, where that is known."""
+    """The audience exists, or will, and cannot take members yet. `look_after_s`: seconds after which we may look again, where we
+    know that ourselves."""
 
     code = "audience_not_ready"
 
-    def __init__(self, hint: str, *, after_s: float | None = None, code: str | None = None, status: int | None = None) -> None:
+    def __init__(
+        self, hint: str, *, look_after_s: float | None = None, code: str | None = None, status: int | None = None
+    ) -> None:
         super().__init__(hint, code=code, status=status)
-        self.after_s = after_s
+        self.look_after_s = look_after_s
 
 
 class AudienceGone(PartnerError):

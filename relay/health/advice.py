@@ -6,10 +6,12 @@ import shlex
 
 import msgspec
 
+from adapters.contract import Description
 from adapters.registry import describe
 from relay.connectors.secret_names import partner_secret_names
 from relay.domain.audience import NEEDS_SOMEONE, Audience, Hold, HoldReason
 from relay.domain.connector import Connector, ConnectorState
+from relay.domain.errors import DocumentError
 
 
 class Advice(msgspec.Struct, frozen=True):
@@ -50,6 +52,21 @@ ADVICE: dict[HoldReason, Advice] = {
 }
 
 
+_NO_ACCESS = Advice(
+    "the partner gives no access",
+    "allow it, then it is tried at once: diy connectors connect {connector}; or, if the client itself is refused, set what is "
+    "right: {secrets}; or, if the partner was wrong: diy holds resume {connector}",
+)
+"""Of `credentials_refused`, where somebody has to allow the access."""
+
+_NOT_LINKED = Advice(
+    "nobody has said yet which audience at the partner this is",
+    "make it at the partner unless it is there, then: diy audiences link {connector} {audience} PARTNER_ID; or drop what waits: "
+    "diy holds discard {connector} {audience}",
+)
+"""Of `audience_not_ready`, where audiences are linked by hand."""
+
+
 def hold_reason(audience: Audience, hold: Hold) -> HoldReason:
     """The reason as it is now: a hold keeps the reason it was set for, even when the audience was paused after that."""
     return "paused" if audience.paused else hold.reason
@@ -79,7 +96,7 @@ def meaning(audience: Audience, hold: Hold, connector: Connector | None = None, 
         return "an action of the connector is paused"
     if _under_the_wrong_id(audience, hold):
         return f"the DMP still sends under its own ID; it was answered as {audience.answers_to}"
-    return ADVICE[reason].meaning
+    return _advice(audience, hold, connector).meaning
 
 
 def what_to_do(audience: Audience, hold: Hold, connector: Connector | None = None, state: ConnectorState | None = None) -> str:
@@ -107,12 +124,31 @@ def _template(audience: Audience, hold: Hold, connector: Connector | None, state
             "have the DMP take over that ID, which the answer to CREATE_AUDIENCE carried; and drop what waits here: "
             "diy holds discard {connector} {audience}"
         )
-    if _never_announced(audience, hold):
+    advice = _advice(audience, hold, connector)
+    if _never_announced(audience, hold) and advice is not _NOT_LINKED:
         return (
             "the DMP has not announced this audience: create it there, or say which one it is: "
             "diy audiences link {connector} {audience} PARTNER_ID"
         )
-    return ADVICE[reason].do
+    return advice.do
+
+
+def _advice(audience: Audience, hold: Hold, connector: Connector | None) -> Advice:
+    """By the reason, and by what the connector needs a person for."""
+    reason = hold_reason(audience, hold)
+    needs = _description(connector) if connector else None
+    if needs is not None and needs.connect and reason == "credentials_refused":
+        return _NO_ACCESS
+    if needs is not None and needs.linked and _never_announced(audience, hold):
+        return _NOT_LINKED
+    return ADVICE[reason]
+
+
+def _description(connector: Connector) -> Description | None:
+    try:
+        return describe(connector.adapter, connector.settings)
+    except DocumentError:
+        return None  # published by a program that understood it
 
 
 def _under_the_wrong_id(audience: Audience, hold: Hold) -> bool:

@@ -14,12 +14,19 @@ from relay.cli.output import printable
 from relay.cli.publishing import open_publishing
 from relay.cli.session import Session, with_state
 from relay.connectors.live import live
-from relay.domain.errors import ConfigurationError, Refusal, TryAgain
+from relay.domain.errors import ConfigurationError, Conflict, Refusal, TryAgain
 
 _HOST = "127.0.0.1"
 _PATH = "/callback"
+_HALF = "Access was given, but not for long, and the command says why; you may close this page."
 _PORT_TO_PASTE = 8085
 """Where nobody listens, but partners that compare ports want to know one."""
+
+_ENDING = (
+    "{name} has access only until its access token ends, since the partner gave no refresh token. Have the connector ask for one "
+    "(`authorize_parameters`, with many partners `access_type: offline` and `prompt: consent`, or a word in its `scope`), "
+    "and then connect it again."
+)
 
 
 @click.command()
@@ -44,35 +51,45 @@ def connect(
       diy connectors connect acme
       diy connectors connect acme --paste
     """
+    from adapters.registry import describe
+    from relay.connectors.completeness import in_a_row, missing_secrets
     from worker.authorization import begin, finish
     from worker.partners import Partners
 
     if redirect_uri and not paste:
         raise click.UsageError("--redirect-uri goes with --paste: nobody would wait there.")
-    adapter = Partners(session.backend, session.clock).open(live(session.backend.connectors, name))
+    connector = live(session.backend.connectors, name)
+    description = describe(connector.adapter, connector.settings)
+    if description is not None and description.connect:
+        lacking = list(missing_secrets(connector, description, session.backend.secrets))
+        if lacking:
+            raise Conflict(f"{name} cannot be connected yet. {in_a_row(lacking)}")
+    adapter = Partners(session.backend, session.clock).open(connector)
     if paste:
         pending = begin(
             adapter, redirect_uri=redirect_uri or f"http://{_HOST}:{port or _PORT_TO_PASTE}{_PATH}", clock=session.clock
         )
         _show(pending.url)
         session.note("Allow the access. The page that follows may fail to load; its address is what counts.")
-        finish(adapter, pending, _query(click.prompt("The address that you were sent back to", err=True)), clock=session.clock)
+        query = _query(click.prompt("The address that you were sent back to", err=True))
+        lasting = finish(adapter, pending, query, clock=session.clock)
     else:
         with _Callback(port) as callback:
             pending = begin(adapter, redirect_uri=callback.address, clock=session.clock)
             _show(pending.url)
             if not no_browser:
                 webbrowser.open(pending.url)
-            callback.wait(lambda query: finish(adapter, pending, query, clock=session.clock), timeout)
+            lasting = callback.wait(lambda query: finish(adapter, pending, query, clock=session.clock), timeout)
     open_publishing(session).connected(name)
-    click.echo(f"{name} is connected.")
+    click.echo(f"{name} is connected." if lasting else _ENDING.format(name=name))
 
 
 class _Callback:
     """Listens for the browser's way back."""
 
     def __init__(self, port: int | None) -> None:
-        self._take: Callable[[Mapping[str, str]], None] | None = None
+        self._take: Callable[[Mapping[str, str]], bool] | None = None
+        self._lasting = False
         self._taking = threading.Lock()
         self._taken = False
         self._shown = threading.Event()
@@ -90,9 +107,9 @@ class _Callback:
     def __exit__(self, *_: object) -> None:
         self._server.server_close()
 
-    def wait(self, take: Callable[[Mapping[str, str]], None], timeout_s: float) -> None:
-        """Until `take` has taken a query. Raises what it raises, except a `Refusal`, after which it goes on; `TryAgain` if nobody
-        came."""
+    def wait(self, take: Callable[[Mapping[str, str]], bool], timeout_s: float) -> bool:
+        """Until `take` has taken a query; gives what it gives. Raises what it raises, except a `Refusal`, after which it goes on;
+        `TryAgain` if nobody came."""
         self._take = take
         thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
@@ -104,6 +121,7 @@ class _Callback:
             raise self._error
         if not self._taken:
             raise TryAgain(f"Nobody came back from the partner within {timeout_s:g} seconds. Begin again.", code="timeout")
+        return self._lasting
 
     def answer(self, query: Mapping[str, str]) -> tuple[int, str]:
         """Status and sentence for the browser."""
@@ -111,14 +129,14 @@ class _Callback:
             if self._take is None or self._taken:
                 return 410, "This is over; you may close this page."
             try:
-                self._take(query)
+                self._lasting = self._take(query)
             except Refusal as refusal:
                 return refusal.status, refusal.sentence
             except Exception as error:
                 self._error, self._taken = error, True
                 return 400, "It did not work, and the command says why; you may close this page."
             self._taken = True
-            return 200, "It is connected; you may close this page."
+            return 200, "It is connected; you may close this page." if self._lasting else _HALF
 
     def shown(self) -> None:
         """After the browser has been answered: the command may end."""

@@ -81,6 +81,10 @@ def apply(session: Session, file: Path, note: str, draft: bool) -> None:
             lacking.setdefault(sentence, []).append(connector.name)
     for sentence, names in lacking.items():
         session.note(f"Before {' and '.join(names)} can run: {sentence}")
+    for connector in version.connectors:
+        description = describe(connector.adapter, connector.settings)
+        if description is not None and description.connect:
+            session.note(f"To allow access: diy connectors connect {connector.name}")
 
 
 @click.command()

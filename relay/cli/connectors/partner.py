@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 import msgspec
 
+from adapters.contract import Description
 from relay.cli.connectors.chosen import connector_to_ask, file_option, require_may_call
 from relay.cli.output import show_json, show_table
 from relay.cli.session import Session, with_state
-from relay.domain.errors import Conflict
+from relay.domain.errors import Conflict, Unsupported
 
 
 @click.command()
@@ -31,7 +32,7 @@ def options(session: Session, words: tuple[str, ...], chosen: tuple[str, ...], f
       diy connectors options account_id --file meta.yaml
     """
     from adapters.registry import describe
-    from relay.connectors.completeness import missing_secrets
+    from relay.connectors.completeness import in_a_row, missing_secrets
     from worker.partners import Partners
 
     name, field = _name_and_field(words, file)
@@ -39,10 +40,13 @@ def options(session: Session, words: tuple[str, ...], chosen: tuple[str, ...], f
     connector = connector_to_ask(session.backend, name, file, asked=field)
     description = describe(connector.adapter, connector.settings)
     if description is not None and (lacking := list(missing_secrets(connector, description, session.backend.secrets))):
-        raise Conflict(f"Without its secrets {connector.name} cannot ask the partner. {' '.join(lacking)}")
+        raise Conflict(f"Without its secrets {connector.name} cannot ask the partner. {in_a_row(lacking)}")
     require_may_call(session.backend, connector.name, session.now)
     adapter = Partners(session.backend, session.clock).open_unfinished(connector)
-    found = adapter.options(field, {**connector.settings, **pairs})
+    try:
+        found = adapter.options(field, {**connector.settings, **pairs})
+    except Unsupported as error:
+        raise Unsupported(f"{error}{_askable(adapter.description)}") from None
     if session.as_json:
         show_json([msgspec.to_builtins(option) for option in found])
     else:
@@ -64,7 +68,7 @@ def check(session: Session, name: str, file: Path | None) -> None:
       diy connectors check --file connector.yaml
     """
     from adapters.registry import describe
-    from relay.connectors.completeness import missing_secrets, missing_settings
+    from relay.connectors.completeness import in_a_row, missing_secrets, missing_settings
     from worker.partners import Partners
 
     if not name and file is None:
@@ -74,10 +78,17 @@ def check(session: Session, name: str, file: Path | None) -> None:
     if description is not None:
         lacking = [*missing_secrets(connector, description, session.backend.secrets), *missing_settings(connector, description)]
         if lacking:
-            raise Conflict(f"{connector.name} is incomplete: {' '.join(lacking)}")
+            raise Conflict(f"{connector.name} is incomplete: {in_a_row(lacking)}")
     require_may_call(session.backend, connector.name, session.now)
     Partners(session.backend, session.clock).open(connector).check_credentials()
     click.echo(f"The partner accepts the credentials of {connector.name}.")
+
+
+def _askable(description: Description) -> str:
+    """A sentence about the fields whose values the partner offers, for behind another; empty if there is none."""
+    fields = (*description.settings, *(field for operation in description.operations for field in operation.fields))
+    names = dict.fromkeys(field.name for field in fields if field.dynamic)
+    return f" It has some for: {', '.join(names)}." if names else ""
 
 
 def _name_and_field(words: tuple[str, ...], file: Path | None) -> tuple[str, str]:

@@ -133,11 +133,11 @@ class Credentials(msgspec.Struct, frozen=True):
 def _require_complete(backend: Backend, connector: Connector) -> None:
     """Raises `Conflict`."""
     from adapters.registry import describe
-    from relay.connectors.completeness import missing
+    from relay.connectors.completeness import in_a_row, missing
 
     description = describe(connector.adapter, connector.settings)
     if description is not None and (lacking := missing(connector, description, backend.secrets)):
-        raise Conflict(f"{connector.name} is incomplete: {' '.join(lacking)}")
+        raise Conflict(f"{connector.name} is incomplete: {in_a_row(lacking)}")
 
 
 def _credentials(session: Session, connector: Connector, adapter: Adapter) -> Credentials:

@@ -27,7 +27,7 @@ class NoTokens:
     def get(self, name: str, obtain: Callable[[str], tuple[str, float, str]], *, not_token: str = "") -> str:
         raise AssertionError("this adapter needs no tokens")
 
-    def replace(self, name: str, obtain: Callable[[], tuple[str, float, str]]) -> None:
+    def replace(self, name: str, obtain: Callable[[], tuple[str, float, str]]) -> bool:
         raise AssertionError("this adapter needs no tokens")
 
 

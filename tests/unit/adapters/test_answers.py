@@ -96,3 +96,10 @@ def test_a_cut_answer_is_no_success_and_a_cut_error_is_known_by_its_status(statu
     assert caught.value.status == status
     if status == 200:
         assert caught.value.code == "unreadable_answer"
+
+
+@pytest.mark.parametrize("status", [200, 301, 400, 401, 403, 404, 409, 413, 422, 429, 503])
+def test_the_partners_wish_to_be_left_alone_is_known_whatever_the_error(status: int) -> None:
+    with pytest.raises(PartnerError) as caught:
+        AnswerTable().read(given_answer(status, {"Retry-After": "3600"}, body="<p>"), clock=TurnedClock(NOW), audience=True)
+    assert caught.value.after_s == 3600

@@ -269,7 +269,7 @@ class NoTokens:
     def get(self, name: str, obtain: Callable[[str], tuple[str, float, str]], *, not_token: str = "") -> str:
         raise AssertionError
 
-    def replace(self, name: str, obtain: Callable[[], tuple[str, float, str]]) -> None:
+    def replace(self, name: str, obtain: Callable[[], tuple[str, float, str]]) -> bool:
         raise AssertionError
 
 

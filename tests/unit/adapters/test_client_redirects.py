@@ -142,18 +142,21 @@ def test_so_is_a_redirect_without_an_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "body", "auth"),
+    ("method", "headers", "body", "auth"),
     [
-        ("GET", None, Credentials({"Authorization": "Bearer a-secret-token"})),
-        ("GET", None, Credentials({}, {"key": "a-secret-key"})),
-        ("POST", {"id": "a user"}, NOBODY),
+        ("GET", {}, None, Credentials({"Authorization": "Bearer a-secret-token"})),
+        ("GET", {}, None, Credentials({}, {"key": "a-secret-key"})),
+        ("GET", {"X-Tenant": "a-tenant"}, None, NOBODY),
+        ("POST", {}, {"id": "a user"}, NOBODY),
     ],
-    ids=["credentials in headers", "credentials in the query", "users in the body"],
+    ids=["credentials in headers", "credentials in the query", "headers of the connector's own", "users in the body"],
 )
-def test_what_was_meant_for_one_place_is_not_sent_to_another(method: str, body: object, auth: Credentials) -> None:
+def test_what_was_meant_for_one_place_is_not_sent_to_another(
+    method: str, headers: dict[str, str], body: object, auth: Credentials
+) -> None:
     with ScriptedServer(plays([], {"/new": answer()})) as other:
         with ScriptedServer(plays([], {"/old": to(f"{other.url}/new")})) as server:
-            error = failure(HttpRequest(method, f"{server.url}/old", body=body), auth)
+            error = failure(HttpRequest(method, f"{server.url}/old", headers, body), auth)
         assert other.visits == 0
     assert (type(error), error.code, error.status) == (Misconfigured, "redirect_elsewhere", 307)
 

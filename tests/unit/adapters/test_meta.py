@@ -28,7 +28,7 @@ from relay.domain.errors import (
     TryAgain,
     Unsupported,
 )
-from tests.unit.adapters.small_meta import ACCOUNT, TOKEN, SmallMeta, refusal
+from tests.partners.meta import ACCOUNT, TOKEN, SmallMeta, refusal
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "meta.yaml"
 REFERENCE = "meta/a.1"
@@ -293,7 +293,6 @@ def test_an_answer_that_does_not_account_for_all_users_is_no_success(meta: Small
     "samples",
     [
         ["user-1"],
-        {"user-1": "no such user"},
         {"1": "user-1"},
         ['["user-1"]'],
         {"1": ["user-1", ""]},
@@ -314,13 +313,64 @@ def test_a_sample_names_the_user_whose_identifier_it_is_and_not_one_who_begins_a
 
 
 @pytest.mark.parametrize(
-    "samples", [{}, [], None, ["user-7"], ["user"], ["user-1"], ["user-0", "user-1", "user-2"], {"0": "bad hash"}], ids=str
+    "samples",
+    [
+        {},
+        [],
+        None,
+        ["user-7"],
+        ["user"],
+        ["user-1"],
+        ["user-0", "user-1", "user-2"],
+        {"0": "bad hash"},
+        {"user-0": "bad hash", "user-1": "bad hash"},
+    ],
+    ids=str,
 )
 def test_where_not_all_are_named_the_call_is_refused_so_that_they_are_searched_for(meta: SmallMeta, samples: Any) -> None:
     body = {"num_received": 3, "num_invalid_entries": 2, "invalid_entry_samples": samples}
     with pytest.raises(BatchRefused) as caught:
         sent(meta, [(200, body)], users=3)
     assert caught.value.code == "invalid_entry"
+
+
+ANNA, NAMESAKE, CARL = (
+    {"email": f"{name}@example.com", "first_name": first} for name, first in (("a", "Anna"), ("b", "Anna"), ("c", "Carl"))
+)
+
+
+def whole(adapter: Adapter, user: dict[str, str]) -> list[Any]:
+    return list(prepared(adapter, **user).values())
+
+
+def judged(adapter: Adapter, invalid: int, samples: Any, *users: dict[str, str]) -> list[bool]:
+    """Which of these users are rejected, when Meta finds so many invalid and gives these samples."""
+    body = {"num_received": len(users), "num_invalid_entries": invalid, "invalid_entry_samples": samples}
+    operation = adapter.description.operation("add")
+    assert isinstance(adapter, Meta)
+    assert operation is not None
+    return [isinstance(result, Rejected) for result in adapter.results(operation, rows(adapter, *users), body)]
+
+
+def test_a_user_who_shares_a_first_name_with_a_sample_is_not_the_one_that_is_meant(meta: SmallMeta) -> None:
+    adapter = opened(meta.url)
+    assert judged(adapter, 1, [whole(adapter, ANNA)], ANNA, NAMESAKE, CARL) == [True, False, False]
+    with pytest.raises(BatchRefused):  # another is invalid as well, and not among the samples
+        judged(adapter, 2, [whole(adapter, ANNA)], ANNA, NAMESAKE, CARL)
+
+
+def test_a_value_that_stands_alone_names_a_user_only_by_a_key_that_nobody_shares(meta: SmallMeta) -> None:
+    adapter = opened(meta.url)
+    assert judged(adapter, 1, [whole(adapter, ANNA)[0]], ANNA, NAMESAKE, CARL) == [True, False, False]
+    for shared in (whole(adapter, ANNA)[1], whole(adapter, CARL)[1]):
+        with pytest.raises(BatchRefused):
+            judged(adapter, 1, [shared], ANNA, NAMESAKE, CARL)
+
+
+def test_a_user_whose_only_value_is_a_part_of_the_samples_is_not_the_one_that_is_meant(meta: SmallMeta) -> None:
+    adapter = opened(meta.url)
+    both = {"email": "a@example.com", "phone": "+15550001"}
+    assert judged(adapter, 1, [whole(adapter, both)], both, {"phone": "+15550001"}) == [True, False]
 
 
 def test_the_only_user_of_a_call_is_the_one_that_is_meant(meta: SmallMeta) -> None:

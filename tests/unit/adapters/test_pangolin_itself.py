@@ -144,7 +144,8 @@ def test_a_user_that_pangolin_names_is_rejected_and_the_others_are_not(
 ) -> None:
     platform.break_(reject_users=["c"])
     results = adapter.send(operation, target, rows("a", "b", "c", "d"))
-    assert results == [Delivered(), Delivered(), Rejected("user_rejected", "Pangolin does not accept this user."), Delivered()]
+    hint = "Pangolin does not accept this user. The partner says: “This user is not accepted.”"
+    assert results == [Delivered(), Delivered(), Rejected("user_rejected", hint), Delivered()]
 
 
 def test_a_user_that_spoils_the_whole_call_is_a_refused_batch(adapter: Adapter, target: Target, platform: Platform) -> None:

@@ -387,12 +387,37 @@ def test_an_event_that_rokt_had_trouble_with_is_sent_again(rokt: SmallRokt) -> N
     assert results[1] == Delivered()
 
 
-def test_v1_takes_no_event_again_under_the_same_key_so_one_that_it_had_trouble_with_is_rejected(
+IN_TROUBLE = {"error": {"code": "InternalServerError"}}
+
+
+def test_an_event_that_v1_had_trouble_with_is_sent_again_where_its_neighbours_were_taken(
     rokt: SmallRokt, tokens: SharedTokens
 ) -> None:
-    rokt.planned += [(200, {"access_token": TOKEN}), unprocessed({"error": {"code": "InternalServerError"}})]
+    adapter = opened(rokt.url, version="V1", tokens=tokens)
+    entry = {**IN_TROUBLE, "record": {"clientEventId": UUID.format(0)}}
+    rokt.planned += [(200, {"access_token": TOKEN}), unprocessed(entry)]
+    both = send(adapter, "send_event", an_event(), an_event())
+    assert isinstance(both[0], NotYet)
+    assert both[1] == Delivered()
+    assert send(adapter, "send_event", an_event()) == [Delivered()], "alone it has another key"
+
+
+@pytest.mark.parametrize("event", [{}, {"eventTime": "2027-01-15T07:59:00Z"}], ids=["own time", "mapped time"])
+def test_v1_takes_no_event_again_under_the_same_key_so_it_is_sent_once_more_under_another(
+    rokt: SmallRokt, tokens: SharedTokens, event: dict[str, Any]
+) -> None:
+    rokt.planned += [(200, {"access_token": TOKEN}), unprocessed(IN_TROUBLE)]
+    assert send(opened(rokt.url, version="V1", tokens=tokens), "send_event", an_event(**event)) == [Delivered()]
+
+
+@pytest.mark.parametrize("second", [unprocessed(IN_TROUBLE), (500, {}), (401, {})], ids=["trouble", "500", "401"])
+def test_an_event_that_v1_had_trouble_with_twice_is_rejected_and_never_taken_for_delivered(
+    rokt: SmallRokt, tokens: SharedTokens, second: tuple[int, Any]
+) -> None:
+    rokt.planned += [(200, {"access_token": TOKEN}), unprocessed(IN_TROUBLE), second, (401, {}), (401, {})]
     [result] = send(opened(rokt.url, version="V1", tokens=tokens), "send_event", an_event())
     assert isinstance(result, Rejected)
+    assert "twice" in result.hint
 
 
 @pytest.mark.parametrize(

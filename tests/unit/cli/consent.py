@@ -33,6 +33,7 @@ class Consent(Partner):
         required_triggers=("joined",),
         limits=BatchLimits(max_items=100, max_bytes=1_000_000),
         app="consent",
+        connect=True,
     )
 
     def __init__(self, account: Account) -> None:

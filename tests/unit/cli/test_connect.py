@@ -16,7 +16,7 @@ import pytest
 
 from adapters import registry
 from relay.domain.clock import SystemClock
-from tests.unit.adapters.authentication.server import CLIENT_ID, CLIENT_SECRET, AuthorizationServer, authorization_server
+from tests.unit.adapters.authentication.server import CLIENT_ID, CLIENT_SECRET, AuthorizationServer, Reply, authorization_server
 from tests.unit.cli import consent
 from tests.unit.cli.conftest import Diy
 
@@ -44,7 +44,8 @@ def acme(diy: Diy, server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(registry, "ADAPTERS", {**registry.ADAPTERS, "consent": consent.PLACE})
     file = diy.directory / "acme.yaml"
     file.write_text(DOCUMENT.format(url=server.url))
-    diy.fine("connectors", "apply", str(file))
+    applied = diy("connectors", "apply", str(file))
+    assert (applied.exit_code, applied.stderr.splitlines()[-1]) == (0, "To allow access: diy connectors connect acme")
     diy.fine("secrets", "set", "acme-hmac", input="an-hmac-secret\n")
     diy.fine("secrets", "set", "app-consent-client-id", input=CLIENT_ID)
     diy.fine("secrets", "set", "app-consent-client-secret", input=CLIENT_SECRET)
@@ -131,6 +132,18 @@ def test_after_consent_the_connector_is_connected_and_its_partner_accepts_it(
     assert (entry["what"], entry["subject"], entry["by"]) == ("connect", "acme", "the-operator")
 
 
+def test_access_that_cannot_be_renewed_is_not_called_connected(connect: Connect, server: AuthorizationServer) -> None:
+    server.replies.append(Reply(200, {"access_token": "only", "expires_in": 600}))
+    command = connect("--no-browser")
+    status, page = browse(command.url)
+    code, stdout, _ = command.ended()
+    assert (status, code) == (200, 0)
+    assert "not for long" in page
+    assert "is connected" not in stdout
+    assert "gave no refresh token" in stdout
+    assert "authorize_parameters" in stdout
+
+
 def test_the_address_that_is_printed_is_fresh_every_time_and_holds_no_secret(connect: Connect) -> None:
     first, second = connect("--no-browser"), connect("--no-browser")
     for name in ("state", "code_challenge", "redirect_uri"):
@@ -146,6 +159,7 @@ def test_what_waits_for_credentials_is_tried_again_at_once(
     acme.work()
     (hold,) = acme.json("holds", "list")
     assert hold["reason"] == "credentials_refused"
+    assert "diy connectors connect acme; or, if the client itself is refused" in hold["what_to_do"]
 
     command = connect("--no-browser")
     browse(command.url)
@@ -233,7 +247,8 @@ def test_a_client_that_is_not_set_is_named_before_anybody_is_sent_anywhere(acme:
         backend.secrets.delete("app-consent-client-id")
     result = acme("connectors", "connect", "acme", "--no-browser")
     assert result.exit_code == 1
-    assert "'Client ID' is not set" in result.stderr
+    assert "holds 'Client ID'" in result.stderr
+    assert "diy secrets set app-consent-client-id." in result.stderr
     assert result.stdout == ""
 
 

@@ -154,3 +154,19 @@ def test_a_partner_that_asked_not_to_be_called_is_asked_nothing(diy: Diy, meta: 
     tested = diy("connectors", "test", "meta", "--user", json.dumps({"Email": "ann@example.com"}), "--timeout", "1")
     assert tested.exit_code == 1
     assert meta.calls == []
+
+
+def test_a_field_that_the_partner_has_no_values_for_is_answered_with_those_that_it_has(diy: Diy, unfinished: str) -> None:
+    result = diy("connectors", "options", "nonsense", "--file", unfinished)
+    assert result.exit_code == 1
+    assert "no values to offer for 'nonsense'. It has some for: account_id." in result.stderr
+
+
+def test_each_thing_that_is_missing_is_a_sentence_of_its_own(diy: Diy, meta: PreparedPartner) -> None:
+    diy.fine("connectors", "apply", write(diy, META, url=meta.url))
+    commands = (["check", "meta"], ["options", "meta", "account_id"], ["test", "meta"])
+    for command in commands:
+        assert "diy secrets set meta-access-token.\n" in diy("connectors", *command).stderr
+    both = (diy("connectors", "test", "meta"), diy("audiences", "create", "meta", "a.1", "--name", "Spring"))
+    for result in both:
+        assert "diy secrets set meta-hmac. The secret 'meta-access-token'" in result.stderr

@@ -147,3 +147,42 @@ def test_nothing_of_a_connector_that_is_paused_or_off_is_tried_again_by_itself(s
 
     assert due_at(one.audience, one.hold, state) == due
     assert Held(one.audience, one.hold, state).due_at == due
+
+
+REQUEST = {"method": "POST", "path": "/a", "body": "{{ rows }}"}
+OPERATIONS = {"add": {"effect": "add", "fields": {"email": None}, "request": REQUEST}}
+
+
+def http_connector(**settings: object) -> Connector:
+    return Connector(
+        name="shop", document="shop", document_version=1, adapter="http", inbound=Inbound(hmac_secret="s"), actions=(),
+        limits=Limits(BatchLimits(1, 1)), settings={"base_url": "https://acme.example", "operations": OPERATIONS, **settings},
+        secrets={"client_id": "shop-id", "client_secret": "shop-secret"},
+    )  # fmt: skip
+
+
+def test_where_somebody_has_to_allow_the_access_they_are_told_how_before_secrets_are() -> None:
+    auth = {"type": "oauth2", "token_url": "https://acme.example/token"}
+    consent = {**auth, "grant": "authorization_code", "authorize_url": "https://acme.example/authorize"}
+    refused = [held("a.1", "credentials_refused")]
+
+    [concern] = about_holds(refused, STATE, http_connector(auth=consent))
+    [other] = about_holds(refused, STATE, http_connector(auth={**auth, "grant": "client_credentials"}))
+
+    assert concern.what.endswith("the partner gives no access.")
+    assert concern.do.startswith("allow it, then it is tried at once: diy connectors connect shop; ")
+    assert other.do.startswith("set the right ones, then it is tried at once: diy secrets set shop-id")
+    assert "diy connectors connect" not in other.do
+
+
+def test_an_audience_that_is_linked_by_hand_is_not_waited_for_in_vain() -> None:
+    hold = Hold("audience_not_ready", NOW, NOW + 60, batches=1, items=1)
+    audience = Audience(1, "shop", "a.1", hold=hold)
+
+    [concern] = about_holds([Held(audience, hold)], STATE, http_connector(audience_id="linked"))
+
+    assert concern.act
+    assert "nobody has said yet which audience at the partner this is" in concern.what
+    assert "diy audiences link shop a.1 PARTNER_ID" in concern.do
+    assert "by itself" not in concern.what
+    assert "announced" not in concern.do

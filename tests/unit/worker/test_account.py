@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from relay.domain.errors import BatchRefused, CredentialsRefused, PartnerError, TryAgain
+from relay.domain.errors import (
+    AudienceGone,
+    AudienceNotReady,
+    BatchRefused,
+    CredentialsRefused,
+    PartnerError,
+    TryAgain,
+)
 from tests.promise.world import TOKEN, World
 from tests.unit.worker.given import members, warm
 from worker.account import remember
+
+
+def with_wish(error: PartnerError, after_s: float) -> PartnerError:
+    """Of an answer with Retry-After."""
+    error.after_s = after_s
+    return error
 
 
 @pytest.mark.parametrize(
@@ -19,6 +32,12 @@ from worker.account import remember
         (TryAgain("Later.", account=True), None, 0),
         (CredentialsRefused("Not this one."), None, 0),
         (BatchRefused("Bad."), None, 0),
+        (with_wish(BatchRefused("Bad."), 90), "come_back_later", 90),
+        (with_wish(AudienceGone("Gone."), 90), "come_back_later", 90),
+        (with_wish(CredentialsRefused("Not this one."), 90), "come_back_later", 90),
+        (with_wish(CredentialsRefused("No token.", account=True), 90), "come_back_later", 90),
+        (with_wish(CredentialsRefused("No token.", account=True), 10), "credentials_refused", 30),
+        (AudienceNotReady("Being created.", look_after_s=90), None, 0),
     ],
 )
 def test_only_what_concerns_the_whole_account_keeps_all_calls_back(

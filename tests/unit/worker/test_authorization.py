@@ -158,11 +158,25 @@ def test_without_a_refresh_token_access_lasts_as_long_as_the_token_and_then_asks
     pending = begin(adapter, redirect_uri=REDIRECT_URI, clock=clock)
     query = consented(pending)
     server.replies.append(Reply(200, {"access_token": "only", "expires_in": 600}))
-    finish(adapter, pending, query, clock=clock)
+    assert not finish(adapter, pending, query, clock=clock)
     assert adapter.authorization.credentials(HttpRequest("GET", server.api_url)).token == "only"
     clock.advance(600)
     with pytest.raises(CredentialsRefused, match="diy connectors connect acme"):
         adapter.check_credentials()
+
+
+def test_to_connect_anew_without_a_refresh_token_keeps_the_one_that_is_there(
+    adapter: Consent, clock: TurnedClock, server: AuthorizationServer
+) -> None:
+    first = begin(adapter, redirect_uri=REDIRECT_URI, clock=clock)
+    assert finish(adapter, first, consented(first), clock=clock)
+    again = begin(adapter, redirect_uri=REDIRECT_URI, clock=clock)
+    query = consented(again)
+    server.replies.append(Reply(200, {"access_token": "only", "expires_in": 600}))
+    assert finish(adapter, again, query, clock=clock)
+    clock.advance(600)
+    adapter.check_credentials()
+    assert [asked.form["grant_type"] for asked in server.asked][-1] == "refresh_token"
 
 
 def test_an_adapter_without_consent_cannot_begin(clock: TurnedClock) -> None:

@@ -133,3 +133,34 @@ def test_the_search_for_a_bad_user_gets_further_with_a_call_a_turn(make_world: C
         world.tick(40)
     assert members(world) == set(users) - {"u4"}
     assert [code for _, code in world.rejected()] == ["call_refused"]
+
+
+def test_a_mapping_that_fails_for_every_user_of_a_batch_is_wrong_and_the_users_wait(world: World) -> None:
+    warm(world)
+    wrong = world.document.replace("lower(user.id)", "lower(ceil(user.id))")
+    assert wrong != world.document
+    Publishing(world.backend, describe, "test").apply(wrong)
+    world.accept([("a.1", "u1", "joined"), ("a.1", "u2", "joined")])
+    world.work()
+    hold = world.held()
+    assert hold is not None
+    assert (hold.reason, hold.items) == ("misconfigured", 2)
+    assert "same mistake" in hold.detail
+    assert world.rejected() == []
+
+    Publishing(world.backend, describe, "test").rollback("pangolin")
+    world.tick(1)
+    while world.work():
+        pass
+    assert members(world) == {"u0", "u1", "u2"}
+    assert world.rejected() == []
+
+
+def test_one_user_for_whom_the_mapping_fails_is_rejected_alone(world: World) -> None:
+    warm(world)
+    wrong = world.document.replace("lower(user.id)", "lower(ceil(user.id))")
+    Publishing(world.backend, describe, "test").apply(wrong)
+    world.accept([("a.1", "u1", "joined")])
+    world.work()
+    assert world.held() is None
+    assert len(world.rejected()) == 1

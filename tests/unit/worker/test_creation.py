@@ -47,7 +47,7 @@ def test_one_who_waits_for_another_creator_only_reads(world: World) -> None:
     claim(world, for_s=60)
     with pytest.raises(AudienceNotReady) as refused:
         ensure(world, patience_s=30)
-    assert refused.value.after_s == pytest.approx(30, abs=1), "until the claim ends"
+    assert refused.value.look_after_s == pytest.approx(30, abs=1), "until the claim ends"
     assert world.effects.names.count("before claim_creation") == 1
 
 

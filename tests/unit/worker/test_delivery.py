@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from adapters.pangolin import Pangolin
 from adapters.registry import describe
 from relay.backends.interfaces import Turn
 from relay.connectors.publishing import Publishing
@@ -89,6 +90,32 @@ def test_a_passing_error_is_repeated_within_the_turn_but_a_time_out_is_not(make_
     world.work()
     assert world.held() is not None, "the first call may still be applied"
     assert len(world.calls()) == before + 1
+
+
+def test_a_success_that_cannot_be_read_is_not_repeated_at_once(world: World) -> None:
+    warm(world)
+    before = len(world.calls())
+    world.faults(html=True)
+    world.accept([("a.1", "u1", "joined")])
+    world.work()
+    assert len(world.calls()) == before + 1, "it may have been applied"
+    hold = world.held()
+    assert hold is not None
+    assert hold.due_at is not None
+    assert hold.due_at - world.clock.now() > 20
+
+
+def test_a_success_that_does_not_account_for_all_users_is_not_repeated_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm(world)
+    before = len(world.calls())
+    monkeypatch.setattr(Pangolin, "results", lambda *_: [])
+    world.accept([("a.1", "u1", "joined")])
+    world.work()
+    assert len(world.calls()) == before + 1
+    [report] = world.backend.reports.attempts("pangolin", limit=1)
+    assert report.problem == "unaccounted"
 
 
 def test_a_retry_repeats_only_what_is_not_yet_delivered(make_world: Callable[..., World]) -> None:

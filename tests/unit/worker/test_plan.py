@@ -131,6 +131,29 @@ def test_a_row_said_again_takes_the_place_of_the_first_and_still_comes_after_wha
     assert settled(made) == [(0, "Add", "superseded", "")]
 
 
+def test_two_actions_on_one_trigger_are_both_done_and_both_replaced_by_what_comes_later() -> None:
+    actions = (*BY_ID, action("Subscribe", "joined", ADD, {"id": "user.id"}))
+    assert sent(plan(actions, joined(0, id="u"))) == [("Add", 0, {"id": "u"}), ("Subscribe", 0, {"id": "u"})]
+    made = plan(actions, joined(0, id="u"), left(1, id="u"))
+    assert sent(made) == [("Remove", 1, {"id": "u"})]
+    assert settled(made) == [(0, "Add", "superseded", ""), (0, "Subscribe", "superseded", "")]
+
+
+@pytest.mark.parametrize("first_in_document", ["Opt out", "Add"])
+def test_an_operation_that_touches_another_set_keeps_its_place_in_the_order(first_in_document: str) -> None:
+    out = Operation(
+        "opt_out", "Opt out", "set", ("left",), "remove", "everywhere", ("id",), ADD.fields, touches=("members",)
+    )
+    actions = [action("Opt out", "left", out, {"id": "user.id"}), action("Add", "joined", ADD, {"id": "user.id"})]
+    actions.sort(key=lambda one: one.action.name != first_in_document)
+    operations = {"opt_out": out, "add": ADD}
+    user = {"id": "u"}
+    made = plan(tuple(actions), joined(0, **user), left(1, **user), operations=operations)
+    assert rounds(made) == [[("Add", 0, user)], [("Opt out", 1, user)]]
+    made = plan(tuple(actions), left(0, **user), joined(1, **user), operations=operations)
+    assert rounds(made) == [[("Opt out", 0, user)], [("Add", 1, user)]]
+
+
 @given(
     st.lists(st.tuples(st.booleans(), st.sampled_from(["a", "b", None]), st.sampled_from(["1", "2", None])), max_size=12),
     st.randoms(use_true_random=False),

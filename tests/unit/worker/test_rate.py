@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
 
 from adapters import leash
 from relay.backends.embedded import EmbeddedBackend
-from relay.backends.interfaces import Backend
+from relay.backends.interfaces import Backend, Connectors
 from relay.domain.connector import RateLimits
 from relay.domain.errors import TryAgain
 from tests.clock import TurnedClock
@@ -113,3 +114,33 @@ def test_nobody_waits_for_the_rate_beyond_the_turn(backend: Backend, clock: Turn
     with leash.within(lambda: 0.5):
         work.begin()
     assert clock.now() == began_at, "whether there is time for the call is for the leash to say"
+
+
+class SlowStore:
+    """The store, each of whose answers takes a while to arrive."""
+
+    def __init__(self, store: Connectors, clock: TurnedClock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            answer = getattr(self._store, name)(*arguments, **options)
+            self._clock.advance(0.05)
+            return answer
+
+        return call
+
+
+def test_no_further_call_begins_within_a_retry_after_however_slow_the_store_is(backend: Backend, clock: TurnedClock) -> None:
+    slow = SlowStore(backend.connectors, clock)
+    work = Rate(cast("Connectors", slow), connector(), clock)
+    assert work.ask(1) == 0
+    work.begin()
+    backend.connectors.not_before("pangolin", clock.now() + 3_600, reason="come_back_later", detail="In an hour.")
+    with pytest.raises(TryAgain) as put_off:
+        work.begin()
+    assert put_off.value.after_s == pytest.approx(3_600, abs=1)
+    state = work.put_off()
+    assert state is not None
+    assert state.not_before_detail == "In an hour."

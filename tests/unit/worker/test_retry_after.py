@@ -1,6 +1,6 @@
 """A partner that asks to come back in an hour: no call to its account begins before, whoever would make it.
 
-The calls of `diy connectors check`, for options and of `diy audiences describe` are an operator's own, made when asked for.
+A question that an operator asks by hand keeps to it, too (tests/unit/cli).
 """
 
 from __future__ import annotations
@@ -101,6 +101,28 @@ def test_no_process_calls_the_account_within_the_hour_and_all_goes_on_behind_it(
     assert members(world, "a.2") == members(world, "a.new") == {f"u{step}" for step in range(12)}
     assert members(world) == {"u0", *(f"u{step}" for step in range(12))}
     assert not world.backend.audiences.held()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 503])
+def test_whatever_else_the_answer_says_no_call_begins_within_its_retry_after(world: World, status: int) -> None:
+    warm(world)
+    before = len(all_calls(world))
+    world.faults(status=status, retry_after=HOUR)
+    world.accept([("a.1", "u1", "joined"), ("a.1", "u2", "joined"), ("a.1", "u3", "joined")])
+    while world.work():
+        pass
+    world.faults()
+    for _ in range(11):
+        world.tick(300)
+        world.accept([("a.2", "u1", "joined")])
+        while world.work():
+            pass
+    assert len(all_calls(world)) == before + 1
+    for _ in range(3):
+        world.tick(301)
+        while world.work():
+            pass
+    assert members(world) == {"u0", "u1", "u2", "u3"}
 
 
 def test_no_audience_is_created_within_the_hour(world: World, processes: tuple[Process, Process]) -> None:

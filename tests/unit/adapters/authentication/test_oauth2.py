@@ -240,7 +240,6 @@ def test_another_client_scope_secret_or_parameter_is_another_token(
         client_credentials(account, server, replace(CLIENT, id=Secret("Client ID", "another"))),
         client_credentials(account, server, replace(CLIENT, secret=Secret("Client secret", "another"))),
         with_refresh_token(account, server),
-        with_refresh_token(make_account("two"), server),
         with_refresh_token(account, server, Secret("Refresh token", "set anew")),
     ]
     names = {one.token_name() for one in [client_credentials(account, server), *others]}
@@ -333,6 +332,22 @@ def test_a_refresh_token_that_is_good_for_many_uses_is_kept_when_none_comes_back
             assert bearer(authentication) == f"Bearer access-{number}"
             clock.advance(3_600)
         assert {asked.form["refresh_token"] for asked in server.asked} == {FIRST_REFRESH}
+
+
+def test_a_single_use_refresh_token_outlives_a_new_client_secret_another_scope_and_a_second_connector(
+    make_account: MakeAccount, server: AuthorizationServer, clock: TurnedClock
+) -> None:
+    def opened(connector: str, client: Client = CLIENT, scope: str = "") -> OAuth2RefreshToken:
+        account = make_account(connector)
+        return OAuth2RefreshToken(account, client, token_url=server.token_url, refresh_token=REFRESH, scope=scope)
+
+    bearer(opened("acme"))
+    in_body = replace(CLIENT, authentication="body")
+    for number, later in enumerate([opened("acme@sandbox"), opened("acme", scope="more"), opened("acme", in_body)], 2):
+        clock.advance(3_600)
+        assert bearer(later) == f"Bearer access-{number}"
+    rotated = replace(CLIENT, secret=Secret("Client secret", "rotated"))
+    assert opened("acme", rotated).token_name() == opened("acme").token_name()
 
 
 def test_a_refresh_token_set_anew_is_not_shadowed_by_a_dead_one(account: Account, server: AuthorizationServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -49,7 +50,7 @@ def test_every_2xx_with_json_or_nothing_is_a_success_unless_the_document_says_mo
 def test_what_cannot_be_read_is_no_success(open_http: Opening, partner: Partner, reply: Reply) -> None:
     with pytest.raises(TryAgain) as error:
         answered(open_http, partner, reply)
-    assert error.value.code == "unreadable_answer"
+    assert (error.value.code, error.value.applied_unknown) == ("unreadable_answer", True)
 
 
 def test_a_text_is_a_success_where_the_document_says_which(open_http: Opening, partner: Partner) -> None:
@@ -149,6 +150,13 @@ def test_the_partners_wish_to_be_left_alone_is_read_from_the_answer_or_its_heade
     assert error.value.account is (after_s is not None)
 
 
+def test_an_audience_that_is_not_ready_is_looked_at_when_the_partner_says(open_http: Opening, partner: Partner) -> None:
+    rule = "answers: [{status: 409, means: audience_not_ready, after: retry}]"
+    with pytest.raises(AudienceNotReady) as error:
+        answered(open_http, partner, Reply(409, {"retry": 90}), operation=rule)
+    assert (error.value.after_s, error.value.look_after_s) == (90.0, 90.0)
+
+
 @pytest.mark.parametrize(
     "code", ["ada@example.org", "4711", "no_such_user_4711", "two words", "x" * 70, "", "1234567", ["a"], None]
 )
@@ -172,10 +180,36 @@ def test_where_the_audience_is_in_the_address_404_means_it_is_gone(open_http: Op
         answered(open_http, partner, Reply(404, {}))
 
 
-def test_where_a_user_is_in_the_address_too_404_does_not_mean_that(open_http: Opening, partner: Partner) -> None:
+@pytest.mark.parametrize("status", [404, 410])
+def test_where_a_user_is_in_the_address_an_unknown_user_is_refused_and_stops_nobody_behind(
+    open_http: Opening, partner: Partner, status: int
+) -> None:
+    partner.answer = [Reply(status, {})]
+    with pytest.raises(BatchRefused):
+        open_http(PER_USER).send("put", TARGET, users(["u"]))
+
+
+def test_where_nobody_is_in_the_address_404_speaks_of_the_address(open_http: Opening, partner: Partner) -> None:
     partner.answer = [Reply(404, {})]
     with pytest.raises(Misconfigured):
-        open_http(PER_USER).send("put", TARGET, users(["u"]))
+        open_http((PLAIN % ("", "")).replace("{{ audience.partner_id }}", "all")).send("add", TARGET, users(["u"]))
+
+
+def test_json_that_is_labelled_as_plain_text_is_json(open_http: Opening, partner: Partner) -> None:
+    labelled = {"Content-Type": "text/plain; charset=utf-8"}
+    asked = "taken: accepted"
+    assert answered(open_http, partner, Reply(200, {"accepted": 2}, labelled), operation=asked) == [Delivered(), Delivered()]
+    rule = "answers: [{status: 400, when: code == 'X', means: misconfigured}]"
+    with pytest.raises(Misconfigured):
+        answered(open_http, partner, Reply(400, {"code": "X"}, labelled), operation=rule)
+
+
+@pytest.mark.parametrize("text", [b"true", b"1", b"null", b'"OK"'])
+def test_a_plain_word_or_number_is_a_text_and_no_success_by_itself(open_http: Opening, partner: Partner, text: bytes) -> None:
+    with pytest.raises(TryAgain):
+        answered(open_http, partner, TEXT._replace(body=text))
+    asked = f"delivered: {{when: '@ == `{json.dumps(text.decode())}`'}}"
+    assert answered(open_http, partner, TEXT._replace(body=text), operation=asked) == [Delivered(), Delivered()]
 
 
 def test_no_error_holds_an_identifier_or_the_address(open_http: Opening, partner: Partner) -> None:

@@ -195,3 +195,17 @@ def test_credentials_are_checked_by_a_call_of_the_documents_choice(open_http: Op
 )
 def test_an_id_made_without_a_look_at_the_audience_makes_one_of_all(open_http: Opening, settings: str, one: bool) -> None:
     assert open_http(OPERATIONS + settings).description.one_audience is one
+
+
+def test_an_audience_that_may_be_on_a_page_that_is_not_asked_for_is_not_made_again(open_http: Opening, partner: Partner) -> None:
+    partner.answer = lists([{"id": number, "reference": f"acme/other{number}"} for number in range(5)])
+    http = described(open_http, FIND + "    pages: 2\n", CREATE)
+    with pytest.raises(Misconfigured) as error:
+        http.create_audience("Spring", "acme/a.1")
+    assert error.value.code == "too_many"
+    assert partner.lines == ["GET /lists", "GET /lists?after=2"]
+
+
+def test_an_audience_on_the_last_page_that_is_asked_for_is_found(open_http: Opening, partner: Partner) -> None:
+    partner.answer = lists([{"id": number, "reference": f"acme/a.{number}"} for number in range(5)])
+    assert described(open_http, FIND + "    pages: 2\n", CREATE).create_audience("Spring", "acme/a.3") == "3"

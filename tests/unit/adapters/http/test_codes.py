@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.http.looking import code_of
+from adapters.http.looking import code_of, tells
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,19 @@ from adapters.http.looking import code_of
 )
 def test_a_code_is_a_word_a_short_number_or_the_word_in_capitals_before_a_text(value: Any, code: str) -> None:
     assert code_of(value) == code
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("john.doe", True),
+        ("JOHN.DOE", True),
+        ("user_4917910031234", True),
+        ("d41d8cd98f00b204e9800998ecf8427e", True),
+        ("1003", False),
+        ("BAD_EMAIL", False),
+        ("bad", False),
+    ],
+)
+def test_a_code_that_is_a_part_of_what_was_sent_or_a_hash_tells_of_a_user(code: str, told: bool) -> None:
+    assert tells(code, frozenset({"john.doe@example.com", "4917910031234"})) is told

@@ -62,6 +62,9 @@ def test_each_user_gets_what_the_answer_says_of_it(
     [
         (BY_INDEX, {"errors": "none"}),
         (BY_INDEX, {"errors": {"row": 1}}),
+        (IN_ORDER, {}),
+        (IN_ORDER, {"result": [{"status": "ok"}]}),
+        (IN_ORDER, b""),
         (IN_ORDER, {"results": []}),
         (IN_ORDER, {"results": [{"status": "ok"}]}),
         ("taken: accepted", {"accepted": 2}),
@@ -77,8 +80,9 @@ def test_each_user_gets_what_the_answer_says_of_it(
 def test_an_answer_that_does_not_account_for_all_users_is_no_success(
     open_http: Opening, partner: Partner, said: str, body: Any
 ) -> None:
-    with pytest.raises(TryAgain):
+    with pytest.raises(TryAgain) as error:
         sent(open_http, partner, said, body)
+    assert error.value.applied_unknown
 
 
 @pytest.mark.parametrize(
@@ -108,3 +112,25 @@ def test_an_answer_in_csv_is_a_list_of_objects(open_http: Opening, partner: Part
     partner.answer = [Reply(200, b"Id,Error\r\nb\r\n", {"Content-Type": "text/csv"})]
     with pytest.raises(TryAgain):
         http.send("add", TARGET, users(["a", "b"]))
+
+
+@pytest.mark.parametrize("said", ['id: Id, field: id', 'index: Row'])
+@pytest.mark.parametrize(
+    "content", [b"Service temporarily unavailable", b"Sorry,try again\r\nlater,please\r\n", b"id,row\r\n", b"Error\r\nBAD\r\n"]
+)
+def test_csv_without_the_column_that_tells_users_apart_is_no_success_and_refuses_nobody(
+    open_http: Opening, partner: Partner, said: str, content: bytes
+) -> None:
+    http = open_http(DOCUMENT % f'rejected: {{list: "@", {said}}}')
+    partner.answer = [Reply(200, content, {"Content-Type": "text/csv"})]
+    for ids in ("ab", "a"):
+        with pytest.raises(TryAgain) as error:
+            http.send("add", TARGET, users(list(ids)))
+        assert (error.value.code, error.value.applied_unknown) == ("unreadable_answer", True)
+
+
+@pytest.mark.parametrize("listed", ["[?Error]", "[?Status == 'failed']", "[].{Id: User}"])
+def test_csv_whose_lines_are_chosen_or_renamed_may_have_no_lines(open_http: Opening, partner: Partner, listed: str) -> None:
+    http = open_http(DOCUMENT % f'rejected: {{list: "{listed}", id: Id, field: id}}')
+    partner.answer = [Reply(200, b"Id,User,Error,Status\r\n", {"Content-Type": "text/csv"})]
+    assert http.send("add", TARGET, users(["a"])) == [D]

@@ -8,7 +8,7 @@ import pytest
 
 from adapters import leash
 from adapters.contract import Delivered, Rejected
-from relay.domain.errors import BatchRefused, TryAgain
+from relay.domain.errors import BatchRefused, PartnerError, TryAgain
 from tests.clock import TurnedClock
 from tests.unit.adapters.http.conftest import TARGET, Opening, users
 from tests.unit.adapters.http.partner import Call, Partner, Reply
@@ -191,3 +191,32 @@ def test_the_operation_says_how_much_longer_than_one_call_it_takes(open_http: Op
     operation = open_http(JOB).description.operation("add")
     assert operation is not None
     assert operation.takes_s == 10 + 15 + 10 + (10 + 20) + 10 - 15
+
+
+LATER = {"Retry-After": "30"}
+
+
+@pytest.mark.parametrize("reply", [Reply(429, {}, LATER), Reply(429), Reply(503, {}, LATER), Reply(401)])
+def test_a_partner_that_takes_no_calls_is_not_called_to_give_up(open_http: Opening, partner: Partner, reply: Reply) -> None:
+    partner.answer = job([], at={"PUT /jobs/j%2F1/rows": reply})
+    with pytest.raises(PartnerError) as error:
+        open_http(JOB + ABORT).send("add", TARGET, users(["a"]))
+    assert partner.lines == ["POST /jobs", "PUT /jobs/j%2F1/rows"]
+    assert getattr(error.value, "applied_unknown", None) is (None if reply.status == 401 else True)
+
+
+def test_trouble_while_a_changing_call_is_repeated_may_have_been_applied(open_http: Opening, partner: Partner) -> None:
+    http = open_http("""
+operations:
+  add:
+    effect: add
+    fields: {id: }
+    steps:
+      - {name: start, request: {method: POST, path: /start, body: "{{ rows }}"}, until: done, every: 1s, for: 5s}
+      - {name: result, request: {method: GET, path: /result}}
+""")
+    partner.answer = [Reply(200, {"done": False}), Reply(503)]
+    with pytest.raises(TryAgain) as error:
+        http.send("add", TARGET, users(["a"]))
+    assert partner.lines == ["POST /start", "POST /start"]
+    assert error.value.applied_unknown

@@ -182,3 +182,35 @@ def test_no_error_of_a_filled_template_holds_a_value(place: str, value: str, num
         except Malformed as problem:
             said.append(str(problem))
     assert "secret" not in " ".join(said)
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("{{ 1.256 | round(2) }}", 1.26),
+        ("{{ 1.2 | round }}", 1.0),
+        ("{{ 1.21 | round(1, 'ceil') }}", 1.3),
+        ("{{ 1.29 | round(precision=1, method='floor') }}", 1.2),
+        ("{{ 1250 | round(-2, 'ceil') }}", 1300),
+        ("{{ row.none | round }}", None),
+    ],
+)
+def test_numbers_are_rounded(source: str, value: Any) -> None:
+    assert given_by(source) == value
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 1.5 | round(100000000, 'ceil') }}",
+        "{{ row.n | round(-100000000) }}",
+        "{{ row.n | round(19) }}",
+        "{{ row.n | round(1.0) }}",
+        "{{ row.n | round(true) }}",
+        "{{ row.n | round(1, 'up') }}",
+        "{{ row.id | round }}",
+    ],
+)
+def test_rounding_is_no_way_to_calculate_for_ever(source: str) -> None:
+    with pytest.raises(Malformed, match="`round`"):
+        given_by(source)
