@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from msgspec.structs import replace
+
 from adapters.answers import AnswerTable
 from adapters.authentication import Combined
 from adapters.contract import Account, Description, HttpRequest, Operation, Option, Row, RowResult, Target
@@ -51,6 +53,7 @@ class Http(Partner):
         chunks = [rows[start : start + known.max_items] for start in range(0, len(rows), known.max_items)]
         described = self._document.operations[operation]
         with _filling(BatchRefused):
+            target = self._with_its_id(target)
             return [
                 request
                 for chunk in chunks
@@ -75,6 +78,14 @@ class Http(Partner):
                 abort=described.abort,
             )
         return described.outcomes.results(rows, body)
+
+    def _with_its_id(self, target: Target) -> Target:
+        """With the ID that it would get without a call, where that is how the partner's IDs are made."""
+        audiences = self._document.audiences
+        if target.partner_id or audiences.named is None or audiences.find or audiences.create:
+            return target
+        made = self._general(audience=scope.of_new(target.name, target.reference))
+        return replace(target, partner_id=audiences.named.text(made.context).strip())
 
     def concerns_audience(self, operation: Operation) -> bool:
         """See the base. So are those that name it."""

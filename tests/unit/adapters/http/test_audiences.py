@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from adapters.http import Http
 from relay.domain.errors import (
@@ -16,7 +17,7 @@ from relay.domain.errors import (
     TryAgain,
     Unsupported,
 )
-from tests.unit.adapters.http.conftest import TARGET, Opening
+from tests.unit.adapters.http.conftest import TARGET, Opening, users
 from tests.unit.adapters.http.partner import Call, Partner, Reply
 
 OPERATIONS = """
@@ -209,3 +210,12 @@ def test_an_audience_that_may_be_on_a_page_that_is_not_asked_for_is_not_made_aga
 def test_an_audience_on_the_last_page_that_is_asked_for_is_found(open_http: Opening, partner: Partner) -> None:
     partner.answer = lists([{"id": number, "reference": f"acme/a.{number}"} for number in range(5)])
     assert described(open_http, FIND + "    pages: 2\n", CREATE).create_audience("Spring", "acme/a.3") == "3"
+
+
+def test_a_preview_shows_the_name_that_an_audience_will_have_where_no_call_makes_it(open_http: Opening) -> None:
+    in_body = OPERATIONS.replace('"{{ rows }}"', '{list: "{{ audience.partner_id }}", users: "{{ rows }}"}')
+    nobody = replace(TARGET, partner_id="", name="Spring")
+    named = open_http(in_body + 'audience_id: "{{ audience.name }} (DMP)"').preview("add", nobody, users(["a"]))
+    assert named[0].body["list"] == "Spring (DMP)"
+    by_call = open_http(in_body + "audiences:" + CREATE).preview("add", nobody, users(["a"]))
+    assert by_call[0].body["list"] == "{audience}"
