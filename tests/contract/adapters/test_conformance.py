@@ -69,7 +69,7 @@ def test_delivery(adapter: str, case: Case, tmp_path: Path, capfd: pytest.Captur
         assert '"attempt"' in log, "the log is seen"
         assert_nobody_is_told_of(file, case.given, partner, delivery, log)
         assert_left_alone_until_due(partner, delivery)
-        assert_heals(partner, delivery, outcomes)
+        assert_heals(partner, delivery, outcomes, twice=any(answer.do == "hang" for answer in case.answers))
         assert_nobody_is_told_of(file, case.given, partner, delivery, capfd.readouterr().err)
         assert partner.faults == []
 
@@ -153,8 +153,11 @@ def assert_left_alone_until_due(partner: ScriptedPartner, delivery: Delivery) ->
     assert len(partner.calls) == before, "the partner was called before the hold was due"
 
 
-def assert_heals(partner: ScriptedPartner, delivery: Delivery, before: Outcomes) -> None:
-    """The partner is well again: what waits is delivered by itself; what was settled stays as it was and is not sent again."""
+def assert_heals(partner: ScriptedPartner, delivery: Delivery, before: Outcomes, *, twice: bool) -> None:
+    """The partner is well again: what waits is delivered by itself; what was settled stays as it was and is not sent again.
+
+    twice: what waits may be sent more than once, since a short time-out of the case can be too short for a busy machine.
+    """
     partner.play(())
     called = len(partner.calls)
     looks = 0
@@ -171,8 +174,7 @@ def assert_heals(partner: ScriptedPartner, delivery: Delivery, before: Outcomes)
     assert {became["outcome"] for was, became in pairs if was["outcome"] == "waiting"} <= {"delivered"}
     waited = sum(was["outcome"] == "waiting" for was, _ in pairs)
     carried = sum(partner.users_in(call) for call in partner.calls[called:])
-    # A time-out of the case can be too short for a machine that is busy; then some is sent twice.
-    assert carried == waited or looks > 1, "what was settled was sent again"
+    assert carried == waited or (twice and carried >= waited), "what was settled was sent again"
 
 
 def assert_nobody_is_told_of(
