@@ -59,14 +59,14 @@ def shown(words: object, sent: Iterable[Mapping[str, Any]] = ()) -> str:
         return ""
     raw = {value for row in sent for value in _leaves(row)}
     values = {_one_line(_plain(value)) for value in raw} - {""}
-    squashed = {known for value in values if len(known := _squashed(value)) >= _SHORTEST_PART}
+    squashed = {known for value in values | raw if len(known := _squashed(value)) >= _SHORTEST_PART}
     if _quotes_beginning(line, squashed):
         return ""
     cut = _cut(line, values)
     if cut is None:
         return ""
     left = _squashed(cut)
-    if any(value in left for value in squashed):
+    if any(value in left or (len(value) > _SHORTEST_BEGINNING and value[:_SHORTEST_BEGINNING] in left) for value in squashed):
         return ""  # with other signs in between, or written in a way that it cannot be cut out of, such as ss for ß
     cut = _IDENTIFIERS.sub(_GAP, cut)
     folded = cut.casefold()

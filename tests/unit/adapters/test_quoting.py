@@ -9,7 +9,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapters.quoting import LONGEST, code_of, shown, with_words
@@ -110,6 +110,8 @@ WRITTEN: dict[str, Callable[[str], str]] = {
 }
 
 
+@example(value="00%01'00", way="with signs between", before="")
+@example(value="000ß<0000", way="in capitals", before="")
 @given(
     value=st.text(st.sampled_from("abzäéßñO'\"&<>\\/%-_. 0123456789"), min_size=4, max_size=30),
     way=st.sampled_from(sorted(WRITTEN)),
