@@ -163,7 +163,7 @@ def test_credentials_in_the_query_are_masked(diy: Diy) -> None:
     diy.fine("connectors", "apply", write(diy, HTTP))
     diy.fine("secrets", "set", "acme-key", input="the-key-of-acme")
     text = diy.fine("connectors", "preview", "acme", "--user", ANN)
-    assert f"POST {NOBODY_LISTENS}/lists/{{audience}}/members?dry=1&api_key=***\n" in text
+    assert f"POST {NOBODY_LISTENS}/lists/{SAMPLE_AUDIENCE}/members?dry=1&api_key=***\n" in text
     assert "the-key-of-acme" not in text
     assert "Authorization" not in text
 

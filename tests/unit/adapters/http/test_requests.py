@@ -289,6 +289,7 @@ def test_a_preview_shows_exactly_what_is_sent_and_a_placeholder_for_an_audience_
     assert shown.url == partner.url + call.target
     assert shown.body == call.json
     adding = open_http("""
+audience_id: linked
 operations:
   add: {effect: add, fields: {id: }, request: {method: POST, path: "/{{ audience.partner_id }}", body: "{{ rows }}"}}
 """)
