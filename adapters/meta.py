@@ -155,11 +155,11 @@ class Meta(Partner):
             body["session"] = {"session_id": _session_id(rows), "batch_seq": 1, "last_batch_flag": True}
         return HttpRequest("POST" if operation.effect == "add" else "DELETE", url, body=body, batch=len(rows) > 1)
 
-    def preview(self, operation: str, target: Target, rows: Sequence[Row]) -> list[HttpRequest]:
-        """See the contract. Before an audience is made, it is looked for."""
-        if operation == "create_audience":
+    def requests(self, operation: Operation, target: Target, rows: Sequence[Row]) -> list[HttpRequest]:
+        """See the base. Before an audience is made, it is looked for."""
+        if operation.kind == "create":
             return [self._list(f"{self._account}/customaudiences", _LISTED), self._creation(target.name, target.reference)]
-        return super().preview(operation, target, rows)
+        return super().requests(operation, target, rows)
 
     def results(self, operation: Operation, rows: Sequence[Row], body: Any) -> list[RowResult]:
         """See the base. `num_received` counts the session, which a repeated call goes on with."""

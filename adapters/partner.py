@@ -63,6 +63,10 @@ class Partner:
         one call that makes the audience; there are no rows."""
         raise NotImplementedError
 
+    def requests(self, operation: Operation, target: Target, rows: Sequence[Row]) -> list[HttpRequest]:
+        """All calls for these rows, or for a creation, as a preview shows them: the one, unless written anew."""
+        return [self.request(operation, target, rows)]
+
     def results(self, operation: Operation, rows: Sequence[Row], body: Any) -> list[RowResult]:
         """What a successful answer with this JSON means for each row; unless written anew, all were taken."""
         return [Delivered() for _ in rows]
@@ -85,9 +89,9 @@ class Partner:
         """More rows than fit in one call give several requests; a creation is the request for no rows."""
         known = self.operation(operation)
         if known.kind == "create":
-            return [self.request(known, target, ())]
-        chunks = [rows[start : start + known.max_items] for start in range(0, len(rows), known.max_items)]
-        return [self.request(known, target, chunk) for chunk in chunks]
+            return self.requests(known, target, ())
+        chunks = (rows[start : start + known.max_items] for start in range(0, len(rows), known.max_items))
+        return [request for chunk in chunks for request in self.requests(known, target, chunk)]
 
     def send(self, operation: str, target: Target, rows: Sequence[Row]) -> list[RowResult]:
         """By `carry_out`, for rows that it can take. What the partner says of a refusal is added to its hint."""

@@ -66,7 +66,7 @@ def shown(words: object, sent: Iterable[Mapping[str, Any]] = ()) -> str:
     if cut is None:
         return ""
     left = _squashed(cut)
-    if any(value in left or (len(value) > _SHORTEST_BEGINNING and value[:_SHORTEST_BEGINNING] in left) for value in squashed):
+    if any(value[:_SHORTEST_BEGINNING] in left for value in squashed):
         return ""  # with other signs in between, or written in a way that it cannot be cut out of, such as ss for ß
     cut = _IDENTIFIERS.sub(_GAP, cut)
     folded = cut.casefold()

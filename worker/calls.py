@@ -27,7 +27,7 @@ _LONG_S = 1.0
 _WHOLE_S = TURN_S - 10.0
 """What begins with so much of its turn left has all the time that there can be: what happens before it takes some."""
 
-_TIME_IS_OVER = "The turn's time is over; the rest goes on at once."
+TIME_IS_OVER = "The turn's time is over; the rest goes on at once."
 
 
 class Postponed(RelayError):
@@ -69,7 +69,7 @@ def out_of_time(what: str, budget: Budget | None, clock: Clock, *, had_whole_tur
     if budget is not None:
         is_stopping = budget.left_for_calls_s() == 0 < budget.remaining_s()
         if is_stopping or not had_whole_turn:
-            return Postponed(_TIME_IS_OVER, due_at=clock.now())
+            return Postponed(TIME_IS_OVER, due_at=clock.now())
     hint = f"{what} takes more time than there is for it; the partner may be slow just now."
     return TryAgain(hint, code=leash.OutOfTime.code, applied_unknown=True)
 
@@ -146,7 +146,7 @@ class Caller:
     def _require_time(self, more_s: float = 0.0) -> None:
         """Asked again right before the call: the process may have been frozen since."""
         if not self._budget.allows(self._longest_call_s() + more_s):
-            raise Postponed(_TIME_IS_OVER, due_at=self._clock.now())
+            raise Postponed(TIME_IS_OVER, due_at=self._clock.now())
 
     def _send_once(self, operation: str, target: Target, rows: Sequence[Row]) -> list[RowResult]:
         began = self._clock.monotonic()

@@ -24,7 +24,7 @@ from relay.domain.errors import (
 )
 from worker.account import remember
 from worker.budget import Budget
-from worker.calls import Postponed, is_whole, out_of_time, require_possible
+from worker.calls import TIME_IS_OVER, Postponed, is_whole, out_of_time, require_possible
 from worker.catalog import Catalog, Running
 from worker.partners import Partners
 from worker.rate import Rate
@@ -217,7 +217,7 @@ class Creation:
     def _require_time(self, running: Running, budget: Budget | None) -> None:
         """Right before a call. A creation may take several; one that outlasts its turn harms nothing, thanks to its claim."""
         if budget is not None and not budget.allows(_call_s(running)):
-            raise Postponed("The turn's time is over; the rest goes on at once.", due_at=self._clock.now())
+            raise Postponed(TIME_IS_OVER, due_at=self._clock.now())
 
     def _note(self, running: Running, error: PartnerError) -> None:
         if isinstance(error, CredentialsRefused):

@@ -127,18 +127,17 @@ def _unless_mapped_wrongly(
     """What the plan has settled. Where an action refuses all of two or more users alike, it is the mapping that is wrong, and not
     the users: they wait."""
     planned = {one.action.action.name for together in rounds for one in together}
-    refused: dict[str, set[str]] = {}
+    refused: dict[str, list[str]] = {}
     for _, result in settled:
         if result.outcome == "rejected":
-            refused.setdefault(result.action, set()).add(result.code)
-    counted = Counter(result.action for _, result in settled if result.outcome == "rejected")
+            refused.setdefault(result.action, []).append(result.code)
     wrong = {
         action
         for action, codes in refused.items()
         if action not in planned
-        and counted[action] > 1
-        and len(codes) == 1
-        and codes <= _MAPPED_WRONGLY
+        and len(codes) > 1
+        and len(set(codes)) == 1
+        and codes[0] in _MAPPED_WRONGLY
         and not _is_proven(standing, running, action)
     }
     if not wrong:

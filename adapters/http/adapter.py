@@ -45,20 +45,14 @@ class Http(Partner):
         self.authentication = Combined(main, scheme.sign(account)) if scheme.sign else main
         self.authorization = cast("OAuth2AuthorizationCode", main) if scheme.by_consent else None
 
-    def preview(self, operation: str, target: Target, rows: Sequence[Row]) -> list[HttpRequest]:
-        """See the contract. Steps show `{steps.<name>.<what>}` where an answer says more."""
-        known = self.operation(operation)
-        if known.kind == "create":
+    def requests(self, operation: Operation, target: Target, rows: Sequence[Row]) -> list[HttpRequest]:
+        """See the base. Steps show `{steps.<name>.<what>}` where an answer says more."""
+        if operation.kind == "create":
             return self._creation_requests(target)
-        chunks = [rows[start : start + known.max_items] for start in range(0, len(rows), known.max_items)]
-        described = self._document.operations[operation]
+        described = self._document.operations[operation.name]
         with _filling(BatchRefused):
-            target = self._with_its_id(target)
-            return [
-                request
-                for chunk in chunks
-                for request in steps.requests(described.steps, self._base_url, self._scope_of(described, target, chunk))
-            ]
+            made = self._scope_of(described, self._with_its_id(target), rows)
+            return steps.requests(described.steps, self._base_url, made)
 
     def carry_out(self, operation: Operation, target: Target, rows: Sequence[Row]) -> list[RowResult]:
         """See the base."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from tests.partners.serving import Answer, Call, Serving
 
 ACCOUNT = "4711"
 TOKEN = "system-user-token"
@@ -18,10 +17,11 @@ _HASHED = {"EMAIL", "PHONE", "FN", "LN", "COUNTRY"}
 _PLAIN = {"EXTERN_ID", "MADID"}
 
 
-class SmallMeta:
+class SmallMeta(Serving):
     """`pages`: entries on a page of a list. `planned`: (status, body) to answer the next calls with, in order."""
 
     def __init__(self, *, pages: int = 2) -> None:
+        super().__init__()
         self.audiences: dict[str, dict[str, Any]] = {}
         self.members: dict[str, set[tuple[tuple[str, str], ...]]] = {}
         self.accounts = [{"id": f"act_{ACCOUNT}", "account_id": ACCOUNT, "name": "Ours"}]
@@ -29,31 +29,18 @@ class SmallMeta:
         self.planned: list[tuple[int, Any]] = []
         self.calls: list[tuple[str, str, Any]] = []
         self.pages = pages
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
-
-    def answer(self, method: str, target: str, token: str | None, body: Any) -> tuple[int, Any]:
-        self.calls.append((method, target, body))
+    def answer(self, call: Call) -> Answer:
+        self.calls.append((call.method, call.target, call.json))
         if self.planned:
-            return self.planned.pop(0)
-        if token != f"Bearer {TOKEN}":
+            return Answer(*self.planned.pop(0))
+        return Answer(*self._said(call, call.json))
+
+    def _said(self, call: Call, body: Any) -> tuple[int, Any]:
+        if call.headers.get("authorization") != f"Bearer {TOKEN}":
             return refusal(190)
-        parts = urlsplit(target)
-        query = dict(parse_qsl(parts.query))
-        match [method, *parts.path.strip("/").split("/")[1:]]:
+        method, query = call.method, call.query
+        match [method, *urlsplit(call.target).path.strip("/").split("/")[1:]]:
             case ["GET", "me"]:
                 return 200, {"id": "1"}
             case ["GET", "me", "adaccounts"]:
@@ -70,7 +57,7 @@ class SmallMeta:
                 return self._change(method, [audience], body)
         return refusal(100, 33)
 
-    def _page(self, entries: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
+    def _page(self, entries: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:
         start = int(query.get("after", "0"))
         shown = entries[start : start + self.pages]
         end = start + len(shown)
@@ -115,30 +102,6 @@ class SmallMeta:
             "num_invalid_entries": sum(1 for values in wrong if values),
             "invalid_entry_samples": [value for values in wrong for value in values],
         }
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        meta = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def handle_any(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                sent = json.loads(self.rfile.read(length)) if length else None
-                status, body = meta.answer(self.command, self.path, self.headers.get("Authorization"), sent)
-                content = body if isinstance(body, bytes) else json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_POST = do_DELETE = handle_any
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        return Handler
 
 
 def refusal(code: int, subcode: int | None = None, **more: Any) -> tuple[int, dict[str, Any]]:

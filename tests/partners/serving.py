@@ -14,9 +14,11 @@ _WITHOUT_CONTENT = (204, 304)
 
 
 class Call(NamedTuple):
-    """One call as it came; `headers` by their names in small letters, `path` decoded."""
+    """One call as it came; `target`: path and query as they were sent; `headers` by their names in small letters, `path`
+    decoded."""
 
     method: str
+    target: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
@@ -93,13 +95,14 @@ class Serving:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def _serve(self) -> None:
                 content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 parts = urlsplit(self.path)
                 query = dict(parse_qsl(parts.query, keep_blank_values=True))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                given = partner._answered(Call(self.command, unquote(parts.path), query, headers, content))
+                given = partner._answered(Call(self.command, self.path, unquote(parts.path), query, headers, content))
                 is_json = not isinstance(given.body, bytes)
                 body = json.dumps(given.body).encode() if is_json else given.body
                 self.send_response(given.status)

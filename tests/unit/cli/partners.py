@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
-import threading
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
 
+from tests.partners import serving
+from tests.partners.serving import Answer, Serving
 from tests.unit.cli.conftest import NOBODY_LISTENS, Diy
 
 ROKT = """\
@@ -69,43 +66,28 @@ class Call(NamedTuple):
     body: Any
 
 
-class PreparedPartner:
+class PreparedPartner(Serving):
     """Answers 200 with what is prepared for a method and path (`GET /me`; `*` at the end: whatever follows), and `refusal` to any
     other credentials. `trouble`: statuses to answer the next calls with."""
 
     def __init__(self, authorization: str, answers: Mapping[str, Any], refusal: tuple[int, Any]) -> None:
+        super().__init__()
         self.calls: list[Call] = []
         self.trouble: list[int] = []
         self._authorization = authorization
         self._answers = answers
         self._refusal = refusal
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
-
-    def answer(self, call: Call, authorization: str | None) -> tuple[int, Any]:
-        self.calls.append(call)
+    def answer(self, call: serving.Call) -> Answer:
+        self.calls.append(Call(call.method, call.path, call.json))
         if self.trouble:
-            return self.trouble.pop(0), {}
-        if authorization != self._authorization:
-            return self._refusal
-        line = f"{call.method} {call.path}"
+            return Answer(self.trouble.pop(0), {})
+        if call.headers.get("authorization") != self._authorization:
+            return Answer(*self._refusal)
         for prepared, body in self._answers.items():
-            if line == prepared or (prepared.endswith("*") and line.startswith(prepared[:-1])):
-                return 200, body
-        return 404, {}
+            if call.line == prepared or (prepared.endswith("*") and call.line.startswith(prepared[:-1])):
+                return Answer(200, body)
+        return Answer(404, {})
 
 
 def a_meta() -> PreparedPartner:
@@ -124,27 +106,6 @@ def a_rokt() -> PreparedPartner:
     """Takes every call of version 2."""
     basic = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
     return PreparedPartner(f"Basic {basic}", {"POST /v3/*": {}}, (401, {}))
-
-
-def _handler(partner: PreparedPartner) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_any(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            sent = json.loads(self.rfile.read(length)) if length else None
-            call = Call(self.command, urlsplit(self.path).path, sent)
-            status, body = partner.answer(call, self.headers.get("Authorization"))
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = do_any
-
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    return Handler
 
 
 def write(diy: Diy, document: str, *, url: str = NOBODY_LISTENS, more: str = "") -> str:
