@@ -10,7 +10,7 @@ import pytest
 
 from tests.end_to_end.stack import DOCUMENT, Stack, eventually
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.quiet]
 
 ALLOWED = 20
 """Calls a second, at Pangolin and in the connector: few enough for a busy machine."""
