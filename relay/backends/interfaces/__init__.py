@@ -1,0 +1,41 @@
+"""What the rest of the project asks of a back end. Every back end passes the suite in `tests/contract/backends`.
+
+All methods may raise `StoreUnavailable`. "Now" comes from the clock that the back end was opened with.
+"""
+
+from relay.backends.interfaces.audiences import Audiences, Turn
+from relay.backends.interfaces.audit import Audit, AuditEntry
+from relay.backends.interfaces.backend import Backend
+from relay.backends.interfaces.connectors import Connectors
+from relay.backends.interfaces.credentials import InboundStore, SecretInfo, Secrets, Token, Tokens
+from relay.backends.interfaces.kept import ATTEMPTS_KEPT, AUDIT_KEPT_S, COUNTERS_KEPT_S, DRAFTS_KEPT_S, FAILED_ATTEMPTS_KEPT_S
+from relay.backends.interfaces.queue import Leased, Publisher, PullQueue, PushQueue, Queue, QueueDepth
+from relay.backends.interfaces.reports import LATENCY_CLASSES_MS, Reports, latency_class
+
+__all__ = [
+    "ATTEMPTS_KEPT",
+    "AUDIT_KEPT_S",
+    "COUNTERS_KEPT_S",
+    "DRAFTS_KEPT_S",
+    "FAILED_ATTEMPTS_KEPT_S",
+    "LATENCY_CLASSES_MS",
+    "Audiences",
+    "Audit",
+    "AuditEntry",
+    "Backend",
+    "Connectors",
+    "InboundStore",
+    "Leased",
+    "Publisher",
+    "PullQueue",
+    "PushQueue",
+    "Queue",
+    "QueueDepth",
+    "Reports",
+    "SecretInfo",
+    "Secrets",
+    "Token",
+    "Tokens",
+    "Turn",
+    "latency_class",
+]

@@ -1,0 +1,139 @@
+"""Audiences: their turns, their holds, and their creation at the partner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
+
+import msgspec
+
+from relay.domain.audience import Audience, HoldReason, HoldRequest, Verdict, Waiting
+from relay.domain.connector import ConnectorState
+from relay.domain.message import Message
+from relay.domain.outcome import Rejection
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """A turn as it began: the audience's record and the connector's state, read in the same transaction.
+
+    number: the fence; every later write of the turn names it. verdict `behind`: no turn began.
+    let_through: it is behind, and was refused as often as it may be.
+    """
+
+    connector: str
+    audience_id: str
+    message_id: str
+    number: int
+    verdict: Verdict
+    audience: Audience
+    state: ConnectorState
+    let_through: bool = False
+
+
+class Audiences(Protocol):
+    """Audiences, their turns and their holds. Methods that take a `Turn` raise `TurnLost` once another turn has begun."""
+
+    def get(self, connector: str, audience_id: str) -> Audience | None: ...
+
+    def all(self, connector: str | None = None) -> list[Audience]:
+        """In the order of connector and ID."""
+        ...
+
+    def held(self, connector: str | None = None) -> list[Audience]:
+        """Those with a hold, in the order of connector and ID."""
+        ...
+
+    # turns
+    def begin_turn(
+        self, connector: str, audience_id: str, *, position: int, message_id: str, forgiven: int = 0
+    ) -> Turn:
+        """`domain.audience.begin_turn` in a transaction; makes the record where there is none."""
+        ...
+
+    def require(self, turn: Turn) -> None:
+        """Returns while the turn stands. Raises `TurnLost` once another turn has begun; one read."""
+        ...
+
+    def join(self, turn: Turn, message: Message, request: HoldRequest) -> Audience:
+        """The batch joins the hold. A message that is there already (same message ID) is not added twice."""
+        ...
+
+    def waiting(self, turn: Turn, *, max_items: int, max_bytes: int) -> list[Waiting]:
+        """The first batches in the hold, in order, up to these sums, at least one if any waits."""
+        ...
+
+    def settle(
+        self, turn: Turn, *, taken: Sequence[Waiting], rest: Sequence[Waiting], request: HoldRequest | None, progress: bool
+    ) -> Audience:
+        """In one transaction: `taken` leave the hold, `rest` (some of them, with what is not settled) stay at their places,
+        and the hold is lifted if nothing waits, else stands as requested (`domain.audience.settle`)."""
+        ...
+
+    # holds, from outside a turn
+    def due(self, now: float) -> list[Audience]:
+        """Held audiences whose due time has come, and all that are held as `connector_off` or `paused` (their reason may be
+        gone); not those asked within the last 60 s."""
+        ...
+
+    def next_due(self) -> float | None:
+        """The earliest due time of a hold that was not asked yet; None if there is none."""
+        ...
+
+    def mark_asked(self, audience: Audience) -> bool:
+        """A resume is about to be published for this hold. False, and nothing is written, if the hold is not the one in the given
+        record any more, or was asked for since: then no resume is needed."""
+        ...
+
+    def make_due(self, connector: str, audience_id: str | None = None, *, reasons: Collection[HoldReason] | None = None) -> int:
+        """Sets the due time of these holds to now. Returns how many."""
+        ...
+
+    def set_paused(self, connector: str, audience_id: str, paused: bool) -> Audience:
+        """`NotFound` if the audience was never seen. What it holds as `paused` is among the `due`."""
+        ...
+
+    def peek(self, connector: str, audience_id: str, *, limit: int) -> list[Waiting]:
+        """The first waiting batches, for display."""
+        ...
+
+    def drop(
+        self,
+        connector: str,
+        audience_id: str,
+        *,
+        older_than: float | None,
+        limit: int,
+        reject: Callable[[Sequence[Waiting]], Sequence[Rejection]],
+    ) -> int:
+        """Takes the first `limit` batches (that joined before `older_than`, if given) out of the hold and stores the rejections
+        that `reject` makes of them; no batch leaves without its rejections being stored in the same transaction. The record's
+        hold is counted anew, and lifted if nothing waits. Returns how many batches left, at least one where any should."""
+        ...
+
+    # creation
+    def claim_creation(
+        self, connector: str, audience_id: str, *, owner: str, for_s: float, name: str | None, customer: int | str | None
+    ) -> tuple[Audience, bool]:
+        """The record, and whether `owner` now has the claim. Notes name and customer where given."""
+        ...
+
+    def created(self, connector: str, audience_id: str, *, partner_id: str, status: str = "ready") -> Audience:
+        """The partner's ID is known; ends the claim; holds that wait for it become due. Never replaces another partner ID.
+        `Conflict`, and nothing is written, if another audience of the connector has it: two in one list would undo each other's
+        removals."""
+        ...
+
+    def creation_failed(self, connector: str, audience_id: str, *, owner: str, error: str, final: bool) -> None:
+        """Ends the owner's claim; status `failed` if final, else `unknown`."""
+        ...
+
+    def remember_answer(self, connector: str, audience_id: str, *, partner_id: str, name: str) -> Audience:
+        """Mode `partner`: writes the entry under the partner's ID (ready), and marks the record under the DMP's ID as the
+        memory of its creation (`answers_to`), which no longer counts as having it. Returns the entry. `Conflict` as for
+        `created`."""
+        ...
+
+    def link(self, connector: str, audience_id: str, *, partner_id: str, name: str | None = None) -> Audience:
+        """By hand: this audience is that one at the partner, whatever was recorded before. Its holds become due. The partner's ID
+        that it had is free for another. `Conflict` as for `created`."""
+        ...

@@ -1,0 +1,50 @@
+"""A back end: all of its parts."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from relay.backends.interfaces.audiences import Audiences
+from relay.backends.interfaces.audit import Audit
+from relay.backends.interfaces.connectors import Connectors
+from relay.backends.interfaces.credentials import InboundStore, Secrets, Tokens
+from relay.backends.interfaces.queue import Publisher, Queue
+from relay.backends.interfaces.reports import Reports
+
+
+class Backend(Protocol):
+    """All of it. Opening a back end is cheap; each part connects when it is first used."""
+
+    @property
+    def queue(self) -> Queue: ...
+
+    @property
+    def audiences(self) -> Audiences: ...
+
+    @property
+    def connectors(self) -> Connectors: ...
+
+    @property
+    def reports(self) -> Reports: ...
+
+    @property
+    def tokens(self) -> Tokens: ...
+
+    @property
+    def secrets(self) -> Secrets: ...
+
+    @property
+    def inbound(self) -> InboundStore: ...
+
+    @property
+    def audit(self) -> Audit: ...
+
+    def publisher(self) -> Publisher: ...
+
+    def tidy(self) -> None:
+        """Deletes records whose age has passed: rejections (each connector's retention), attempts, counters (40 days), audit
+        (400 days), and versions that were never published (90 days; the newest version of a document stays). Held batches are the
+        worker's to retire, since they become rejections."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,95 @@
+"""The queue: the receiver's end, the worker's end, and what passes between them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+from relay.domain.message import Message
+
+
+class Leased(msgspec.Struct, frozen=True):
+    """A message taken from the queue, and the right to acknowledge it until `lease_until` (seconds since the epoch).
+
+    position: its place in the order of its key. deliveries: how often it was handed out, this time included.
+    """
+
+    message_id: str
+    key: str
+    position: int
+    body: bytes
+    deliveries: int
+    lease: str
+    lease_until: float
+
+    @property
+    def connector(self) -> str:
+        """The first part of its key."""
+        return self.key.partition("/")[0]
+
+
+class Publisher(Protocol):
+    """The receiver's end of the queue."""
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Returns when all of them are safe; those of one key keep their order. Raises `StoreUnavailable`; then a part of
+        them may have been queued."""
+        ...
+
+    async def close(self) -> None:
+        """Finishes what is under way."""
+        ...
+
+
+class Queue(Protocol):
+    """The worker's end: ordering keys, one message of a key at a time, leases, redelivery. How messages come to the worker is the
+    matter of `PullQueue` and `PushQueue`."""
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """As `Publisher.publish`, synchronous."""
+        ...
+
+    def acknowledge(self, leased: Leased) -> bool:
+        """Removes it. False if the lease had been lost: then nothing happened."""
+        ...
+
+    def give_back(self, leased: Leased, *, delay_s: float) -> None:
+        """It is handed out again after the delay, or a longer one of the queue's own; its key waits for it."""
+        ...
+
+    def depth(self) -> QueueDepth | None:
+        """How much waits; None where the queue cannot tell."""
+        ...
+
+
+@runtime_checkable
+class PullQueue(Queue, Protocol):
+    """A queue that workers ask for messages (embedded)."""
+
+    def take(self, *, busy: Collection[str] = ()) -> Leased | None:
+        """The longest-waiting message whose key has none leased, not of the connectors in `busy`; None if there is none."""
+        ...
+
+
+@runtime_checkable
+class PushQueue(Queue, Protocol):
+    """A queue that calls the worker with each message, and learns from the answer what became of it (google)."""
+
+    def receive(self, body: bytes) -> Leased:
+        """The message that a call brings. Raises `BadPush` for a body that is none."""
+        ...
+
+    def settled(self, leased: Leased) -> bool:
+        """Whether it was acknowledged, once it was handled: then the call is answered with success, else with a failure, and the
+        message comes again. Asked once."""
+        ...
+
+
+class QueueDepth(msgspec.Struct, frozen=True):
+    """Messages in the queue, the leased ones among them, and the age in seconds of the oldest (0 if empty)."""
+
+    messages: int
+    leased: int
+    oldest_s: float

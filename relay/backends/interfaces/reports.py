@@ -1,0 +1,54 @@
+"""What happened: attempts, rejections, counters and latencies by minute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from relay.domain.outcome import Rejection, Report
+
+LATENCY_CLASSES_MS: tuple[int, ...] = (
+    1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 600_000,
+    2_592_000_000,
+)  # fmt: skip
+"""Upper bounds of the latency classes: fine up to ten minutes, then one for all that waited in a hold (30 days)."""
+
+
+def latency_class(latency_ms: float) -> int:
+    """The upper bound of its class; the last one has no end."""
+    return next((bound for bound in LATENCY_CLASSES_MS if latency_ms <= bound), LATENCY_CLASSES_MS[-1])
+
+
+class Reports(Protocol):
+    """What happened: attempts, rejections, counters and latencies by minute."""
+
+    def attempt(self, report: Report, rejections: Sequence[Rejection]) -> None:
+        """Records one attempt, whose ID no other has, with its counters (`outcome` → number) and its latency for what it
+        delivered."""
+        ...
+
+    def attempts(self, connector: str | None = None, *, limit: int = 50, failed_only: bool = False) -> list[Report]:
+        """Newest first. Kept at least: the last 1,000 of each connector of the last 7 days, and all failed ones of these."""
+        ...
+
+    def add_rejections(self, rejections: Iterable[Rejection]) -> None: ...
+
+    def rejections(
+        self, connector: str | None = None, *, limit: int = 100, audience: str | None = None, user_hash: str | None = None,
+        after: int = 0, newest_first: bool = False
+    ) -> list[tuple[int, Rejection]]:
+        """Oldest first, or newest first, from behind the number `after` in that order (0: from the beginning); each with its
+        number. Where several have the same one, a page that ends among them is so much longer than `limit`."""
+        ...
+
+    def totals(self, connector: str | None, *, since: float) -> dict[str, int]:
+        """outcome → number since that moment, by minutes."""
+        ...
+
+    def by_minute(self, connector: str, *, since: float) -> list[tuple[int, dict[str, int]]]:
+        """(minute as seconds since the epoch, outcome → number), oldest first, minutes without any left out."""
+        ...
+
+    def latencies(self, connector: str | None, *, since: float) -> dict[int, int]:
+        """Upper bound of a class (`LATENCY_CLASSES_MS`) → number of mutations delivered within it."""
+        ...
