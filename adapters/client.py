@@ -18,6 +18,7 @@ import urllib3
 from adapters import leash
 from adapters.connection import BoundedTransport, Call, current
 from adapters.contract import Credentials, HttpAnswer, HttpRequest
+from adapters.in_flight import in_flight
 from adapters.network import ANYWHERE, Network, Resolver, look_up, place, require_encryption
 from adapters.redirects import onward, origin
 from relay.domain.clock import Clock
@@ -69,7 +70,8 @@ class RequestsClient:
         url, hops = request.url, 0
         while True:
             prepared = _prepare(request, url, auth)
-            answer, content = self._exchange(prepared, call, connect_s)
+            with in_flight.holding(call):
+                answer, content = self._exchange(prepared, call, connect_s)
             target = self._target(request, url, answer, hops, auth)
             if target is None:
                 break
@@ -197,6 +199,11 @@ def _no_answer(url: str, call: Call, error: Exception) -> TryAgain | Misconfigur
     """What became of a call without a whole answer. The error's own text is left out: it can hold the URL and headers."""
     partner = f"The partner ({place(url)})"
     causes = set(_causes(error))
+    if call.cut and not call.sent:
+        return leash.OutOfTime("This process is about to end; what is left goes on in another one.")
+    if call.cut:
+        hint = f"{partner} had not answered yet when this process was about to end; whether it did what was asked is unknown."
+        return TryAgain(hint, code="process_ended", applied_unknown=True)
     slow = any(issubclass(cause, TimeoutError) for cause in causes)
     if call.sent and slow:
         hint = f"{partner} did not answer within {call.answer_s:g} seconds; whether it did what was asked is unknown."

@@ -17,6 +17,7 @@ import requests.adapters
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from adapters.in_flight import Cuttable
 from adapters.network import AddressInfo, Resolver, addresses
 
 IDLE_S = 1.0
@@ -27,11 +28,12 @@ LEAST_ATTEMPT_S = 1.0
 """Each of a host's addresses gets an equal part of the time that is left for connecting, but not less than this."""
 
 
-class Call:
+class Call(Cuttable):
     """One call under way, over all redirects that it follows. `answer_s`: seconds from being connected for the first time to the
     end of the answer. `sent`: whether a byte may have left this machine that is not answered yet."""
 
     def __init__(self, answer_s: float, resolver: Resolver, *, public_only: bool) -> None:
+        super().__init__()
         self.answer_s = answer_s
         self.resolver = resolver
         self.public_only = public_only
@@ -49,7 +51,9 @@ class Call:
             self._deadline = time.monotonic() + self.answer_s
 
     def left_s(self) -> float:
-        """Seconds until the answer must have come. Raises `TimeoutError` if none are left."""
+        """Seconds until the answer must have come. Raises `TimeoutError` if none are left, or it was cut short."""
+        if self.cut:
+            raise TimeoutError("This process is about to end.")
         if self._deadline is None:
             return self.answer_s
         return _left_s(self._deadline)
@@ -94,6 +98,7 @@ class _Bounded:
             for option in self.socket_options or ():
                 sock.setsockopt(*option)
             sock.settimeout(timeout_s)
+            current.get().sock = sock
             sock.connect(where)
         except BaseException:
             sock.close()
@@ -106,6 +111,7 @@ class _Bounded:
         call = current.get()
         call.connected()
         if self.sock is not None:
+            call.sock = self.sock
             call.sent = True
             self.sock.settimeout(call.left_s())
         super().send(data)  # type: ignore[misc]

@@ -9,11 +9,12 @@ source deploy/commands.sh
 
 usage() {
   cat <<'USAGE'
-deploy/deploy.sh PROJECT REGION [--notify EMAIL] [--dry-run]
+deploy/deploy.sh PROJECT REGION [--notify EMAIL] [--journal] [--dry-run]
 
   PROJECT         ID of the Google Cloud project; it must exist and have billing
   REGION          where everything is, e.g. europe-west1
   --notify EMAIL  who is told when something is wrong; kept by later runs
+  --journal       makes what connectors with retention.journal need: a bucket, and subscriptions that write to it; kept by later runs
   --dry-run       prints every command, as a shell script, and runs none
 
 It uses the account that gcloud is logged in with. What it makes is listed in deploy/README.md.
@@ -21,7 +22,8 @@ USAGE
 }
 
 notify=""
-take_words --notify= "$@"
+journal=false
+take_words '--notify= --journal' "$@"
 address='^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$'
 [[ -z $notify || $notify =~ $address ]] || die "'$notify' is no e-mail address."
 $dry_run || need gcloud
@@ -31,7 +33,7 @@ need python3
 # shellcheck disable=SC2034
 PROJECT_NUMBER="" INDEXES="" FIELDS="" DAILY="" WEEKLY="" ORDERED="" CREATE_URL="" DELIVER_URL="" TICK_URL="" DIY_URL="" CONSOLE_URL=""
 # shellcheck disable=SC2034
-CHANNEL="" CHANNELS="" POLICY=""
+CHANNEL="" CHANNELS="" POLICY="" JOURNAL_BUCKET="" JOURNALED=""
 
 enable_apis() {
   say "APIs"
@@ -49,7 +51,20 @@ check_subscription() {
 That cannot be changed afterwards. deploy/README.md says how it is replaced: 'A wrong subscription'."
   }
   either look_at_subscription : pubsub subscriptions describe "$SUBSCRIPTION"
+  local days
+  for days in "${JOURNAL_DAYS[@]}"; do
+    look_at_journal() {
+      ask JOURNALED pubsub subscriptions describe "$JOURNAL_SUBSCRIPTION-$days" '--format=value[separator=","](enableMessageOrdering,topic.basename(),filter)'
+      if $dry_run || [[ $JOURNALED == "True,$TOPIC,$(journal_filter "$days")" ]]; then return; fi
+      die "The subscription $JOURNAL_SUBSCRIPTION-$days is there, and is not as it has to be: in order, of the topic $TOPIC, with the filter $(journal_filter "$days") (it says: $JOURNALED).
+That cannot be changed afterwards. Delete it, which loses what it has not written yet, and run this again."
+    }
+    either look_at_journal : pubsub subscriptions describe "$JOURNAL_SUBSCRIPTION-$days"
+  done
 }
+
+# journal_filter DAYS: which messages are kept for so many days. The publisher says it in an attribute.
+journal_filter() { printf 'attributes.journal = "%s"' "$1"; }
 
 # ---------------------------------------------------------------------------------------------------------------- accounts
 
@@ -168,6 +183,61 @@ make_topic() {
   done
 }
 
+# ----------------------------------------------------------------------------------------------------------------- journal
+
+make_journal_bucket() {
+  local bucket
+  bucket=$(journal_bucket)
+  say "The journal's bucket, where there is to be one: not public, and what is deleted is gone"
+  # Objects grow old by the days of their prefix, those that were rewritten by the day on which they were first written.
+  local settings=(
+    --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=0 --lifecycle-file=deploy/journal-lifecycle.json
+  )
+  create_bucket() { patiently storage buckets create "gs://$bucket" "--location=$REGION" "${settings[@]}"; }
+  if $journal; then either : create_bucket storage buckets describe "gs://$bucket"; fi
+  ask JOURNAL_BUCKET storage buckets list "--filter=name=$bucket" '--format=value(name)'
+  update_bucket() {
+    google storage buckets update "gs://$bucket" "${settings[@]}"
+    # Pub/Sub writes as its own account (https://cloud.google.com/pubsub/docs/create-cloudstorage-subscription#assign_roles_service_agent).
+    local pubsub="service-$PROJECT_NUMBER@gcp-sa-pubsub.iam.gserviceaccount.com" role
+    for role in roles/storage.objectCreator roles/storage.legacyBucketReader; do
+      patiently storage buckets add-iam-policy-binding "gs://$bucket" "--member=serviceAccount:$pubsub" "--role=$role"
+    done
+    # A replay reads.
+    patiently storage buckets add-iam-policy-binding "gs://$bucket" "--member=serviceAccount:$(account deliver)" --role=roles/storage.objectViewer
+  }
+  depending_on JOURNAL_BUCKET update_bucket :
+}
+
+make_journal_subscriptions() {
+  say "The journal's subscriptions: in order, each writes what is kept for its number of days below a prefix"
+  write_journal() {
+    local days
+    for days in "${JOURNAL_DAYS[@]}"; do write_days "$days"; done
+  }
+  depending_on JOURNAL_BUCKET write_journal :
+}
+
+# write_days DAYS. An object a minute, the shortest: so long a replay waits. 600 s, the longest: an object is acknowledged when it
+# is whole. 64 MB: an object is rewritten in one piece. No dead-letter policy: what cannot be written waits, and keeps its order.
+write_days() {
+  local name=$JOURNAL_SUBSCRIPTION-$1 filter
+  filter=$(journal_filter "$1")
+  local settings=(
+    --ack-deadline=600 --message-retention-duration=31d --expiration-period=never
+    "--cloud-storage-bucket=$(journal_bucket)" "--cloud-storage-file-prefix=$1/" --cloud-storage-file-suffix=.avro
+    --cloud-storage-file-datetime-format=YYYY-MM-DDThh:mm:ssZ --cloud-storage-max-duration=1m --cloud-storage-max-bytes=64MB
+    --cloud-storage-output-format=avro --cloud-storage-write-metadata
+  )
+  # shellcheck disable=SC2329
+  create_writer() {
+    patiently pubsub subscriptions create "$name" "--topic=$TOPIC" --enable-message-ordering "--message-filter=$filter" "${settings[@]}"
+  }
+  # shellcheck disable=SC2329
+  update_writer() { patiently pubsub subscriptions update "$name" "${settings[@]}"; }
+  either update_writer create_writer pubsub subscriptions describe "$name"
+}
+
 # --------------------------------------------------------------------------------------------------------------- functions
 
 # deploy_function NAME VARIABLES WORDS: from this directory (what .gcloudignore lets through), as its own service account.
@@ -185,7 +255,7 @@ deploy_function() {
     "--region=$REGION" "--service-account=$(account "$name")" \
     "--build-service-account=projects/$PROJECT/serviceAccounts/$(account build)" \
     --execution-environment=gen2 --cpu=1 --cpu-throttling --cpu-boost \
-    "--set-env-vars=BACKEND=google,GOOGLE_CLOUD_PROJECT=$PROJECT,GOOGLE_CLOUD_REGION=$REGION,FIRESTORE_DATABASE=$DATABASE,TOPIC=$TOPIC,SECRET_PREFIX=$PREFIX-,ACK_DEADLINE_S=300,WORKERS=1,CLOUD_RUN_TIMEOUT_SECONDS=0,$variables" \
+    "--set-env-vars=BACKEND=google,GOOGLE_CLOUD_PROJECT=$PROJECT,GOOGLE_CLOUD_REGION=$REGION,FIRESTORE_DATABASE=$DATABASE,TOPIC=$TOPIC,SECRET_PREFIX=$PREFIX-,JOURNAL_BUCKET=$JOURNAL_BUCKET,ACK_DEADLINE_S=300,WORKERS=1,CLOUD_RUN_TIMEOUT_SECONDS=0,$variables" \
     "$@"
   # After a rollback the traffic is tied to an older revision.
   google run services update-traffic "$PREFIX-$name" "--region=$REGION" --to-latest
@@ -343,10 +413,12 @@ grant_project_rights
 make_database
 make_secrets
 make_topic
+make_journal_bucket
 # What is published to a topic without a subscription is lost: nothing that makes messages is there before it.
 deploy_create
 deploy_deliver
 make_subscription
+make_journal_subscriptions
 deploy_tick
 make_jobs
 deploy_diy
@@ -364,7 +436,7 @@ Let yourself into the console:
   gcloud beta iap web add-iam-policy-binding --member=user:YOU@EXAMPLE.COM --role=roles/iap.httpsResourceAccessor --region=$REGION --resource-type=cloud-run --service=$PREFIX-console --project=$PROJECT
 
 For the command 'diy' in this shell:
-  export BACKEND=google GOOGLE_CLOUD_PROJECT=$PROJECT GOOGLE_CLOUD_REGION=$REGION FIRESTORE_DATABASE=$DATABASE PUBLIC_URL=$DIY_URL
+  export BACKEND=google GOOGLE_CLOUD_PROJECT=$PROJECT GOOGLE_CLOUD_REGION=$REGION FIRESTORE_DATABASE=$DATABASE PUBLIC_URL=$DIY_URL JOURNAL_BUCKET=$JOURNAL_BUCKET
 
 What comes next is in deploy/README.md: a connector, its secrets, the DMP. To see that it works: deploy/smoke.sh $PROJECT $REGION
 DONE

@@ -11,6 +11,11 @@ readonly DATABASE=$PREFIX
 # is stored under another name.
 readonly INBOUND_SECRET=$PREFIX-inbound
 
+# The journal: a subscription for each number of days that a connector can keep it, each of which writes below its own prefix of
+# the bucket.
+readonly JOURNAL_SUBSCRIPTION=$PREFIX-journal
+readonly JOURNAL_DAYS=(1 7 30)
+
 readonly FUNCTIONS=(create deliver tick diy console)
 # One service account for each function, and those as whom Pub/Sub, Scheduler and Cloud Build act.
 readonly ACCOUNTS=(create deliver tick diy console push scheduler build)
@@ -25,6 +30,7 @@ readonly APIS=(
   pubsub.googleapis.com
   firestore.googleapis.com
   secretmanager.googleapis.com
+  storage.googleapis.com
   cloudscheduler.googleapis.com
   iam.googleapis.com
   iap.googleapis.com
@@ -35,3 +41,6 @@ readonly APIS=(
 
 # account FUNCTION: the e-mail address of its service account.
 account() { printf '%s-%s@%s.iam.gserviceaccount.com' "$PREFIX" "$1" "$PROJECT"; }
+
+# journal_bucket: its name. Names of buckets are everybody's, so the project is in it.
+journal_bucket() { printf '%s-%s-journal' "$PROJECT" "$PREFIX"; }

@@ -12,11 +12,11 @@ usage() {
 deploy/teardown.sh PROJECT REGION [--yes] [--delete-data] [--dry-run]
 
 Deletes the functions, the Scheduler jobs, the alerts and metrics, and the service accounts with their rights. Keeps the data: the
-database with its backups, the secrets, and the topic with its subscription, in which messages wait for up to 31 days. deploy.sh
-takes all of it up again.
+database with its backups, the secrets, the journal, and the topic with its subscriptions, in which messages wait for up to 31
+days. deploy.sh takes all of it up again.
 
   --yes          does not ask
-  --delete-data  the data, too: the database with its backups, all secrets named diy-relay-…, topic and subscription
+  --delete-data  the data, too: the database with its backups, all secrets named diy-relay-…, the journal, topic and subscriptions
   --dry-run      prints every command, as a shell script, and runs none
 USAGE
 }
@@ -31,7 +31,7 @@ confirm() {
   local answer
   printf 'This deletes the functions of DIY Relay in the project %s: the DMP gets no answer any more.\n' "$PROJECT" >&2
   if $delete_data; then
-    printf 'It also deletes ALL DATA for good: what is on hold or queued, the audiences, the reports, the backups, the secrets.\n' >&2
+    printf 'It also deletes ALL DATA for good: what is on hold or queued, the audiences, the reports, the journal, the backups, the secrets.\n' >&2
   fi
   printf 'To go on, type the project ID: ' >&2
   read -r answer || true
@@ -132,8 +132,13 @@ revoke() {
 
 delete_all_data() {
   say "Queue"
-  only_if_there pubsub subscriptions describe "$SUBSCRIPTION" -- pubsub subscriptions delete "$SUBSCRIPTION"
+  local name
+  for name in "$SUBSCRIPTION" "${JOURNAL_DAYS[@]/#/$JOURNAL_SUBSCRIPTION-}"; do
+    only_if_there pubsub subscriptions describe "$name" -- pubsub subscriptions delete "$name"
+  done
   only_if_there pubsub topics describe "$TOPIC" -- pubsub topics delete "$TOPIC"
+  say "Journal"
+  only_if_there storage buckets describe "gs://$(journal_bucket)" -- storage rm --recursive "gs://$(journal_bucket)"
   say "Database, and its backups"
   ask BACKUPS firestore backups list "--filter=database~/databases/$DATABASE\$" '--format=value(name)'
   delete_backups
@@ -170,7 +175,7 @@ if $delete_data; then delete_all_data; fi
 if ! $dry_run; then
   printf '\nDone.'
   if ! $delete_data; then
-    printf ' Kept: the database %s, the topic and the subscription, the secrets. deploy/teardown.sh --delete-data deletes them, too.' "$DATABASE"
+    printf ' Kept: the database %s, the topic and its subscriptions, the journal, the secrets. deploy/teardown.sh --delete-data deletes them, too.' "$DATABASE"
   fi
   printf '\nNot touched: the APIs, the images in Artifact Registry (cloud-run-source-deploy) and the uploaded sources in Cloud Storage (run-sources-…).\n'
 fi

@@ -39,6 +39,7 @@ def change_messages(
     request_id: str,
     received_at: float,
     fields: Mapping[str, Any],
+    journal_days: int = 0,
 ) -> list[Message]:
     """The messages that carry these mutations, each given with its audience.
 
@@ -46,7 +47,7 @@ def change_messages(
     `MAX_MUTATIONS` mutations or encodes to more than `MAX_BYTES` bytes; a mutation that alone would is marked unreadable.
 
     received_at: seconds since the epoch. fields: what else the request's body said; carried in every message, and therefore
-    expected to be small.
+    expected to be small. journal_days: see `Message`.
 
     Refuses (413) more than `MAX_AUDIENCES`, and what would take more than `MAX_REQUEST_BYTES`, before the memory for it is used.
     """
@@ -72,6 +73,7 @@ def change_messages(
         request_id=request_id,
         received_at=received_at,
         fields=dict(fields),
+        journal_days=journal_days,
     )
     bare_size = len(_encoder.encode(bare)) + len('"part":,"mutations":[],') + _PART_DIGITS
     messages: list[Message] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import os
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from handlers.mapp.reading import MutationReader
 from relay.configuration import LOCAL_SECRETS
@@ -34,28 +36,44 @@ REREAD_WAIT_S = 0.5
 """So long a request that would be refused waits for a newer copy."""
 
 
+_views: WeakSet[InboundView] = WeakSet()
+
+
+def _forget_threads() -> None:
+    for view in _views:
+        view.after_fork_in_child()
+
+
+os.register_at_fork(after_in_child=_forget_threads)
+
+
 class CompiledInbound:
     """One connector as the receiver uses it; everything that can be computed before a request comes is computed here.
 
     hmac_keys      the live HMAC secrets, as bytes; empty: nothing can be authentic
     basic_digests  SHA-256 of the live Basic credentials (`user:password`, both given), so that comparing them takes the same
                    time whatever their length
+    basic_headers  SHA-256 of the headers `Authorization` by which nearly everybody sends them
     local_only     one of its live secrets is among the printed ones of a local run
     reader         how its mutations are read
+    journal_days   days for which its accepted batches are kept to be sent again
     """
 
-    __slots__ = ("basic_digests", "hmac_keys", "inbound", "local_only", "name", "reader")
+    __slots__ = ("basic_digests", "basic_headers", "hmac_keys", "inbound", "journal_days", "local_only", "name", "reader")
 
     def __init__(self, connector: InboundConnector) -> None:
         self.name = connector.name
         self.inbound: Inbound = connector.inbound
         # An empty secret would make every request authentic that was signed with nothing.
         self.hmac_keys: tuple[bytes, ...] = tuple(secret.encode() for secret in connector.hmac_secrets if secret)
-        self.basic_digests: tuple[bytes, ...] = tuple(
-            hashlib.sha256(pair.encode()).digest() for pair in connector.basic_credentials if is_user_and_password(pair)
+        pairs = [pair.encode() for pair in connector.basic_credentials if is_user_and_password(pair)]
+        self.basic_digests: tuple[bytes, ...] = tuple(hashlib.sha256(pair).digest() for pair in pairs)
+        self.basic_headers: tuple[bytes, ...] = tuple(
+            hashlib.sha256(b"Basic " + base64.b64encode(pair)).digest() for pair in pairs
         )
         self.local_only = not _LOCAL_VALUES.isdisjoint((*connector.hmac_secrets, *connector.basic_credentials))
         self.reader = MutationReader(connector.inbound)
+        self.journal_days = connector.journal_days
 
 
 class InboundView:
@@ -74,6 +92,9 @@ class InboundView:
         self._looked_at: float | None = None
         self._failing = False
         self._watches: dict[int, _Watch] = {}
+        self._own: _Watch | None = None
+        """The one of this process, once it runs: to ask for the process's ID is a system call."""
+        _views.add(self)
         self._closed = False
 
     async def connector(self, name: str) -> CompiledInbound | None:
@@ -88,6 +109,11 @@ class InboundView:
         if known is None:
             raise StoreUnavailable("The connectors cannot be read at the moment.")
         return known.connectors.get(name or known.default)
+
+    def latest(self, name: str) -> CompiledInbound | None:
+        """The same from the copy that is there, without waiting for anything."""
+        known = self._known
+        return None if known is None else known.connectors.get(name or known.default)
 
     async def reread(self) -> None:
         """Has the document looked at again where the copy is older than `reread_s`, and waits for that, within bounds: for a
@@ -132,15 +158,19 @@ class InboundView:
 
     def _watching(self) -> _Watch:
         """This process's watch, whose thread runs."""
-        watch = self._watches.get(os.getpid())
-        if watch is not None:
-            return watch
+        if self._own is not None:
+            return self._own
         made = _Watch(self._keep_looking)
         # One dictionary operation decides who starts the thread; no lock, since one that was held at a fork stays held.
         watch = self._watches.setdefault(os.getpid(), made)
         if watch is made and not self._closed:
             watch.thread.start()
+        self._own = watch
         return watch
+
+    def after_fork_in_child(self) -> None:
+        """The thread is not here."""
+        self._own = None
 
     def _keep_looking(self, watch: _Watch) -> None:
         while True:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 import msgspec
 
 from relay.domain.errors import ConfigurationError
+from relay.domain.mail_server import is_mail_address, mail_server
 
 LOCAL_SECRETS: Mapping[str, str] = {
     "pangolin-hmac": "local-hmac-secret",
@@ -34,7 +35,12 @@ class Configuration(msgspec.Struct, frozen=True):
     inbound_file         where the inbound document is mounted, in the receiver; empty: it is read from Secret Manager
     iap_audience         how Identity-Aware Proxy names the console in what it signs; empty: the console asks for its password
     create_url           address of the private function `create`; empty: audiences are created in this process
+    journal_bucket       Cloud Storage bucket of the journal; empty: there is none
+    journal_batch_s      seconds after which the journal's subscriptions finish an object at the latest
     *_emulator           host:port of an emulator instead of the service; empty: the service
+
+    And those of the embedded one: smtp_url, a mail server that notices are handed to (`domain.mail_server`; empty: none), and
+    smtp_from, the address that they come from.
     """
 
     backend: str = "embedded"
@@ -55,9 +61,14 @@ class Configuration(msgspec.Struct, frozen=True):
     inbound_file: str = ""
     create_url: str = ""
     iap_audience: str = ""
+    journal_bucket: str = ""
+    journal_batch_s: float = 60.0
     pubsub_emulator: str = ""
     firestore_emulator: str = ""
     secret_manager_emulator: str = ""
+    storage_emulator: str = ""
+    smtp_url: str = ""
+    smtp_from: str = ""
     on_cloud_run: bool = False
     function: str = ""
     user: str = ""
@@ -109,9 +120,14 @@ def read(environment: Mapping[str, str] | None = None) -> Configuration:
         inbound_file=given.get("INBOUND_FILE", ""),
         create_url=given.get("CREATE_URL", ""),
         iap_audience=given.get("IAP_AUDIENCE", ""),
+        journal_bucket=given.get("JOURNAL_BUCKET", ""),
+        journal_batch_s=_seconds(given, "JOURNAL_BATCH_S", 60.0),
         pubsub_emulator=given.get("PUBSUB_EMULATOR_HOST", ""),
         firestore_emulator=given.get("FIRESTORE_EMULATOR_HOST", ""),
         secret_manager_emulator=given.get("SECRET_MANAGER_EMULATOR_HOST", ""),
+        storage_emulator=given.get("STORAGE_EMULATOR_HOST", ""),
+        smtp_url=_smtp_url(given),
+        smtp_from=given.get("SMTP_FROM", ""),
         on_cloud_run=bool(given.get("K_SERVICE")),
         function=given.get("FUNCTION_TARGET", ""),
         user=given.get("USER") or given.get("LOGNAME") or _login_name(),
@@ -143,9 +159,14 @@ def environment(configuration: Configuration, more: Mapping[str, str] = MappingP
         "INBOUND_FILE": configuration.inbound_file,
         "CREATE_URL": configuration.create_url,
         "IAP_AUDIENCE": configuration.iap_audience,
+        "JOURNAL_BUCKET": configuration.journal_bucket,
+        "JOURNAL_BATCH_S": f"{configuration.journal_batch_s:g}",
         "PUBSUB_EMULATOR_HOST": configuration.pubsub_emulator,
         "FIRESTORE_EMULATOR_HOST": configuration.firestore_emulator,
         "SECRET_MANAGER_EMULATOR_HOST": configuration.secret_manager_emulator,
+        "STORAGE_EMULATOR_HOST": configuration.storage_emulator,
+        "SMTP_URL": configuration.smtp_url,
+        "SMTP_FROM": configuration.smtp_from,
         "USER": configuration.user,
         "SIMULATE_HMAC_SECRET": configuration.simulate_hmac_secret,
         "SIMULATE_BASIC": configuration.simulate_basic,
@@ -177,6 +198,15 @@ def _port(given: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise ConfigurationError(f"{name} is {text!r}; it must be a port number from 1 to 65535.")
     return int(text)
+
+
+def _smtp_url(given: Mapping[str, str]) -> str:
+    url = given.get("SMTP_URL", "")
+    if url:
+        mail_server(url)
+        if not is_mail_address(given.get("SMTP_FROM", "")):
+            raise ConfigurationError("SMTP_URL needs SMTP_FROM: the address that mails come from, such as diy-relay@example.com.")
+    return url
 
 
 def _seconds(given: Mapping[str, str], name: str, default: float) -> float:

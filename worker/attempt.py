@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Sequence
+from contextlib import closing
+from itertools import takewhile
 
 import msgspec
 from msgspec.structs import replace
@@ -14,8 +16,17 @@ from relay.backends.interfaces import Backend, Turn
 from relay.domain.audience import Audience, HoldRequest, Waiting
 from relay.domain.clock import Clock
 from relay.domain.connector import ConnectorState
-from relay.domain.errors import AudienceNotReady, ConfigurationError, Misconfigured, NotFound, PartnerError
-from relay.domain.message import Message
+from relay.domain.errors import (
+    AudienceNotReady,
+    ConfigurationError,
+    JournalBehind,
+    Misconfigured,
+    NotFound,
+    PartnerError,
+    StoreUnavailable,
+)
+from relay.domain.message import Message, Replay
+from relay.domain.own_pace import TURNS_TAKEN
 from relay.wide_log import log
 from worker import holds
 from worker.budget import Budget
@@ -26,6 +37,7 @@ from worker.delivery import Delivery, deliver
 from worker.fence import Fence
 from worker.partners import Partners
 from worker.plan import pending_of
+from worker.replay import Replaying, log_replay
 from worker.report import log_attempt, make_report, rejections_of
 from worker.retries import LONGEST_WAIT_IN_TURN_S
 from worker.slots import Slots
@@ -33,6 +45,7 @@ from worker.tick import publish_resume
 
 _RESUME_BYTES = 32 * 1024 * 1024
 _RESUME_ITEMS = 1_000
+_RESUME_MOST_ITEMS = 20_000
 
 
 class Means(msgspec.Struct, frozen=True):
@@ -47,6 +60,11 @@ class Means(msgspec.Struct, frozen=True):
     slots: Slots | None = None
 
 
+class Unrecorded(StoreUnavailable):
+    """The store failed after a call whose effect at the partner may still come: nothing may be sent before that time is over, and
+    there is no hold that says so."""
+
+
 class Attempt:
     """What one turn does with its message."""
 
@@ -59,13 +77,31 @@ class Attempt:
         self._message = message
         self._audience = turn.audience
         self._fence = Fence(self._backend.audiences, turn, budget)
+        self._callers: list[Caller] = []
+        self._replaying = Replaying(self._backend.journal, turn.connector, turn.audience_id, budget)
 
     def run(self) -> bool:
-        """Whether the message may be acknowledged."""
+        """Whether the message may be acknowledged. Raises `TurnLost` and `StoreUnavailable`, as `Unrecorded` where it is one."""
+        try:
+            return self._run()
+        except StoreUnavailable as error:
+            if any(caller.may_still_be_applied for caller in self._callers):
+                raise Unrecorded(str(error)) from error
+            raise
+
+    def _run(self) -> bool:
+        if self._message.kind == "replay" and self._turn.let_through:
+            # Its position is not that of its turn. It may come as late as it likes, so it asks for a place anew.
+            self._budget.require()
+            self._backend.queue.publish([self._message])
+            return True
         if self._turn.verdict == "crashed":
             return self._crashed()
         if self._message.kind == "resume":
-            return self._resume()
+            with closing(self._replaying):
+                return self._resume()
+        if self._message.kind == "replay":
+            return self._replay()
         return self._change()
 
     def _crashed(self) -> bool:
@@ -76,7 +112,7 @@ class Attempt:
         if self._message.kind == "resume":
             self._backend.audiences.settle(self._turn, taken=(), rest=(), request=request, progress=False)
         else:
-            self._join(self._message, request, replace_reason=True)
+            self._join(self._placed(), request, replace_reason=True)
         return True
 
     # a change, or the news that the audience was created
@@ -102,6 +138,51 @@ class Attempt:
             if rest is not None:
                 self._join(rest, delivery.hold)
                 self._resume_if_due()
+        return True
+
+    # a replay of what the journal has
+
+    def _replay(self) -> bool:
+        """It waits in the hold in any case: what it sends again is read when its place there has come."""
+        now = self._clock.now()
+        running, why = holds.running_or_why(self._means.catalog, self._turn.state)
+        blocking = holds.must_hold(self._turn.state, running, self._audience, now, why=why)
+        self._join(self._placed(), blocking or holds.replaying(now))
+        hold = self._audience.hold
+        if blocking is None and hold is not None and hold.reason == "gathering" and not hold.asked_at:
+            self._publish_resume()  # somebody waits for it
+        else:
+            self._resume_if_due()
+        return True
+
+    def _placed(self) -> Message:
+        """The message as it waits: a replay goes up to its own place in the order, and back to no moment before which the journal
+        has gaps. To send what is older than a gap, and not what is in it, would undo what came in the gap."""
+        replay = self._message.replay
+        if replay is None:
+            return self._message
+        kept_since = self._turn.state.journal_since
+        since = max(replay.since, kept_since + self._backend.journal.late_s) if kept_since else replay.since
+        return replace(self._message, replay=replace(replay, since=since, until=self._turn.audience.position))
+
+    def _expand(self, waiting: Waiting, replay: Replay, *, max_items: int) -> bool:
+        """Puts the next journaled batches in front of the replay. Whether the turn goes on."""
+        now = self._clock.now()
+        try:
+            expansion = self._replaying.next(waiting, replay, max_items=max_items)
+        except JournalBehind as behind:
+            self._settle((), (), holds.replaying(now + holds.JOURNAL_LOOK_S, str(behind)))
+            return False
+        if expansion is None:
+            self._settle((), (), holds.replaying(now))
+            self._resume_if_due()
+            return False
+        before = self._audience
+        self._budget.require()
+        self._audience = self._backend.audiences.expand(self._turn, waiting, expansion.batches, expansion.rest)
+        if self._audience.hold is not None and before.hold is not None:
+            self._audience = replace(self._audience, hold=replace(self._audience.hold, proof=before.hold.proof))
+        log_replay(before, self._audience)
         return True
 
     def _join(self, message: Message, request: HoldRequest, *, replace_reason: bool = False) -> None:
@@ -142,11 +223,14 @@ class Attempt:
 
     def _step(self, running: Running, state: ConnectorState) -> bool:
         """Delivers the first batches that wait. Whether the turn goes on."""
-        items = max(_RESUME_ITEMS, running.connector.limits.batch.max_items)
+        items = _items_of_a_step(running.connector.limits.batch.max_items)
         taken = self._backend.audiences.waiting(self._turn, max_items=items, max_bytes=_RESUME_BYTES)
         if not taken:
             self._settle((), (), None)
             return False
+        if (replay := taken[0].message.replay) is not None:
+            return self._expand(taken[0], replay, max_items=items)
+        taken = list(takewhile(lambda batch: batch.message.replay is None, taken))
         began_at = self._clock.now()
         messages = [batch.message for batch in taken]
         delivery, caller = self._deliver(messages, running, state)
@@ -197,7 +281,7 @@ class Attempt:
             if free:
                 return self._call(messages, running, state)
         due_at = self._clock.now() + LONGEST_WAIT_IN_TURN_S
-        crowded = Postponed("As many turns as the connector may have at once are under way.", due_at=due_at, crowded=True)
+        crowded = Postponed(TURNS_TAKEN, due_at=due_at, crowded=True)
         return self._nothing_delivered(messages, crowded), None
 
     def _call(
@@ -217,6 +301,7 @@ class Attempt:
         self._audience = replace(self._audience, partner_id=audience.partner_id, name=audience.name)
         clock, chance = self._clock, self._means.chance
         caller = Caller(adapter, running.connector, self._backend.connectors, self._budget, self._fence, clock, chance)
+        self._callers.append(caller)
         target = Target(audience.id, audience.name or audience.id, audience.partner_id or "", audience.reference)
         delivery = deliver(
             messages, running, state.actions, target, caller, standing=self._audience.hold, clock=clock, chance=chance
@@ -288,3 +373,9 @@ class Attempt:
         )
         self._backend.reports.attempt(report, rejections_of(delivery.results, now))
         log_attempt(report)
+
+
+def _items_of_a_step(largest_call: int) -> int:
+    """Enough for several of the largest calls, of which only the last is not full, as long as they fit into memory easily; and
+    enough for one in any case."""
+    return max(_RESUME_ITEMS, largest_call, min(4 * largest_call, _RESUME_MOST_ITEMS))

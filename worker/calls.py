@@ -15,6 +15,7 @@ from relay.domain.clock import Clock
 from relay.domain.connector import Connector
 from relay.domain.errors import Misconfigured, PartnerError, RelayError, TryAgain
 from relay.domain.outcome import CallReport
+from relay.domain.own_pace import RATE_USED_UP, TIME_IS_OVER
 from worker.account import remember
 from worker.budget import TURN_S, Budget
 from worker.fence import Fence
@@ -26,8 +27,6 @@ _LONG_S = 1.0
 
 _WHOLE_S = TURN_S - 10.0
 """What begins with so much of its turn left has all the time that there can be: what happens before it takes some."""
-
-TIME_IS_OVER = "The turn's time is over; the rest goes on at once."
 
 
 class Postponed(RelayError):
@@ -96,6 +95,8 @@ class Caller:
         self._clock = clock
         self._chance = chance
         self.reports: list[CallReport] = []
+        self.may_still_be_applied = False
+        """Whether a call had no answer, so that the partner may yet do what was asked."""
 
     def send(self, operation: str, target: Target, rows: Sequence[Row]) -> list[RowResult]:
         """One result per row. Raises `Postponed`, or the `PartnerError` that the last repetition met, and `TurnLost`, which ends
@@ -140,7 +141,7 @@ class Caller:
                 due_at = self._clock.now() + wait
                 if state := self._rate.put_off():
                     raise Postponed(state.not_before_detail, due_at=due_at, reason=state.not_before_reason)
-                raise Postponed("The connector's rate limit is used up.", due_at=due_at, crowded=True)
+                raise Postponed(RATE_USED_UP, due_at=due_at, crowded=True)
             self._clock.sleep(wait)
 
     def _require_time(self, more_s: float = 0.0) -> None:
@@ -161,6 +162,7 @@ class Caller:
             raise trouble from None
         except PartnerError as error:
             self._report(operation, rows, error.status or 0, began, error.code)
+            self.may_still_be_applied |= isinstance(error, TryAgain) and error.applied_unknown
             raise
         self._report(operation, rows, 200, began)
         if len(results) != len(rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
@@ -22,9 +22,10 @@ from relay.domain.errors import (
     RelayError,
     TryAgain,
 )
+from relay.domain.own_pace import RATE_USED_UP, TIME_IS_OVER
 from worker.account import remember
 from worker.budget import Budget
-from worker.calls import TIME_IS_OVER, Postponed, is_whole, out_of_time, require_possible
+from worker.calls import Postponed, is_whole, out_of_time, require_possible
 from worker.catalog import Catalog, Running
 from worker.partners import Partners
 from worker.rate import Rate
@@ -53,11 +54,21 @@ class AudienceTaken(Misconfigured):
 class Creation:
     """Creates audiences, for the turns of the worker and for the receiver's CREATE_AUDIENCE."""
 
-    def __init__(self, backend: Backend, catalog: Catalog, partners: Partners, clock: Clock) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        catalog: Catalog,
+        partners: Partners,
+        clock: Clock,
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """stopping: the process is to end, so no further call begins."""
         self._backend = backend
         self._catalog = catalog
         self._partners = partners
         self._clock = clock
+        self._stopping = stopping
 
     def for_source(
         self,
@@ -130,7 +141,9 @@ class Creation:
                     made = self._create(running, audience, rate, budget, until=until, had_whole_turn=had_whole_turn)
                     break
                 self._clock.sleep(wait)
-        # What is left of the turn may be too short for one more question, which has all of the next one.
+        # What is left of the turn may be too short for one more question, which has all of the next one. Neither must it be asked
+        # beyond the rate: what has begun is done.
+        rate = Rate(self._backend.connectors, connector, self._clock)
         return self._ready(running, made, rate, budget, had_whole_turn=False)
 
     def _asked(self, running: Running, rate: Rate, give_up_at: float, budget: Budget | None) -> float:
@@ -139,7 +152,7 @@ class Creation:
         wait = rate.ask(1)
         if wait <= LONGEST_WAIT_IN_TURN_S and self._clock.monotonic() + wait <= give_up_at:
             return wait
-        detail = "The partner asked to come back later, or the connector's rate limit is used up."
+        detail = "The partner asked to come back later." if rate.put_off() else RATE_USED_UP
         if budget is None:
             raise TryAgain(detail, after_s=wait)
         raise Postponed(detail, due_at=self._clock.now() + wait, crowded=True)
@@ -179,7 +192,7 @@ class Creation:
         adapter = self._partners.open(connector)
         self._require_time(running, budget)
         try:
-            with _leash(rate, budget, until=until, clock=self._clock):
+            with self._leash(rate, budget, until=until):
                 partner_id = adapter.create_audience(audience.name or audience.id, audience.reference)
         except leash.OutOfTime:
             what = "Looking for the audience at the partner and creating it"
@@ -200,7 +213,7 @@ class Creation:
         adapter = self._partners.open(running.connector)
         self._require_time(running, budget)
         try:
-            with _leash(rate, budget, until=math.inf, clock=self._clock):
+            with self._leash(rate, budget, until=math.inf):
                 ready = adapter.is_ready(audience.partner_id)
             if not ready:
                 raise AudienceNotReady("The partner has the audience, and it cannot take members yet.")
@@ -218,17 +231,22 @@ class Creation:
         """Right before a call. A creation may take several; one that outlasts its turn harms nothing, thanks to its claim."""
         if budget is not None and not budget.allows(_call_s(running)):
             raise Postponed(TIME_IS_OVER, due_at=self._clock.now())
+        if budget is None and self._stopping():
+            raise TryAgain("This process is shutting down, and begins no further call.", code="process_ended")
+
+    def _leash(self, rate: Rate, budget: Budget | None, *, until: float) -> AbstractContextManager[None]:
+        """Calls only as the rate allows, while there is time for them, and until that moment (monotonic)."""
+
+        def left_s() -> float:
+            left = budget.left_for_calls_s() if budget else 0.0 if self._stopping() else math.inf
+            return min(left, until - self._clock.monotonic())
+
+        return leash.within(left_s, rate.begin)
 
     def _note(self, running: Running, error: PartnerError) -> None:
         if isinstance(error, CredentialsRefused):
             self._partners.forget(running.connector)
         remember(error, self._backend.connectors, running.connector.name, self._clock)
-
-
-def _leash(rate: Rate, budget: Budget | None, *, until: float, clock: Clock) -> AbstractContextManager[None]:
-    """Calls only as the rate allows, while the turn has time for them, and until that moment (monotonic)."""
-    left_s = budget.left_for_calls_s if budget else lambda: math.inf
-    return leash.within(lambda: min(left_s(), until - clock.monotonic()), rate.begin)
 
 
 def _call_s(running: Running) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Literal
 
 from relay.backends.interfaces import Backend
@@ -16,8 +17,9 @@ from worker.partners import Partners
 class InProcessCreator:
     """Creates in threads beside the receiver's loop, so that one that takes long goes on after its answer."""
 
-    def __init__(self, backend: Backend, clock: Clock) -> None:
-        self._creation = Creation(backend, Catalog(backend, clock), Partners(backend, clock), clock)
+    def __init__(self, backend: Backend, clock: Clock, *, stopping: Callable[[], bool] = lambda: False) -> None:
+        """stopping: the process is to end, so no further call begins."""
+        self._creation = Creation(backend, Catalog(backend, clock), Partners(backend, clock), clock, stopping=stopping)
         self._threads = ConnectorThreads("create")
 
     async def create(

@@ -127,6 +127,15 @@ def _reason(error: PartnerError | Postponed) -> HoldReason:
     return next((reason for kind, reason in _REASONS if isinstance(error, kind)), "partner_unavailable")
 
 
+JOURNAL_LOOK_S = 60.0
+"""After which a journal is looked at again in which what a replay sends has not arrived yet."""
+
+
+def replaying(due_at: float, detail: str = "Sending again what the journal has.") -> HoldRequest:
+    """The hold of a replay that nothing else keeps waiting."""
+    return HoldRequest("replaying", due_at, detail)
+
+
 def gathering(running: Running, audience: Audience, oldest_at: float) -> HoldRequest | None:
     """The hold of a connector that gathers; None if it sends at once."""
     max_age_s = running.connector.limits.batch.max_age_s

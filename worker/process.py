@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import cast
 
+from adapters.in_flight import in_flight
 from relay.backends import open_backend
 from relay.backends.interfaces import Backend, Leased, PullQueue
 from relay.configuration import Configuration
@@ -20,6 +22,8 @@ from relay.connectors.inbound_document import refresh_inbound
 from relay.domain.clock import Clock, SystemClock
 from relay.domain.errors import ConfigurationError, StoreUnavailable
 from relay.wide_log import log, place_of
+from worker.notice_sending import NoticeSending
+from worker.notices import NoticeKeeper
 from worker.retention import retire_old
 from worker.tick import tick
 from worker.turn import Worker
@@ -30,36 +34,54 @@ _TICK_S = 1.0
 _OVERDUE_S = 0.2
 _TIDY_S = 3600.0
 _INBOUND_S = 60.0
-_GRACE_S = 10.0
+_CALLS_MAY_FINISH_S = 6.0
+"""From the signal on: whoever sent it may kill us after ten seconds. Calls that have no answer by then are cut short, so that
+their turns still end in order: what was tried waits, as after a time-out, and the rest goes on in another process."""
+_ENDED_AFTER_S = 8.5
+"""What has not ended by then is left, and free for others once this process is gone."""
 _TROUBLE_S = 1.0
 _LIMITS_GOOD_FOR_S = 5.0
 
 
 class WorkerProcess:
-    """Runs until `stop` is called; then finishes what is in hand.
+    """Runs until `stop` is called; then finishes what is in hand, within ten seconds.
 
     Threads are shared, and a partner that does not answer keeps one for as long as its time-outs allow. So a connector that has
     threads gets another one only while more are free than it has, a quarter of all not counted: those are for connectors that
     have none.
     """
 
-    def __init__(self, backend: Backend, clock: Clock, *, threads: int = THREADS) -> None:
-        """Raises `ConfigurationError` where the queue hands out nothing."""
+    def __init__(
+        self, backend: Backend, clock: Clock, *, threads: int = THREADS, configuration: Configuration | None = None
+    ) -> None:
+        """Raises `ConfigurationError` where the queue hands out nothing. configuration: names the mail server for notices, if
+        there is one."""
         self._backend = backend
         self._queue = _pull_queue(backend)
         self._clock = clock
         self._threads = threads
         self._reserve = threads // 4
         self._stopping = False
+        self._stopped_at = 0.0
         self._ended = threading.Event()
         self._freed = threading.Condition()
         self._in_hand: Counter[str] = Counter()
         self._limits: dict[str, tuple[float, int]] = {}
         self.worker = Worker(backend, clock, stopping=lambda: self._stopping)
+        self._notices = NoticeKeeper(
+            backend,
+            self.worker.catalog,
+            NoticeSending(backend.secrets, configuration or Configuration(), clock),
+            clock,
+            stopping=lambda: self._stopping,
+        )
 
     def stop(self) -> None:
-        """No further message is taken and no further call begins. Waits for no lock: a signal handler may call it."""
-        self._stopping = True
+        """No further message is taken and no further call begins. Waits for no lock: a signal handler may call it. A second call
+        changes nothing."""
+        if not self._stopping:
+            self._stopped_at = time.monotonic()
+            self._stopping = True
 
     def run(self) -> bool:
         """Returns when stopped: True if everything in hand was finished in time."""
@@ -68,7 +90,10 @@ class WorkerProcess:
             threading.Thread(target=self._attend, args=(self._tidy, lambda: _TIDY_S), daemon=True, name="tidy"),
             threading.Thread(target=self._attend, args=(self._keep_inbound, lambda: _INBOUND_S), daemon=True, name="inbound"),
         ]
-        for attendant in attendants:
+        # Nobody waits for this one: what it is sending is sent again by whoever comes next, under the same ID.
+        watch = (self._notices.look, self._notices.pause_s)
+        telling = threading.Thread(target=self._attend, args=watch, daemon=True, name="notices")
+        for attendant in (*attendants, telling):
             attendant.start()
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="turn")
         while not self._stopping:
@@ -78,12 +103,22 @@ class WorkerProcess:
                 _note("taking_failed", error)
                 self._clock.sleep(_TROUBLE_S)
         self._ended.set()
-        with self._freed:
-            finished = self._freed.wait_for(lambda: not self._in_hand.total(), timeout=_GRACE_S)
+        finished = self._finished_in(_CALLS_MAY_FINISH_S)
+        if not finished:
+            in_flight.cut_short()
+            finished = self._finished_in(_ENDED_AFTER_S)
         pool.shutdown(wait=finished, cancel_futures=True)
         for attendant in attendants:
-            attendant.join(_GRACE_S)
+            attendant.join(self._left_s(_ENDED_AFTER_S))
         return finished and not any(attendant.is_alive() for attendant in attendants)
+
+    def _finished_in(self, seconds: float) -> bool:
+        """Whether nothing is in hand any more so long after the signal."""
+        with self._freed:
+            return self._freed.wait_for(lambda: not self._in_hand.total(), timeout=self._left_s(seconds))
+
+    def _left_s(self, seconds: float) -> float:
+        return max(0.0, self._stopped_at + seconds - time.monotonic())
 
     def _take_one(self, pool: ThreadPoolExecutor) -> None:
         with self._freed:
@@ -185,17 +220,29 @@ def _note(event: str, error: BaseException, **fields: str) -> None:
 
 def run_worker(configuration: Configuration) -> int:
     """The process `diy worker`: until SIGTERM or SIGINT. Returns the exit code."""
-    clock = SystemClock()
-    backend = open_backend(configuration, clock, create=False)
-    process = WorkerProcess(backend, clock)
+    running: list[WorkerProcess] = []
+    told_to_end = False
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        process.stop()
+        nonlocal told_to_end
+        told_to_end = True
+        for process in running:
+            process.stop()
 
+    # First of all: whoever starts processes may also end one that is not ready yet.
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    clock = SystemClock()
+    backend = open_backend(configuration, clock, create=False)
+    process = WorkerProcess(backend, clock, configuration=configuration)
+    running.append(process)
+    if told_to_end:
+        process.stop()
     log("worker_started", threads=THREADS)
     finished = process.run()
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        # Python gives its handlers up before it is gone: who tells us again would kill us.
+        signal.signal(ending, signal.SIG_IGN)
     log("worker_stopped", finished=finished)
     if not finished:
         # Threads are still in calls, and would be waited for. What they have in hand is free for others once this process ends.

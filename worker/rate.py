@@ -11,6 +11,7 @@ from relay.backends.interfaces import Connectors
 from relay.domain.clock import Clock
 from relay.domain.connector import Connector, ConnectorState, RateLimits
 from relay.domain.errors import NotFound, TryAgain
+from relay.domain.own_pace import RATE_USED_UP
 
 FURTHER_PATIENCE_S = 5.0
 """So long a call waits for the rate that belongs to a piece of work that has begun."""
@@ -19,6 +20,9 @@ _MARGIN = 0.06
 _LARGEST_MARGIN_S = 1.0
 
 _LEAST_GOOD_FOR_S = 0.02
+
+_SLOW_ANSWER_S = 1.0
+"""No answer of a store takes so long in the ordinary way."""
 
 
 def margin_s(rate: RateLimits) -> float:
@@ -49,10 +53,12 @@ class Rate:
         self._good_for_s = max(_LEAST_GOOD_FOR_S, margin_s(rate) / 2)
         self._clock = clock
         self._admitted: _Admitted | None = None
+        self._has_begun = False
 
     def ask(self, items: int) -> float:
         """Asks for one call with so many items: 0 and it is counted, or the seconds to wait before asking again."""
-        wait_s = self._store.admit(self._name, self._rate, items=items)
+        self._has_begun = False
+        wait_s = self._charge(items)
         self._admitted = None if wait_s > 0 else _Admitted(items, self._clock.now(), self._clock.monotonic())
         return wait_s
 
@@ -67,22 +73,39 @@ class Rate:
     def begin(self) -> bool:
         """Right before each call. Whether it had to be asked for: it is a further one, or was asked for too long ago.
 
-        It waits for the rate then. If that takes too long the call goes on without: what has begun is finished, since a rate that
-        has no room for all of its calls would keep it from ever coming to an end. Raises `TryAgain` where the partner has asked
-        to come back later.
+        It waits for the rate then. If that takes too long a further call goes on without: what has begun is finished, since a
+        rate that has no room for all of its calls would keep it from ever coming to an end. Raises `TryAgain` where the partner
+        has asked to come back later, and where nothing has begun yet.
         """
         admitted, self._admitted = self._admitted, None
-        if admitted and self._age_s(admitted) <= self._good_for_s:
-            return False
+        if not (admitted and self._age_s(admitted) <= self._good_for_s):
+            self._wait_for_room(admitted.items if admitted else 0)
+            self._has_begun = True
+            return True
+        self._has_begun = True
+        return False
+
+    def _wait_for_room(self, items: int) -> None:
         give_up_at = self._clock.monotonic() + FURTHER_PATIENCE_S
-        while (wait_s := self.ask(admitted.items if admitted else 0)) > 0:
+        while (wait_s := self._charge(items)) > 0:
             if state := self.put_off():
                 raise TryAgain("The partner asked to come back later.", after_s=state.not_before - self._clock.now())
             if wait_s >= leash.left_s() or self._clock.monotonic() + wait_s > give_up_at:
-                break
+                if self._has_begun:
+                    return
+                raise TryAgain(RATE_USED_UP, after_s=wait_s)
             self._clock.sleep(wait_s)
-        self._admitted = None
-        return True
+
+    def _charge(self, items: int) -> float:
+        """As `ask`. What was let go long before its answer was there, since the store was slow or this process frozen, is asked
+        for again, once."""
+        wait_s = 0.0
+        for _ in range(2):
+            asked = _Admitted(items, self._clock.now(), self._clock.monotonic())
+            wait_s = self._store.admit(self._name, self._rate, items=items)
+            if wait_s > 0 or self._age_s(asked) <= _SLOW_ANSWER_S:
+                break
+        return wait_s
 
     def _age_s(self, admitted: _Admitted) -> float:
         return max(self._clock.now() - admitted.at, self._clock.monotonic() - admitted.at_monotonic)

@@ -12,6 +12,9 @@ from worker.plan import Pending
 
 _MOST_EXCEPTIONS = 1_000
 
+_MOST_REQUESTS = 1_000
+"""A hold of small batches brings thousands together in an attempt, and a thousand attempts are kept."""
+
 _KEPT_AS_REJECTION = frozenset({"unreadable"})
 """Codes of skipped mutations that are kept among the rejections: nobody else has them."""
 
@@ -68,7 +71,8 @@ def make_report(
 ) -> Report:
     """The report of one attempt at these messages of one audience."""
     first = messages[0]
-    exceptions = [result for _, result in results if result.outcome != "delivered"]
+    # Of what is tried again there is nothing to say but its number.
+    exceptions = [result for _, result in results if result.outcome not in ("delivered", "retry")]
     return Report(
         version=VERSION,
         attempt_id=attempt_id,
@@ -76,7 +80,7 @@ def make_report(
         connector_version=connector_version,
         audience=first.audience,
         kind=first.kind,
-        request_ids=tuple(dict.fromkeys(message.request_id for message in messages)),
+        request_ids=tuple(dict.fromkeys(message.request_id for message in messages))[:_MOST_REQUESTS],
         at=began_at,
         duration_ms=round((ended_at - began_at) * 1000, 1),
         counts=counts,
@@ -86,7 +90,7 @@ def make_report(
         hint=hint,
         held=held,
         due_at=due_at or 0,
-        lag_ms=round((ended_at - min(message.received_at for message in messages)) * 1000, 1),
+        lag_ms=round((ended_at - min(message.wanted_at for message in messages)) * 1000, 1),
     )
 
 

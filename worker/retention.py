@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from relay.backends.interfaces import Backend
 from relay.domain.audience import Audience, Waiting
@@ -17,8 +18,16 @@ from worker.report import rejections_of_waiting
 _AT_ONCE = 100
 
 
-def discard(backend: Backend, clock: Clock, connector: str, audience_id: str) -> int:
-    """Empties one audience's hold; its mutations become rejections. Returns how many batches left."""
+class Retired(NamedTuple):
+    """What left a hold. replays: those among the batches that were to be read from the journal, so that nobody in them was named
+    yet and becomes a rejection."""
+
+    batches: int
+    replays: int
+
+
+def discard(backend: Backend, clock: Clock, connector: str, audience_id: str) -> Retired:
+    """Empties one audience's hold; its mutations become rejections."""
     return _retire(
         backend, clock, connector, audience_id, older_than=None, code="discarded", hint="Discarded from the hold by an operator."
     )
@@ -54,7 +63,7 @@ def _look_after(backend: Backend, catalog: Catalog, clock: Clock, audience: Audi
                 older_than=clock.now() - retention.holds_s,
                 code="held_too_long",
                 hint=f"It waited longer than this connector's retention allows ({audience.hold.reason}).",
-            )
+            ).batches
         elif age_s > retention.warning_s:
             log(
                 "hold_is_old",
@@ -79,11 +88,16 @@ def _retention(backend: Backend, catalog: Catalog, connector: str) -> Retention:
 
 def _retire(
     backend: Backend, clock: Clock, connector: str, audience_id: str, *, older_than: float | None, code: str, hint: str
-) -> int:
+) -> Retired:
+    replays: set[str] = set()
+
     def reject(batches: Sequence[Waiting]) -> Sequence[Rejection]:
+        replays.update(batch.message_id for batch in batches if batch.message.replay is not None)
         return rejections_of_waiting(batches, code=code, hint=hint, at=clock.now())
 
     retired = 0
     while left := backend.audiences.drop(connector, audience_id, older_than=older_than, limit=_AT_ONCE, reject=reject):
         retired += left
-    return retired
+    if replays:
+        log("replay_dropped", "WARNING", connector=connector, audience=audience_id, code=code, replays=len(replays))
+    return Retired(retired, len(replays))

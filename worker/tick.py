@@ -18,6 +18,8 @@ from worker.holds import must_hold, running_or_why
 MOST_OF_A_MINUTE_S = 50.0
 """For `tick_for`, so that it has ended before it is called again."""
 
+_ASKED_FOR = frozenset({"gathering", "replaying"})
+
 _LEAST_PAUSE_S = 1.0
 """Between two looks at the holds, each of which reads those that are due: many small differences are not worth one each."""
 
@@ -123,9 +125,9 @@ def log_tick(resumed: int, held: Sequence[Audience], now: float) -> None:
 
     Its numbers beside `resumed`: held_audiences, held_batches, held_mutations; oldest_hold_s, the age of the oldest request in a
     hold; holds_needing_someone, those for a reason that rarely passes without a person; credentials_refused, those for that
-    reason. Batches that are only `gathering` are in none of them: they wait because the connector asks for it.
+    reason. Holds that are only `gathering` or `replaying` are in none of them: somebody asked for it.
     """
-    holds = [audience.hold for audience in held if audience.hold is not None and audience.hold.reason != "gathering"]
+    holds = [audience.hold for audience in held if audience.hold is not None and audience.hold.reason not in _ASKED_FOR]
     log(
         "tick",
         resumed=resumed,

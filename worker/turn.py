@@ -17,13 +17,14 @@ from relay.domain.clock import Clock
 from relay.domain.errors import RelayError, StoreUnavailable, TurnLost
 from relay.domain.message import Message, UnknownVersion, decode
 from relay.wide_log import log, place_of
-from worker.attempt import Attempt, Means
+from worker.attempt import Attempt, Means, Unrecorded
 from worker.budget import TURN_S, Budget
 from worker.catalog import Catalog
 from worker.creation import Creation
 from worker.partners import Partners
 from worker.plan import Pending
 from worker.report import log_attempt, make_report, rejections_of
+from worker.retries import PROBE_FIRST_S
 from worker.slots import Slots
 
 _GIVE_BACK_S = 1.0
@@ -54,7 +55,7 @@ class Worker:
         self._slots = slots
         self.catalog = Catalog(backend, clock)
         self.partners = Partners(backend, clock)
-        self.creation = Creation(backend, self.catalog, self.partners, clock)
+        self.creation = Creation(backend, self.catalog, self.partners, clock, stopping=stopping)
         self._forgiven: dict[str, int] = {}
 
     def handle(self, leased: Leased) -> None:
@@ -68,7 +69,7 @@ class Worker:
         except StoreUnavailable as error:
             log("store_unavailable", "ERROR", connector=leased.connector, message=leased.message_id, hint=str(error))
             self._forgive(leased)
-            self._give_back(leased, _GIVE_BACK_S)
+            self._give_back(leased, PROBE_FIRST_S if isinstance(error, Unrecorded) else _GIVE_BACK_S)
             return
         except (msgspec.MsgspecError, UnknownVersion) as error:
             # Nothing is lost: it stays in the queue until a program that can read it takes it.
@@ -97,7 +98,10 @@ class Worker:
                 self._backend.queue.acknowledge(leased)
                 self._forgiven.pop(leased.message_id, None)
             except StoreUnavailable as error:
+                # Its turn is repeated, which changes nothing, and is not to count towards `crashed`.
                 log("store_unavailable", "ERROR", connector=leased.connector, message=leased.message_id, hint=str(error))
+                self._forgive(leased)
+                self._give_back(leased, _GIVE_BACK_S)
 
     def _handle(self, leased: Leased, budget: Budget) -> bool:
         """Whether the message may be acknowledged."""
@@ -153,5 +157,5 @@ class Worker:
         try:
             self._backend.queue.give_back(leased, delay_s=delay_s)
         except StoreUnavailable:
-            # Its lease runs out by itself.
+            # It is given back later, or its lease runs out by itself.
             log("give_back_failed", "ERROR", connector=leased.connector, message=leased.message_id)

@@ -13,7 +13,8 @@ from relay.domain.clock import Clock
 class Deadlines(NamedTuple):
     """How long the steps of a request may take, in seconds.
 
-    body_s      for the body to arrive
+    body_s      for the body to arrive: longer than any source waits, and short enough that a server which is told to end, and is
+                killed ten seconds later, has answered before
     publish_s   additions and removals: from the end of the body until they are safe. The source expects an answer within 1 s
     creator_s   a creation: from the end of the body until the partner's answer
     creation_s  a creation in whole, publishing included. The source expects an answer within 3 s
@@ -21,7 +22,7 @@ class Deadlines(NamedTuple):
                 to read would otherwise fail every time it is sent
     """
 
-    body_s: float = 10.0
+    body_s: float = 5.0
     publish_s: float = 0.9
     creator_s: float = 2.5
     creation_s: float = 2.9

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from handlers.mapp.headers import first_of
 from handlers.mapp.values import too_deep
@@ -62,21 +61,39 @@ async def read_bytes(request: Request, *, limit: int, within_s: float, held: Hel
     """
     body = bytearray()  # and no list of chunks: the sender decides how small they are
     counted = 0
+    expired = False
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - requests are handled in tasks
+
+    def expire() -> None:
+        nonlocal expired
+        expired = True
+        task.cancel()
+
+    # What `asyncio.timeout` does, for a fraction of what it costs: those pay for it, too, that are refused right afterwards.
+    timer = asyncio.get_running_loop().call_later(within_s, expire)
     try:
-        async with asyncio.timeout(within_s), aclosing(request.stream()) as stream:
-            async for chunk in stream:
-                counted += len(chunk)
-                held.add(len(chunk))
-                if counted > limit:
-                    raise _too_large(limit, _CLOSE)
-                body += chunk
-    except TimeoutError:
+        while True:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunk: bytes = message.get("body", b"")
+            counted += len(chunk)
+            held.add(len(chunk))
+            if counted > limit:
+                raise _too_large(limit, _CLOSE)
+            if not message.get("more_body", False):
+                return bytes(body) + chunk if body else chunk
+            body += chunk
+    except asyncio.CancelledError:
+        if not expired or task.uncancel():
+            raise
         raise Refusal(
             408, f"The request did not arrive within {within_s:g} seconds. Please send it again.", _CLOSE, code="body_timeout"
         ) from None
     finally:
+        timer.cancel()
         held.release(counted)
-    return bytes(body)
 
 
 def read_object(body: bytes) -> dict[str, Any]:

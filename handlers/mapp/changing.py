@@ -64,6 +64,7 @@ def read_changes(arrival: Arrival, direction: Direction) -> list[Message]:
         request_id=record.request_id,
         received_at=arrival.received_at,
         fields=carried(fields.rest),
+        journal_days=connector.journal_days,
     )
     reasons = Counter([each.unreadable for message in messages for each in message.mutations if each.unreadable is not None])
     record.mutations = len(entries)

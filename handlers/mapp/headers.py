@@ -14,4 +14,8 @@ def all_of(request: Request, name: bytes) -> Iterator[bytes]:
 
 def first_of(request: Request, name: bytes) -> bytes | None:
     """The first value of a header; None if there is none. `name` is in lower case."""
-    return next(all_of(request, name), None)
+    for given, value in request.scope["headers"]:
+        if given == name:
+            found: bytes = value
+            return found
+    return None

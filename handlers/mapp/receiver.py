@@ -7,8 +7,8 @@ its connectors may wait until that was read again (`InboundView.reread`); one th
 
 from __future__ import annotations
 
+import random
 import re
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,11 +17,13 @@ from starlette.responses import Response
 
 from handlers.creation import Creator
 from handlers.inbound import CompiledInbound, InboundView
+from handlers.mapp.answer import Answer
 from handlers.mapp.arrival import Arrival, BodyFields, Countdown, Deadlines
 from handlers.mapp.authenticity import require_allowed_place, require_basic, require_signature
 from handlers.mapp.body import MAX_HELD_BYTES, HeldBytes, read_bytes, read_object, require_announced_size
 from handlers.mapp.changing import change
 from handlers.mapp.creating import Creations
+from handlers.mapp.refusal_log import RefusalLog
 from handlers.mapp.request_log import RequestRecord
 from handlers.mapp.request_type import RequestType, type_in_query, type_of, types_in_query
 from handlers.mapp.tally import Tally
@@ -62,19 +64,23 @@ class Receiver:
         self._deadlines = deadlines
         self._held = HeldBytes(max_held_bytes)
         self._tally = Tally(clock)
+        self._refusals = RefusalLog(clock)
 
     async def __call__(self, request: Request) -> Response:
         """The answer. Never raises: what was not foreseen is a 500 with a sentence."""
         began = self._clock.monotonic()
-        record = RequestRecord(request_id=uuid.uuid4().hex)
+        record = RequestRecord(request_id=f"{random.getrandbits(128):032x}")
         problem: Exception | None = None
         try:
             content = await self._answer(request, record)
             self._tally.add(record)
             response = _response(200, content, record)
         except Refusal as refusal:
-            problem = refusal
             response = _refused(refusal, record)
+            if not record.genuine:
+                self._refusals.write(record, refusal, began)
+                return response
+            problem = refusal
         except ClientDisconnect:
             problem = Refusal(400, "The request broke off before its end.", code="client_gone")
             response = _refused(problem, record)
@@ -113,6 +119,7 @@ class Receiver:
                 raise
             require_signature(newer, request, body)
             connector = newer
+        record.genuine = True
         wanted, fields = _type_and_fields(type_in_query(query), body)
         record.type = wanted
         return await self._handle(wanted, Arrival(connector, fields, record, received_at, countdown))
@@ -140,7 +147,10 @@ class Receiver:
         """For a request that was refused: the connector as it is by now, if it is another than it was known as, and admits the
         request; None if it is not. Raises `Refusal`."""
         await self._inbound.reread()
-        newer = await self._connector(request.scope["path"])
+        path = request.scope["path"]
+        if self._inbound.latest(_name_in(path)) is connector:
+            return None
+        newer = await self._connector(path)
         if newer is connector:
             return None
         _require_admission(newer, request)
@@ -148,7 +158,7 @@ class Receiver:
 
     async def _connector(self, path: str) -> CompiledInbound:
         at_root = path in ("", "/")
-        name = path.removeprefix("/").removesuffix("/")
+        name = _name_in(path)
         try:
             found = await self._find(name) if name or at_root else None
         except StoreUnavailable:
@@ -168,6 +178,10 @@ class Receiver:
             return found
         await self._inbound.reread()
         return await self._inbound.connector(name)
+
+
+def _name_in(path: str) -> str:
+    return path.removeprefix("/").removesuffix("/")
 
 
 def _require_admission(connector: CompiledInbound, request: Request) -> None:
@@ -207,9 +221,4 @@ def _refused(refusal: Refusal, record: RequestRecord) -> Response:
 
 
 def _response(status: int, content: dict[str, Any], record: RequestRecord, headers: dict[str, str] | None = None) -> Response:
-    return Response(
-        _encoder.encode(content),
-        status_code=status,
-        headers={**(headers or {}), "X-Request-Id": record.request_id},
-        media_type="application/json",
-    )
+    return Answer(status, _encoder.encode(content), request_id=record.request_id, headers=headers)

@@ -6,7 +6,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from relay.domain.errors import Refusal
+from relay.domain.errors import Refusal, StoreUnavailable
 from relay.wide_log import Severity, log
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -15,14 +15,16 @@ _ROOT = Path(__file__).resolve().parents[2]
 class RequestRecord:
     """What is known of a request so far; filled in while it is worked on.
 
+    genuine: whether it was signed by somebody who has the connector's secret.
     finished_later: why a creation is left to its message, if it is.
     """
 
-    __slots__ = ("audiences", "connector", "finished_later", "mutations", "request_id", "type", "unreadable")
+    __slots__ = ("audiences", "connector", "finished_later", "genuine", "mutations", "request_id", "type", "unreadable")
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
         self.connector = ""
+        self.genuine = False
         self.type = ""
         self.mutations = 0
         self.unreadable = 0
@@ -55,11 +57,13 @@ def _severity(status: int) -> Severity:
 
 
 def _described(problem: Exception | None) -> dict[str, str]:
-    """A refusal's code. Of anything else the type and the place, not the text: it could hold a value of the request."""
+    """A refusal's code, and what the store said where that is why. Of anything else the type and the place, not the text: it
+    could hold a value of the request."""
     if problem is None:
         return {}
     if isinstance(problem, Refusal):
-        return {"error": problem.code}
+        cause = problem.__cause__
+        return {"error": problem.code, **({"hint": str(cause)} if isinstance(cause, StoreUnavailable) else {})}
     frames = traceback.extract_tb(problem.__traceback__)
     ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_ROOT)] or frames
     return {

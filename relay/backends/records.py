@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from relay.backends.interfaces import AuditEntry, Token
-from relay.domain import audience, connector, outcome
+from relay.domain import audience, connector, notice, outcome
 from relay.domain.message import UnknownVersion
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -53,5 +53,6 @@ DOCUMENT_VERSION = Record(connector.DocumentVersion, connector.VERSION, "A versi
 INBOUND = Record(connector.InboundDocument, connector.VERSION, "The inbound document")
 REPORT = Record(outcome.Report, outcome.VERSION, "The report of an attempt")
 REJECTION = Record(outcome.Rejection, outcome.VERSION, "A rejection")
+WATCH = Record(notice.Watch, notice.VERSION, "The record of a connector's notices")
 TOKEN = Record(Token, 1, "A token")
 AUDIT_ENTRY = Record(AuditEntry, 1, "An audit entry")

@@ -13,9 +13,11 @@ COMMANDS = {
     "audiences": "relay.cli.audiences:audiences",
     "holds": "relay.cli.holds:holds",
     "rejections": "relay.cli.rejections:rejections",
+    "users": "relay.cli.users:users",
     "queue": "relay.cli.queue:queue",
     "status": "relay.cli.status:status",
     "audit": "relay.cli.audit:audit",
+    "replay": "relay.cli.replay:replay",
     "simulate": "relay.cli.simulate:simulate",
     "worker": "relay.cli.worker:worker",
 }

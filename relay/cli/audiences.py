@@ -10,6 +10,8 @@ from relay.cli.connectors.chosen import require_may_call
 from relay.cli.hold_record import Setups, hold_as_json
 from relay.cli.known import known_audience
 from relay.cli.output import iso, moment, show_fields, show_json, show_table
+from relay.cli.resync import resync
+from relay.cli.sending_again import progress, progress_as_json
 from relay.cli.session import Session, with_state
 from relay.connectors.live import live
 from relay.domain.audience import Audience
@@ -169,6 +171,9 @@ def describe(session: Session, connector: str, audience_id: str) -> None:
         show_fields(list(said.items()) or [("partner id", audience.partner_id)])
 
 
+audiences.add_command(resync)
+
+
 def _result(session: Session, audience: Audience) -> None:
     if session.as_json:
         show_json(_as_json(audience, Setups(session.backend)))
@@ -196,6 +201,8 @@ def _show(session: Session, audience: Audience) -> None:
         fields += [("waiting", waiting), ("detail", hold.detail)]
         if needs_someone(audience, hold):
             fields.append(("what to do", what_to_do(audience, hold, *Setups(session.backend).of(audience.connector))))
+    if audience.replayed is not None:
+        fields.append(("replay", progress(audience.replayed, session.now)))
     show_fields(fields)
 
 
@@ -211,6 +218,7 @@ def _as_json(audience: Audience, setups: Setups) -> dict[str, Any]:
         "paused": audience.paused,
         "answers_to": audience.answers_to or None,
         "hold": hold_as_json(audience, audience.hold, setups.of(audience.connector)) if audience.hold else None,
+        "replay": progress_as_json(audience.replayed),
         "created_at": iso(audience.created_at),
         "updated_at": iso(audience.updated_at),
     }

@@ -7,6 +7,7 @@ import click
 from relay.cli.hold_record import Setups, hold_as_json
 from relay.cli.known import known_audience
 from relay.cli.output import iso, moment, show_fields, show_json, show_table
+from relay.cli.sending_again import progress, progress_as_json
 from relay.cli.session import Session, with_state
 from relay.domain.audience import Audience, Hold
 from relay.domain.errors import NotFound
@@ -75,6 +76,7 @@ def show(session: Session, connector: str, audience_id: str, limit: int) -> None
             {
                 "place": one.place,
                 "kind": one.message.kind,
+                "again": bool(one.message.replayed_at),
                 "request_id": one.message.request_id,
                 "mutations": len(one.message.mutations),
                 "bytes": one.bytes,
@@ -83,8 +85,11 @@ def show(session: Session, connector: str, audience_id: str, limit: int) -> None
             }
             for one in waiting
         ]
-        show_json({**hold_as_json(audience, hold, setup), "first_batches": batches})
+        replayed = progress_as_json(audience.replayed)
+        show_json({**hold_as_json(audience, hold, setup), "replay": replayed, "first_batches": batches})
         return
+    last = audience.replayed
+    replay = [("replay", progress(last, session.now))] if last is not None and not last.ended_at else []
     show_fields(
         [
             ("connector", connector),
@@ -97,6 +102,7 @@ def show(session: Session, connector: str, audience_id: str, limit: int) -> None
             ("tried in vain", hold.probes),
             ("waiting", f"{count(hold.batches, 'batch', 'batches')}, {count(hold.items, 'mutation')}, {hold.bytes:,} bytes"),
             ("oldest", moment(hold.oldest_at, session.now)),
+            *replay,
         ]
     )
     click.echo()
@@ -105,9 +111,9 @@ def show(session: Session, connector: str, audience_id: str, limit: int) -> None
         [
             [
                 one.place,
-                one.message.kind,
+                f"{one.message.kind} (again)" if one.message.replayed_at else one.message.kind,
                 one.message.request_id,
-                len(one.message.mutations),
+                "in the journal" if one.message.replay is not None else len(one.message.mutations),
                 one.bytes,
                 moment(one.message.received_at, session.now),
             ]
@@ -198,8 +204,14 @@ def discard(session: Session, connector: str, audience_id: str, yes: bool) -> No
         click.confirm(f"Drop {waiting} of {audience_id} for good?", abort=True, err=True)
     dropped = drop(session.backend, session.clock, connector, audience_id)
     subject = _subject(connector, audience_id)
-    session.backend.audit.add(by=session.by, what="discard", subject=subject, detail=count(dropped, "batch", "batches"))
-    click.echo(f"{count(dropped, 'batch', 'batches')} dropped; see diy rejections list {connector}.")
+    batches = count(dropped.batches, "batch", "batches")
+    session.backend.audit.add(by=session.by, what="discard", subject=subject, detail=batches)
+    click.echo(f"{batches} dropped; see diy rejections list {connector}.")
+    if dropped.replays:
+        click.echo(
+            f"{count(dropped.replays, 'replay')} among them: what had not been sent again is in the journal still, and not among "
+            "the rejections."
+        )
 
 
 def _held(session: Session, connector: str, audience_id: str) -> tuple[Audience, Hold]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from adapters.contract import Description, Field
 from relay.backends.interfaces import Secrets
-from relay.connectors.secret_names import app_secret
+from relay.connectors.secret_names import app_secret, notify_secrets
 from relay.domain.connector import Connector, Trigger
 from relay.domain.credentials import is_user_and_password
 from relay.domain.errors import ConfigurationError
@@ -57,6 +57,12 @@ def missing_secrets(connector: Connector, description: Description, secrets: Sec
             yield from _without_app(field, _look(shared, secrets))
         elif field.required:
             yield f"The document does not name the secret that holds '{field.title}' (`secrets.{field.name}`)."
+
+
+def missing_for_notices(connector: Connector, secrets: Secrets) -> Iterator[str]:
+    """Such sentences about what its notices need, without which the connector runs all the same, and tells nobody."""
+    for name, purpose in notify_secrets(connector.notify).items():
+        yield from _without(_look(name, secrets), purpose)
 
 
 class _Looked(NamedTuple):

@@ -12,6 +12,7 @@ from relay.connectors.reading_actions import read_actions
 from relay.connectors.reading_adapter import read_secrets, read_settings
 from relay.connectors.reading_inbound import read_inbound
 from relay.connectors.reading_limits import read_limits, read_retention, read_timeouts
+from relay.connectors.reading_notify import read_notify
 from relay.connectors.yaml_text import load
 from relay.domain.connector import Action, BatchLimits, Connector, Inbound, Limits, Retention
 from relay.domain.errors import DocumentError
@@ -34,7 +35,7 @@ class Describe(Protocol):
 
 _KEYS = (
     "version", "name", "title", "notes", "adapter", "inbound", "settings", "secrets", "actions", "limits", "timeouts",
-    "retention", "environments",
+    "retention", "notify", "environments",
 )  # fmt: skip
 _TO_ASK = ("name", "adapter", "settings", "secrets", "timeouts")
 _NO_ADAPTER = BatchLimits(max_items=1, max_bytes=1)
@@ -147,6 +148,7 @@ def _read(
         secrets=read_secrets(section, description) if description else {},
         timeouts=read_timeouts(section),
         retention=retention,
+        notify=read_notify(section),
         environment=environment,
         title=section.read("title", values.label, ""),
         notes=section.read("notes", values.text, ""),

@@ -7,7 +7,7 @@ from typing import Any
 from relay.domain.malformed import suggestion
 from relay.reading.section import Path, Problems, Section
 
-OVERRIDABLE = ("settings", "secrets", "inbound", "limits", "timeouts", "retention", "actions")
+OVERRIDABLE = ("settings", "secrets", "inbound", "limits", "timeouts", "retention", "notify", "actions")
 
 
 class Merged:

@@ -72,6 +72,7 @@ def _entry(connector: Connector, secrets: Secrets) -> InboundConnector:
         inbound=inbound,
         hmac_secrets=secrets.get(inbound.hmac_secret),
         basic_credentials=secrets.get(inbound.basic_auth) if inbound.basic_auth else (),
+        journal_days=connector.retention.journal_days,
     )
 
 

@@ -16,8 +16,8 @@ from relay.connectors.live import all_live, live
 from relay.connectors.secret_names import partner_secret_names, secret_names
 from relay.domain.audience import HoldReason
 from relay.domain.clock import Clock, SystemClock
-from relay.domain.connector import VERSION, ActionSwitch, Connector, ConnectorState, DocumentVersion
-from relay.domain.errors import ConfigurationError, Conflict, NotFound
+from relay.domain.connector import VERSION, ActionSwitch, Connector, ConnectorState, DocumentVersion, Notify
+from relay.domain.errors import ConfigurationError, Conflict, DocumentError, NotFound
 from relay.domain.malformed import Malformed, suggestion
 from relay.reading import values
 
@@ -45,6 +45,7 @@ class Publishing:
         the current version says makes no new one. Of two who apply at once each makes a version, and the last to publish is
         heard. Raises `DocumentError`, `Conflict`."""
         connectors = expand(text, describe=self._describe)
+        self._refuse_vain_notices(connectors)
         document = connectors[0].document
         versions = self._versions_or_none(document)
         self._refuse_other_modes(versions, connectors)
@@ -209,6 +210,16 @@ class Publishing:
                     f"The connector '{connector.name}' already has audiences, so `inbound.audience_id` stays '{mode}'. "
                     "Use a connector with another name for the other mode."
                 )
+
+    def _refuse_vain_notices(self, connectors: Iterable[Connector]) -> None:
+        """Whoever relies on being told must not wait in vain."""
+        if self._backend.notices is None and (named := [one for one in connectors if one.notify != Notify()]):
+            place = f"environments.{named[0].environment}.notify" if named[0].environment else "notify"
+            sentence = (
+                "Here nobody would be told by the connector: on Google Cloud alerts are Cloud Monitoring's, and "
+                "`deploy/deploy.sh … --notify EMAIL` makes them (docs/operations.md). Take this out of the document."
+            )
+            raise DocumentError([(place, sentence)])
 
     def _secret_changed(self, what: str, name: str) -> None:
         self._note(what, name)

@@ -17,6 +17,8 @@ _RATE = RateLimits()
 _TIMEOUTS = Timeouts()
 _RETENTION = Retention()
 
+_JOURNAL_DAYS = {"off": 0, "1d": 1, "7d": 7, "30d": 30}
+
 
 def read_limits(document: Section, defaults: BatchLimits) -> Limits:
     """`limits`; what is not there comes from the adapter's defaults."""
@@ -56,12 +58,13 @@ def read_timeouts(document: Section) -> Timeouts:
 
 def read_retention(document: Section) -> Retention:
     """`retention`."""
-    section = document.section("retention", ("rejections", "holds", "warning"))
+    section = document.section("retention", ("rejections", "holds", "warning", "journal"))
     age = values.duration(60.0, 10 * _YEAR_S)
     retention = Retention(
         rejections_s=section.read("rejections", age, _RETENTION.rejections_s),
         holds_s=section.read("holds", age, _RETENTION.holds_s),
         warning_s=section.read("warning", age, _RETENTION.warning_s),
+        journal_days=_JOURNAL_DAYS[section.read("journal", values.choice(*_JOURNAL_DAYS), "off")],
     )
     if retention.warning_s >= retention.holds_s:
         key = "warning" if section.given("warning") else "holds"

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from adapters.contract import Description, Field
 from relay.connectors.document import Describe
-from relay.domain.connector import Connector
+from relay.domain.connector import Connector, Notify
 from relay.domain.errors import DocumentError
 
 
 def secret_names(connector: Connector, describe: Describe) -> set[str]:
-    """The names of all its secrets: the partner's, and those of the DMP."""
+    """The names of all its secrets: the partner's, those of the DMP, and those of its notices."""
     inbound = connector.inbound
     basic = [inbound.basic_auth] if inbound.basic_auth else []
-    return {inbound.hmac_secret, *basic, *partner_secret_names(connector, describe)}
+    return {inbound.hmac_secret, *basic, *notify_secrets(connector.notify), *partner_secret_names(connector, describe)}
+
+
+def notify_secrets(notify: Notify) -> dict[str, str]:
+    """Name of each secret that its notices need → what it holds."""
+    purposes = {notify.webhook_secret: "address of the webhook", notify.secret: "signature of what the webhook gets"}
+    return {name: purpose for name, purpose in purposes.items() if name}
 
 
 def partner_secret_names(connector: Connector, describe: Describe) -> set[str]:

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import msgspec
 from msgspec.structs import replace
 
-from relay.domain.message import Message
+from relay.domain.message import Message, Replay
 
 VERSION = 1
 
@@ -23,6 +23,9 @@ REFUSAL_LIMIT = 3
 
 ASK_AGAIN_S = 60
 """A hold that a resume was published for is not asked again within so many seconds."""
+
+REPLAY_PLACES = 1_000_000
+"""Free places in front of a replay in a hold, for the journaled batches that are put there, some at a time."""
 
 Status = Literal["unknown", "creating", "ready", "failed"]
 
@@ -37,6 +40,7 @@ HoldReason = Literal[
     "misconfigured",
     "crashed",
     "paused",
+    "replaying",
 ]
 HOLD_REASONS: tuple[HoldReason, ...] = get_args(HoldReason)
 
@@ -80,6 +84,19 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     oldest_at: float = 0
 
 
+class Replayed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far the replay is that came first in the hold last, or how it ended.
+
+    request_id  of its message
+    began_at, ended_at  seconds since the epoch; ended_at 0: it goes on
+    """
+
+    request_id: str
+    replay: Replay
+    began_at: float
+    ended_at: float = 0
+
+
 class Audience(msgspec.Struct, frozen=True, omit_defaults=True):
     """One audience of one connector.
 
@@ -92,6 +109,9 @@ class Audience(msgspec.Struct, frozen=True, omit_defaults=True):
     claim_by, claim_until who creates the audience at the partner right now, and until when that holds
     answers_to  in mode `partner`, the record under the DMP's ID is only the memory of a creation: it says which ID was answered
     next_place  the next free place in the hold
+    went_back_at  the place in the hold at which a message was last let through though a later one had had its turn: the queue
+                hands out everything behind it again, too, so what waits before this place does not count as being there already
+    replayed    what was sent again from the journal last
     """
 
     version: int
@@ -114,6 +134,8 @@ class Audience(msgspec.Struct, frozen=True, omit_defaults=True):
     claim_until: float = 0
     answers_to: str = ""
     next_place: int = 1
+    went_back_at: int = 0
+    replayed: Replayed | None = None
     created_at: float = 0
     updated_at: float = 0
 
@@ -156,9 +178,13 @@ def begin_turn(
     `crashed`: a turn begins, and it is the third for this message: it must join the hold untouched. In a hold that is there for
     that reason already, it is the second.
 
+    A message that is let through though a later one had its turn takes the queue's order with it: see `went_back_at`. The record
+    names the place in the hold at which this turn's batch would be.
+
     forgiven: turns of this message that ended in an orderly way without an end to it, since the store could not be reached.
     """
-    if position < audience.position:
+    went_back = position < audience.position
+    if went_back:
         refusals = audience.refusals + 1 if audience.refused_of == message_id else 1
         if refusals <= REFUSAL_LIMIT:
             return replace(audience, refused_of=message_id, refusals=refusals, updated_at=now), "behind"
@@ -169,6 +195,7 @@ def begin_turn(
         position=max(position, audience.position),
         attempt_of=message_id,
         attempts=attempts,
+        went_back_at=audience.next_place if went_back else audience.went_back_at,
         created_at=audience.created_at or now,
         updated_at=now,
     )
@@ -179,9 +206,10 @@ def begin_turn(
 def join(audience: Audience, message: Message, size: int, request: HoldRequest, *, now: float) -> tuple[Audience, int]:
     """The batch joins the hold, which is set if there is none. Returns the record and the batch's place.
 
-    A standing hold keeps its reason and due time: the batch is behind what already waits there.
+    A standing hold keeps its reason and due time: the batch is behind what already waits there. In front of a replay
+    `REPLAY_PLACES` places are left free.
     """
-    place = audience.next_place
+    place = audience.next_place + (REPLAY_PLACES if message.kind == "replay" else 0)
     hold = audience.hold or Hold(
         reason=request.reason,
         since=now,
@@ -190,14 +218,14 @@ def join(audience: Audience, message: Message, size: int, request: HoldRequest, 
         probes=1 if request.probe else 0,
         proof=request.proof,
         at_most=request.at_most,
-        oldest_at=message.received_at,
+        oldest_at=message.wanted_at,
     )
     hold = replace(
         hold,
         batches=hold.batches + 1,
         items=hold.items + len(message.mutations),
         bytes=hold.bytes + size,
-        oldest_at=min(hold.oldest_at or message.received_at, message.received_at),
+        oldest_at=min(hold.oldest_at or message.wanted_at, message.wanted_at),
     )
     return replace(audience, hold=hold, next_place=place + 1, updated_at=now), place
 
@@ -245,6 +273,39 @@ def recount(audience: Audience, *, batches: int, items: int, size: int, oldest_a
     return replace(
         audience, hold=replace(hold, batches=batches, items=items, bytes=size, oldest_at=oldest_at), updated_at=now
     )
+
+
+def expand(
+    audience: Audience,
+    replay: Message,
+    rest: Message | None,
+    *,
+    batches: int,
+    items: int,
+    size: int,
+    oldest_at: float,
+    now: float,
+) -> Audience:
+    """Journaled batches were put in front of the replay, which now is `rest` or has left (None). `batches`, `items`, `size`,
+    `oldest_at` describe what waits now (the back end counts).
+
+    Whatever the hold was set for is over, since everything in front of the replay has been settled.
+    """
+    if replay.replay is None:
+        raise ValueError("This message is no replay.")
+    last = audience.replayed
+    began_at = last.began_at if last is not None and last.request_id == replay.request_id else now
+    state = rest.replay if rest is not None and rest.replay is not None else replay.replay
+    ended_at = now if rest is None else 0
+    counted = recount(audience, batches=batches, items=items, size=size, oldest_at=oldest_at, now=now)
+    if counted.hold is not None and counted.hold.reason != "replaying":
+        counted = replace(counted, hold=replace(counted.hold, reason="replaying", due_at=now, detail="", probes=0, at_most=0))
+    return replace(counted, replayed=Replayed(replay.request_id, state, began_at, ended_at))
+
+
+def end_turn(audience: Audience) -> Audience:
+    """The turn that stands, if it is still under way, writes nothing more. That is not held against its message."""
+    return replace(audience, turn=audience.turn + 1, attempts=max(0, audience.attempts - 1))
 
 
 def make_due(audience: Audience, *, now: float) -> Audience:

@@ -101,11 +101,39 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
 
 class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Ages in seconds at which rejections are deleted, held batches become rejections, and held batches are warned of."""
+    """Ages in seconds at which rejections are deleted, held batches become rejections, and held batches are warned of.
+
+    journal_days: days for which accepted batches are kept to be sent again; 0: they are not, since they are personal data.
+    """
 
     rejections_s: float = 30 * 86400.0
     holds_s: float = 30 * 86400.0
     warning_s: float = 7 * 86400.0
+    journal_days: int = 0
+
+    @property
+    def journal_s(self) -> float:
+        """The same in seconds."""
+        return self.journal_days * 86400.0
+
+
+class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Who is told when the connector's state changes: a URL that gets a POST, an e-mail address; None: nobody.
+
+    webhook  the URL, or the name of the secret that holds it (`webhook_secret`)
+    secret   name of the secret that what is sent to the webhook is signed with
+    allow_private_network  the webhook may be in the own network, and unencrypted
+    """
+
+    webhook: str | None = None
+    email: str | None = None
+    secret: str | None = None
+    allow_private_network: bool = False
+
+    @property
+    def webhook_secret(self) -> str | None:
+        """Name of the secret that holds the webhook's URL; None where the document says it."""
+        return self.webhook if self.webhook and ":" not in self.webhook else None
 
 
 class Connector(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -128,6 +156,7 @@ class Connector(msgspec.Struct, frozen=True, omit_defaults=True):
     secrets: dict[str, str] = {}
     timeouts: Timeouts = Timeouts()
     retention: Retention = Retention()
+    notify: Notify = Notify()
     environment: str = ""
     title: str = ""
     notes: str = ""
@@ -145,6 +174,7 @@ class ConnectorState(msgspec.Struct, frozen=True, omit_defaults=True):
     paused      by the operator: its batches join holds (`paused`)
     not_before  no call to the partner's account starts before this moment, for `not_before_reason`
     actions     switched-off actions: `paused` (the audiences wait) or `skipped` (its mutations are skipped)
+    journal_since  since when the journal is kept without a gap; 0: it is off
     """
 
     name: str
@@ -156,6 +186,7 @@ class ConnectorState(msgspec.Struct, frozen=True, omit_defaults=True):
     not_before_detail: str = ""
     actions: dict[str, ActionSwitch] = {}
     live_since: float = 0
+    journal_since: float = 0
 
 
 class DocumentVersion(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -174,12 +205,14 @@ class DocumentVersion(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class InboundConnector(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the receiver needs of one connector; secrets by value, current first, then previous."""
+    """What the receiver needs of one connector; secrets by value, current first, then previous. `journal_days`: see
+    `Message`."""
 
     name: str
     inbound: Inbound
     hmac_secrets: tuple[str, ...] = ()
     basic_credentials: tuple[str, ...] = ()
+    journal_days: int = 0
 
 
 class InboundDocument(msgspec.Struct, frozen=True, omit_defaults=True):

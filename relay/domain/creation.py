@@ -80,6 +80,20 @@ def linked(audience: Audience, *, partner_id: str, name: str | None, now: float)
     return make_due(audience, now=now)
 
 
+def unlinked(audience: Audience, *, now: float) -> Audience:
+    """The partner lost it. It keeps a name, by which it counts as announced. Raises `Conflict` where its key is the partner's ID:
+    another one there would be another audience here."""
+    if audience.answers_to or audience.partner_id == audience.id:
+        raise Conflict(
+            f"The audience {audience.id!r} is known by its ID at the partner, which cannot be forgotten: have the DMP create "
+            "another one, or say which audience of the partner it is."
+        )
+    forgotten = replace(
+        audience, partner_id=None, status="unknown", error="", name=audience.name or audience.id, claim_by="", claim_until=0
+    )
+    return make_due(replace(forgotten, updated_at=now), now=now)
+
+
 def _identified(audience: Audience, partner_id: str, status: Status, *, name: str | None, now: float) -> Audience:
     return replace(
         audience,

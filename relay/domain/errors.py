@@ -39,6 +39,18 @@ class TurnLost(RelayError):
     """The fence: another turn of this audience has begun since, or the budget is over. Write nothing, acknowledge nothing."""
 
 
+class JournalBehind(RelayError):
+    """Not everything that a replay sends again has arrived in the journal yet: it is looked at again later."""
+
+
+class NotTaken(RelayError):
+    """A notice was not taken by its receiver, or nobody knows whether it was. `code`: a short name of the trouble."""
+
+    def __init__(self, sentence: str, *, code: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
 class ConfigurationError(RelayError):
     """The process cannot start or the command cannot run as configured; one clear line, then exit."""
 

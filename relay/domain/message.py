@@ -23,7 +23,7 @@ MAX_BYTES = 512 * 1024
 """Largest encoded message, in bytes."""
 
 Direction = Literal["joined", "left"]
-Kind = Literal["change", "created", "resume"]
+Kind = Literal["change", "created", "resume", "replay"]
 
 
 class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -55,13 +55,35 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         return next(iter(self.user.values()), "")
 
 
+class Replay(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which of an audience's journaled batches are sent again: those accepted since a moment, up to the replay's own place in the
+    order. That all of them up to there are sent is what keeps the final state right: whatever came later comes later again.
+
+    since      seconds since the epoch
+    until      position of the replay's own message; 0 until its turn has come
+    cursor     position of the last journaled batch that was taken; 0: none yet
+    sent       mutations that were put in front of it to be sent again, until now
+    overtaken  mutations that were left out, since a later one of the same user takes their place
+    """
+
+    since: float
+    until: int = 0
+    cursor: int = 0
+    sent: int = 0
+    overtaken: int = 0
+
+
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one queue message carries: mutations of one audience in order, or that it was created, or that its hold may resume.
+    """What one queue message carries: mutations of one audience in order, or that it was created, or that its hold may resume,
+    or that journaled batches are to be sent again.
 
     received_at  seconds since the epoch at which the request came in
     part         place among the messages made from one request for this audience
     name         the audience's name (kind `created`)
     fields       fields of the request's body that we do not know, carried through
+    replay       what is sent again (kind `replay`)
+    journal_days days for which whoever queues it keeps a copy in the journal; 0: none is kept
+    replayed_at  when a replay that sends it again was asked for, seconds since the epoch; 0: it is not sent again
     """
 
     version: int
@@ -75,6 +97,14 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str | None = None
     customer: int | str | None = None
     fields: dict[str, Any] = {}
+    replay: Replay | None = None
+    journal_days: int = 0
+    replayed_at: float = 0
+
+    @property
+    def wanted_at(self) -> float:
+        """Since when somebody waits for it: when its request came in, or when it was asked to be sent again."""
+        return self.replayed_at or self.received_at
 
     @property
     def key(self) -> str:

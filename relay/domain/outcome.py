@@ -37,7 +37,8 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """One attempt: what was tried and what came of it. Carries no identifier of a person.
 
     counts      outcome → number, over mutations and actions
-    exceptions  the results that are not `delivered` (at most 1,000 of them)
+    request_ids those of the requests in it (at most 1,000)
+    exceptions  the results that are neither `delivered` nor `retry` (at most 1,000 of them)
     held        reason of the hold that the rest joined, or that still stands; empty if none
     due_at      when that hold is tried again, seconds since the epoch; 0 if not by itself
     lag_ms      from the request to the end of this attempt, for the oldest mutation in it

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import relay.configuration
 from relay.backends import open_backend
 from relay.domain.clock import SystemClock
-from relay.functions.ending import process_is_ending
+from relay.functions.ending import process_is_ending, see_to_the_end
 
 if TYPE_CHECKING:
     from worker.turn import Worker
@@ -46,4 +46,5 @@ def worker() -> Worker:
     from worker.slots import Slots
     from worker.turn import Worker
 
+    see_to_the_end()
     return Worker(backend(), SystemClock(), stopping=process_is_ending, slots=Slots())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from relay.configuration import Configuration
 from relay.domain.clock import SystemClock
 from relay.functions import parts
+from relay.functions.ending import process_is_ending, see_to_the_end
 from relay.functions.parts import Once
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def _creator() -> Creator:
         return RemoteCreator(url)
     from worker.creator import InProcessCreator
 
-    return InProcessCreator(parts.backend(), SystemClock())
+    see_to_the_end()
+    return InProcessCreator(parts.backend(), SystemClock(), stopping=process_is_ending)
 
 
 class _LateCreator:

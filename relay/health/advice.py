@@ -34,7 +34,8 @@ ADVICE: dict[HoldReason, Advice] = {
     "audience_not_ready": Advice("the partner's audience cannot take members yet; it is tried again by itself"),
     "audience_gone": Advice(
         "the partner no longer has this audience",
-        "name the one to use: diy audiences link {connector} {audience} PARTNER_ID; or drop what waits: "
+        "name the one to use: diy audiences link {connector} {audience} PARTNER_ID; or have another one made, and filled from "
+        "the journal: diy audiences resync {connector} {audience} --anew; or drop what waits: "
         "diy holds discard {connector} {audience}",
     ),
     "misconfigured": Advice(
@@ -49,6 +50,7 @@ ADVICE: dict[HoldReason, Advice] = {
         "diy holds discard {connector} {audience}",
     ),
     "paused": Advice("it is paused by an operator", "diy holds resume {connector} {audience}"),
+    "replaying": Advice("what its journal holds is sent again, in front of what came since"),
 }
 
 

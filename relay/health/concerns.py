@@ -9,7 +9,8 @@ import msgspec
 
 from relay.backends.interfaces import QueueDepth
 from relay.domain.audience import Audience, Hold, HoldReason
-from relay.domain.connector import Connector, ConnectorState
+from relay.domain.connector import Connector, ConnectorState, Notify
+from relay.domain.notice import Watch
 from relay.health.advice import due_at, hold_reason, meaning, needs_someone, what_to_do
 from relay.health.wording import count, duration
 
@@ -170,6 +171,14 @@ def about_creations(audiences: Iterable[Audience]) -> Iterator[Concern]:
         link = f"diy audiences link {which} PARTNER_ID"
         do = f"create it again: diy audiences create {which} --name NAME; or name an existing one: {link}"
         yield Concern(True, "creation_failed", what, do)
+
+
+def about_notice(watch: Watch, notify: Notify) -> Iterator[Concern]:
+    """That somebody whom the connector names did not take the newest notice, at the second try either."""
+    for one in watch.untaken:
+        if one.tries > 1 and getattr(notify, one.channel):
+            what = f"Nobody could be told how it stands, by {one.channel}, in {one.tries} tries."
+            yield Concern(True, "notice_not_taken", what, f"diy connectors notify {shlex.quote(watch.connector)}")
 
 
 def about_rejections(connector: str, rejected: int, unreadable: int) -> Iterator[Concern]:

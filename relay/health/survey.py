@@ -13,7 +13,7 @@ from relay.backends.interfaces import Backend, PushQueue, QueueDepth
 from relay.connectors.completeness import missing
 from relay.connectors.live import all_live
 from relay.domain.audience import Audience
-from relay.domain.connector import Connector, ConnectorState
+from relay.domain.connector import Connector, ConnectorState, Notify
 from relay.health import concerns as about
 from relay.health.advice import paused_actions
 from relay.health.concerns import Concern, Held
@@ -120,6 +120,7 @@ def _connector(
         *about.about_paused(audiences, state),
         *(about.about_old_holds(held, state, connector, now) if connector else []),
         *about.about_creations(audiences),
+        *(_about_notice(backend, connector) if connector else []),
         *about.about_rejections(state.name, rejected, _unreadable(backend, state.name, now) if totals.get("skipped") else 0),
     ]
     return ConnectorHealth(
@@ -134,6 +135,11 @@ def _connector(
         oldest_s=max((now - one.hold.oldest_at for one in held if one.hold.oldest_at), default=0.0),
         concerns=tuple(concerns),
     )
+
+
+def _about_notice(backend: Backend, connector: Connector) -> Iterator[Concern]:
+    if backend.notices is not None and connector.notify != Notify() and (watch := backend.notices.get(connector.name)):
+        yield from about.about_notice(watch, connector.notify)
 
 
 def _unreadable(backend: Backend, connector: str, now: float) -> int:

@@ -13,7 +13,7 @@ import relay.configuration
 from relay.backends import open_backend
 from relay.configuration import Configuration
 from relay.domain.errors import ConfigurationError, StoreUnavailable
-from relay.local_run import emulators, readiness, secret_manager
+from relay.local_run import emulators, journal_export, readiness, secret_manager
 from relay.local_run.emulators import Emulator, address, free_ports
 from relay.local_run.preparation import Prepared
 from relay.local_run.push_subscription import LONGEST_ACK_DEADLINE_S, SHORTEST_ACK_DEADLINE_S, subscribe
@@ -28,9 +28,12 @@ CREATE_THREADS = 8
 TICK_THREADS = 2
 """A call of `tick` may last for most of a minute, and one for `/tidy` comes in between."""
 
+JOURNAL_BATCH_S = 1.0
+"""As often the journal's objects are written; on Google it is a minute. Here somebody is looking on."""
+
 _OF_THE_STATE = (
     "BACKEND", "GOOGLE_CLOUD_PROJECT", "FIRESTORE_DATABASE", "TOPIC", "SECRET_PREFIX", "PUBSUB_EMULATOR_HOST",
-    "FIRESTORE_EMULATOR_HOST", "SECRET_MANAGER_EMULATOR_HOST",
+    "FIRESTORE_EMULATOR_HOST", "SECRET_MANAGER_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "JOURNAL_BUCKET", "JOURNAL_BATCH_S",
 )  # fmt: skip
 """Variables that say where the state is."""
 
@@ -42,8 +45,8 @@ class GoogleStack:
 
     def __init__(self, configuration: Configuration) -> None:
         taken = (configuration.receiver_port, configuration.console_port, configuration.pangolin_port)
-        ports = _free_ports(6, taken)
-        self._pubsub, self._firestore, self._secrets, create, deliver, tick = ports
+        ports = _free_ports(7, taken)
+        self._pubsub, self._firestore, self._secrets, self._journal, create, deliver, tick = ports
         self._ports = {"create": create, "deliver": deliver, "tick": tick}
         self.configuration = replace(
             configuration,
@@ -55,6 +58,9 @@ class GoogleStack:
             pubsub_emulator=address(self._pubsub),
             firestore_emulator=address(self._firestore),
             secret_manager_emulator=address(self._secrets),
+            storage_emulator=address(self._journal),
+            journal_bucket=f"{PROJECT}-journal",
+            journal_batch_s=JOURNAL_BATCH_S,
         )
 
     @property
@@ -67,6 +73,7 @@ class GoogleStack:
             ("Pub/Sub", settings.pubsub_emulator, "emulator"),
             ("Firestore", settings.firestore_emulator, "emulator"),
             ("secrets", settings.secret_manager_emulator, "stands in for Secret Manager, which has no emulator"),
+            ("journal", settings.storage_emulator, "stands in for Cloud Storage, and for what Pub/Sub writes to it"),
         )
         variables = relay.configuration.environment(settings)
         said = " ".join(f"{name}={shlex.quote(variables[name])}" for name in _OF_THE_STATE)
@@ -84,14 +91,17 @@ class GoogleStack:
     def foundation(self) -> Sequence[Process]:
         variables = relay.configuration.environment(self.configuration)
         stand_in = (*PYTHON, "relay.local_run.secret_manager", "--port", str(self._secrets))
+        journal = (*PYTHON, "relay.local_run.journal_export", "--port", str(self._journal))
         return (
             self._emulator("pubsub", emulators.PUBSUB, self._pubsub),
             self._emulator("firestore", emulators.FIRESTORE, self._firestore),
             Process("secrets", stand_in, variables, sign=secret_manager.SIGN, only_logged=True),
+            Process("journal", journal, variables, sign=journal_export.SIGN, only_logged=True),
         )
 
     def lay(self) -> None:
         subscribe(self.configuration, endpoint=self._url("deliver"))
+        journal_export.subscribe(self.configuration)
         _await_store(self.configuration)
 
     def processes(self, prepared: Prepared) -> Sequence[Process]:

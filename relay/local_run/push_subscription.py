@@ -21,13 +21,13 @@ LONGEST_ACK_DEADLINE_S = 600
 
 SUBSCRIPTION_SUFFIX = "-deliver"
 
-_BACK_OFF_S = (1, 10)
-"""Shorter than on Google: here somebody is looking on."""
+BACK_OFF_S = (1, 10)
+"""Seconds before a push that failed is made again, at first and at most. Shorter than on Google: here somebody is looking on."""
 
 _TIMEOUT_S = 20.0
 
 
-def subscribe(configuration: Configuration, *, endpoint: str) -> None:
+def subscribe(configuration: Configuration, *, endpoint: str, back_off_s: tuple[int, int] = BACK_OFF_S) -> None:
     """Makes the ordered subscription that pushes the topic's messages to `endpoint`, and the topic where there is none. Raises
     `StoreUnavailable`."""
     project = f"projects/{configuration.google_cloud_project}"
@@ -46,8 +46,8 @@ def subscribe(configuration: Configuration, *, endpoint: str) -> None:
                 "ack_deadline_seconds": int(configuration.ack_deadline_s),
                 "enable_message_ordering": True,
                 "retry_policy": {
-                    "minimum_backoff": Duration(seconds=_BACK_OFF_S[0]),
-                    "maximum_backoff": Duration(seconds=_BACK_OFF_S[1]),
+                    "minimum_backoff": Duration(seconds=back_off_s[0]),
+                    "maximum_backoff": Duration(seconds=back_off_s[1]),
                 },
             },
             timeout=_TIMEOUT_S,

@@ -70,6 +70,7 @@ def build(path: Path, token: str, clock: Clock, chance: Callable[[], float] = ra
             Route("/api/audiences", api.call(api.create_audience), methods=["POST"]),
             Route("/api/audiences", api.call(api.list_audiences), methods=["GET"]),
             Route("/api/audiences/{id}", api.call(api.show_audience), methods=["GET"]),
+            Route("/api/audiences/{id}", api.call(api.delete_audience), methods=["DELETE"]),
             Route("/api/audiences/{id}/users", api.call(api.list_users), methods=["GET"]),
             Route("/api/audiences/{id}/users", api.call(api.add_users), methods=["POST"]),
             Route("/api/audiences/{id}/users", api.call(api.remove_users), methods=["DELETE"]),
@@ -172,6 +173,11 @@ class _Api:
 
     def show_audience(self, request: Request, _: Any, __: fault.Faults) -> Answer:
         return Answer(200, _shown(self._audience(request)))
+
+    def delete_audience(self, request: Request, _: Any, __: fault.Faults) -> Answer:
+        audience = self._audience(request)
+        self._storage.remove_audience(audience)
+        return Answer(200, _shown(audience))
 
     # users
     def list_users(self, request: Request, _: Any, __: fault.Faults) -> Answer:

@@ -106,6 +106,11 @@ class Storage:
             row = self._db.execute(f"{_AUDIENCE} WHERE reference = ?", (reference,)).fetchone()
         return StoredAudience(*row), bool(made.rowcount)
 
+    def remove_audience(self, audience: StoredAudience) -> None:
+        """It and its members; its reference is free for another."""
+        self._db.execute("DELETE FROM members WHERE audience = ?", (audience.number,))
+        self._db.execute("DELETE FROM audiences WHERE number = ?", (audience.number,))
+
     def audience(self, audience_id: str) -> StoredAudience | None:
         row = self._db.execute(f"{_AUDIENCE} WHERE id = ?", (audience_id,)).fetchone()
         return StoredAudience(*row) if row else None

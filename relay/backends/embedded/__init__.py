@@ -11,6 +11,8 @@ from relay.backends.embedded.connectors import EmbeddedConnectors
 from relay.backends.embedded.database import Database
 from relay.backends.embedded.files import remove_leftovers
 from relay.backends.embedded.inbound import EmbeddedInbound
+from relay.backends.embedded.journal import EmbeddedJournal
+from relay.backends.embedded.notices import EmbeddedNotices
 from relay.backends.embedded.owners import Owners
 from relay.backends.embedded.publisher import EmbeddedPublisher
 from relay.backends.embedded.queue import LEASE_S, EmbeddedQueue
@@ -18,7 +20,19 @@ from relay.backends.embedded.reports import EmbeddedReports
 from relay.backends.embedded.secrets import EmbeddedSecrets
 from relay.backends.embedded.tidying import Tidying
 from relay.backends.embedded.tokens import EmbeddedTokens
-from relay.backends.interfaces import Audiences, Audit, Connectors, InboundStore, Reports, Secrets, Tokens
+from relay.backends.embedded.traces import EmbeddedTraces
+from relay.backends.interfaces import (
+    Audiences,
+    Audit,
+    Connectors,
+    InboundStore,
+    Journal,
+    Notices,
+    Reports,
+    Secrets,
+    Tokens,
+    Traces,
+)
 from relay.domain.clock import Clock
 from relay.domain.errors import ConfigurationError
 
@@ -39,6 +53,9 @@ class EmbeddedBackend:
     secrets: Secrets
     inbound: InboundStore
     audit: Audit
+    notices: Notices
+    traces: Traces
+    journal: Journal
 
     def __init__(self, state_dir: Path, clock: Clock, *, lease_s: float) -> None:
         self.database = Database(state_dir / _DATABASE)
@@ -47,12 +64,16 @@ class EmbeddedBackend:
         self._queue = EmbeddedQueue(self.database, Owners(state_dir / "workers"), clock, lease_s=lease_s)
         self.queue = self._queue
         self.audiences = EmbeddedAudiences(self.database, clock)
-        self.connectors = EmbeddedConnectors(self.database, clock)
+        self._journal = EmbeddedJournal(self.database)
+        self.journal = self._journal
+        self.connectors = EmbeddedConnectors(self.database, self._journal, clock)
         self.reports = EmbeddedReports(self.database)
         self.tokens = EmbeddedTokens(self.database, clock)
         self.secrets = EmbeddedSecrets(state_dir / _SECRETS, clock)
         self.inbound = EmbeddedInbound(state_dir / "inbound.json")
         self.audit = EmbeddedAudit(self.database, clock)
+        self.notices = EmbeddedNotices(self.database)
+        self.traces = EmbeddedTraces(self.database, clock)
 
     @classmethod
     def open(cls, state_dir: Path, clock: Clock, *, create: bool = True, lease_s: float = LEASE_S) -> EmbeddedBackend:
@@ -82,7 +103,7 @@ class EmbeddedBackend:
 
     def tidy(self) -> None:
         """See `interfaces.Backend.tidy`."""
-        Tidying(self.database, self._clock).tidy()
+        Tidying(self.database, self._journal, self._clock).tidy()
         for directory in (self._state_dir, self._state_dir / _SECRETS):
             if directory.is_dir():
                 remove_leftovers(directory)

@@ -71,13 +71,21 @@ def held_size(audience: Audience) -> Size:
     return Size(hold.batches, hold.items, hold.bytes) if hold else Size()
 
 
-def waits(connection: sqlite3.Connection, audience: Audience, message_id: str) -> bool:
-    """Whether that message is in the hold."""
+def place_of(connection: sqlite3.Connection, audience: Audience, message_id: str) -> int | None:
+    """Where that message waits; None if it is not in the hold."""
     row = connection.execute(
-        "SELECT 1 FROM waiting WHERE connector = ? AND audience = ? AND message_id = ?",
+        "SELECT place FROM waiting WHERE connector = ? AND audience = ? AND message_id = ?",
         (audience.connector, audience.id, message_id),
     ).fetchone()
-    return row is not None
+    return row[0] if row else None
+
+
+def rename_batch(connection: sqlite3.Connection, audience: Audience, place: int, message_id: str) -> None:
+    """The batch at that place stays there under another name."""
+    connection.execute(
+        "UPDATE waiting SET message_id = ? WHERE connector = ? AND audience = ? AND place = ?",
+        (message_id, audience.connector, audience.id, place),
+    )
 
 
 def add_batch(connection: sqlite3.Connection, place: int, message_id: str, message: Message, body: bytes, *, now: float) -> None:
@@ -91,7 +99,7 @@ def add_batch(connection: sqlite3.Connection, place: int, message_id: str, messa
             place,
             message_id,
             now,
-            message.received_at,
+            message.wanted_at,
             len(message.mutations),
             len(body),
             body,
@@ -115,6 +123,15 @@ def size_at(connection: sqlite3.Connection, audience: Audience, place: int) -> S
         (audience.connector, audience.id, place),
     ).fetchone()
     return Size(1, row[0], row[1]) if row else Size()
+
+
+def message_at(connection: sqlite3.Connection, audience: Audience, place: int) -> Message:
+    """The batch at that place, which must be there."""
+    (body,) = connection.execute(
+        "SELECT body FROM waiting WHERE connector = ? AND audience = ? AND place = ?",
+        (audience.connector, audience.id, place),
+    ).fetchone()
+    return decode(body)
 
 
 def replace_batch(connection: sqlite3.Connection, audience: Audience, place: int, message: Message) -> Size:

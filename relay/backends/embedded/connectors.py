@@ -11,6 +11,7 @@ from relay.backends.embedded import admission
 from relay.backends.embedded import connector_rows as rows
 from relay.backends.embedded.database import Database
 from relay.backends.embedded.holds import make_due_in
+from relay.backends.embedded.journal import EmbeddedJournal
 from relay.backends.records import DOCUMENT_VERSION, STATE
 from relay.domain import switches
 from relay.domain.audience import HoldReason
@@ -24,8 +25,9 @@ _GATHERING: tuple[HoldReason, ...] = ("gathering",)
 class EmbeddedConnectors:
     """Each method is one transaction."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, journal: EmbeddedJournal, clock: Clock) -> None:
         self._database = database
+        self._journal = journal
         self._clock = clock
 
     # documents
@@ -67,15 +69,25 @@ class EmbeddedConnectors:
             )
             names = [connector.name for connector in published.connectors]
             known = {state.name: state for state in rows.states_of(connection, document)}
-            for name in names:
-                if name in known:
-                    rows.save_state(connection, replace(known[name], live=number, live_since=now))
+            for connector in published.connectors:
+                before = rows.live_connector(connection, connector.name)
+                state = switches.published(
+                    known.get(connector.name) or ConnectorState(name=connector.name),
+                    number,
+                    days_before=before.retention.journal_days if before else 0,
+                    days=connector.retention.journal_days,
+                    now=now,
+                )
+                if connector.name in known:
+                    rows.save_state(connection, state)
                 else:
-                    rows.add_state(connection, document, ConnectorState(name=name, live=number, live_since=now, enabled=True))
+                    rows.add_state(connection, document, state)
             for name in known.keys() - set(names):
-                rows.save_state(connection, replace(known[name], live=0))
+                rows.save_state(connection, switches.published(known[name], 0, days_before=0, days=0, now=now))
             for name in {*names, *known}:
                 make_due_in(connection, name, reasons=_GATHERING, now=now)
+        for name in {*names, *known}:
+            self._journal.tidy(name, now=now)  # personal data that is not to be kept any more: at once
 
     def delete(self, document: str) -> None:
         with self._database.transaction() as connection:
@@ -104,7 +116,10 @@ class EmbeddedConnectors:
             connection.execute(
                 "DELETE FROM admissions WHERE connector IN (SELECT connector FROM states WHERE document = ?)", (document,)
             )
+            names = [state.name for state in rows.states_of(connection, document)]
             connection.execute("DELETE FROM documents WHERE name = ?", (document,))
+        for name in names:
+            self._journal.tidy(name, now=self._clock.now())
 
     # states
     def state(self, connector: str) -> ConnectorState:

@@ -10,6 +10,7 @@ from relay.domain import audience as policy
 from relay.domain import creation
 from relay.domain.audience import Audience
 from relay.domain.clock import Clock
+from relay.domain.errors import NotFound
 
 
 class Creations:
@@ -18,6 +19,15 @@ class Creations:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+
+    def unlink(self, connector: str, audience_id: str) -> Audience:
+        with self._database.transaction() as connection:
+            before = rows.load(connection, connector, audience_id)
+            if before is None:
+                raise NotFound(f"Connector {connector!r} has no audience {audience_id!r}.")
+            after = creation.unlinked(before, now=self._clock.now())
+            _save(connection, before, after)
+            return after
 
     def claim_creation(
         self, connector: str, audience_id: str, *, owner: str, for_s: float, name: str | None, customer: int | str | None

@@ -169,6 +169,8 @@ class Database:
             )
             try:
                 connection.execute("PRAGMA foreign_keys = ON")
+                # What was delivered, or is to be forgotten, must not stay readable in the file.
+                connection.execute("PRAGMA secure_delete = ON")
                 connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
                 self._set_up(connection)
             except BaseException:

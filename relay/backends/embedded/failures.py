@@ -29,9 +29,8 @@ def result_code(error: BaseException | None) -> int:
     return getattr(error, "sqlite_errorcode", 0) & _PRIMARY
 
 
-def is_disk_full(error: StoreUnavailable) -> bool:
-    """Whether the store was unavailable because what was to be stored did not fit."""
-    return result_code(error.__cause__) == sqlite3.SQLITE_FULL
+class DiskFull(StoreUnavailable):
+    """What was to be stored did not fit; something smaller might."""
 
 
 @contextmanager
@@ -40,5 +39,6 @@ def readable() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        sentence = _SENTENCES.get(result_code(error), "The database could not carry out an operation.")
-        raise StoreUnavailable(sentence) from error
+        code = result_code(error)
+        sentence = _SENTENCES.get(code, "The database could not carry out an operation.")
+        raise (DiskFull if code == sqlite3.SQLITE_FULL else StoreUnavailable)(sentence) from error

@@ -18,6 +18,18 @@ from relay.domain.clock import Clock
 from relay.domain.errors import NotFound
 from relay.domain.outcome import Rejection
 
+# Two steps along the index of due times, whatever waits for later.
+_DUE = """
+    SELECT record FROM (
+        SELECT record, due_at, connector, id FROM audiences
+        WHERE hold_reason IS NOT NULL AND due_at <= :now AND (asked_at = 0 OR asked_at <= :asked)
+        UNION ALL
+        SELECT record, due_at, connector, id FROM audiences
+        WHERE hold_reason IN ('connector_off', 'paused') AND hold_reason IS NOT NULL AND due_at IS NULL
+            AND (asked_at = 0 OR asked_at <= :asked)
+    ) ORDER BY due_at, connector, id
+"""
+
 
 class Holds:
     """The part of `interfaces.Audiences` that concerns holds from outside a turn."""
@@ -27,11 +39,7 @@ class Holds:
         self._clock = clock
 
     def due(self, now: float) -> list[Audience]:
-        found = self._database.rows(
-            "SELECT record FROM audiences WHERE hold_reason IS NOT NULL AND (asked_at = 0 OR asked_at <= ?)"
-            " AND (due_at <= ? OR hold_reason IN ('connector_off', 'paused')) ORDER BY due_at, connector, id",
-            (now - ASK_AGAIN_S, now),
-        )
+        found = self._database.rows(_DUE, {"now": now, "asked": now - ASK_AGAIN_S})
         return [AUDIENCE.read(record) for (record,) in found]
 
     def next_due(self) -> float | None:

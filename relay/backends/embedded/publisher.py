@@ -10,8 +10,9 @@ from queue import Empty, SimpleQueue
 
 from relay.backends.embedded import forks
 from relay.backends.embedded.database import Database
-from relay.backends.embedded.failures import is_disk_full
+from relay.backends.embedded.failures import DiskFull
 from relay.backends.embedded.messages import Row, append, rows_of
+from relay.backends.embedded.room import require_room
 from relay.domain.clock import Clock
 from relay.domain.errors import RelayError, StoreUnavailable
 from relay.domain.message import Message
@@ -101,7 +102,7 @@ class EmbeddedPublisher:
         except StoreUnavailable as error:
             # Apart, each one would meet the same locked or broken database, and wait for it anew. Only a disk that is nearly
             # full can have room for one request where it has none for all of them.
-            if len(requests) > 1 and is_disk_full(error):
+            if len(requests) > 1 and isinstance(error, DiskFull):
                 for request in requests:
                     self._commit([request])
             else:
@@ -114,6 +115,7 @@ class EmbeddedPublisher:
             with self._database.transaction() as connection:
                 # The transaction may have waited for the database longer than some callers did.
                 wanted = _awaited(requests)
+                require_room(connection, self._database.path, sum(request.size for request in wanted))
                 append(connection, [row for request in wanted for row in request.rows], now=self._clock.now())
                 if not _awaited(wanted):
                     raise _GivenUp  # rolls back: so many that their one caller did not wait for the last of them

@@ -54,6 +54,8 @@ class EmbeddedQueue:
         self._lease_s = lease_s
         self._numbers = itertools.count(1)
         self._looked_for_dead_at = float("-inf")
+        self._not_given_back: dict[str, tuple[Leased, float]] = {}
+        """By lease: what could not be given back, and for how long nobody was to take it."""
 
     def publish(self, messages: Sequence[Message]) -> None:
         rows = rows_of(messages)
@@ -64,6 +66,7 @@ class EmbeddedQueue:
 
     def take(self, *, busy: Collection[str] = ()) -> Leased | None:
         self._free_leases_of_dead_owners()
+        self._give_back_late()
         wanted = json.dumps(list(busy))
         if self._database.row(_HEAD, {"now": self._clock.now(), "busy": wanted}) is None:
             return None  # the usual answer to a worker that asks often, without a lock that publishers would wait for
@@ -108,12 +111,23 @@ class EmbeddedQueue:
             return True
 
     def give_back(self, leased: Leased, *, delay_s: float) -> None:
+        """Where it fails, the next call of `take` that finds the database usable does it."""
+        self._not_given_back[leased.lease] = leased, delay_s
+        self._give_back_late()
+
+    def _give_back_late(self) -> None:
+        left = dict(self._not_given_back)
+        if not left:
+            return
         with self._database.transaction(durable=False) as connection:
-            if self._holds(connection, leased):
-                connection.execute(
-                    "UPDATE keys SET lease = NULL, owner = NULL, available_at = ? WHERE key = ?",
-                    (self._clock.now() + delay_s, leased.key),
-                )
+            for leased, delay_s in left.values():
+                if self._holds(connection, leased):
+                    connection.execute(
+                        "UPDATE keys SET lease = NULL, owner = NULL, available_at = ? WHERE key = ?",
+                        (self._clock.now() + delay_s, leased.key),
+                    )
+        for lease in left:
+            self._not_given_back.pop(lease, None)
 
     def depth(self) -> QueueDepth:
         now = self._clock.now()

@@ -13,6 +13,10 @@ from relay.backends.interfaces import ATTEMPTS_KEPT, latency_class
 from relay.backends.records import REJECTION, REPORT
 from relay.domain.outcome import Rejection, Report
 
+MOST_ATTEMPTS_KEPT = 10_000
+"""Of each connector, failed ones included: a partner that is away for days fails the probes of thousands of audiences every five
+minutes, and no disk has room for all of that."""
+
 _MINUTE_S = 60
 
 _REJECTED_CONNECTORS = """
@@ -104,9 +108,10 @@ def _add_attempt(connection: sqlite3.Connection, report: Report) -> None:
         "INSERT INTO attempts (connector, nth, at, failed, record) VALUES (?, ?, ?, ?, ?)",
         (report.connector, nth, report.at, report.failed, REPORT.write(report)),
     )
-    # One goes as one comes, so that a busy connector's do not pile up until the next tidying; failed ones stay for that.
+    # One goes as one comes, so that a busy connector's do not pile up until the next tidying; failed ones stay for longer.
     connection.execute(
-        "DELETE FROM attempts WHERE connector = ? AND nth = ? AND NOT failed", (report.connector, nth - ATTEMPTS_KEPT)
+        "DELETE FROM attempts WHERE connector = ? AND (nth = ? AND NOT failed OR nth = ?)",
+        (report.connector, nth - ATTEMPTS_KEPT, nth - MOST_ATTEMPTS_KEPT),
     )
 
 

@@ -161,7 +161,28 @@ UPDATE audiences SET occupies = json_extract(CAST(record AS TEXT), '$.partner_id
 CREATE INDEX audiences_occupying ON audiences (connector, occupies) WHERE occupies IS NOT NULL;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTNER_IDS)
+# `position`: of the message that it is a copy of. What waits without users: replays, and that an audience was created.
+# `notices`: of which state of a connector somebody was told.
+_JOURNAL = """
+CREATE TABLE journal (
+    position INTEGER PRIMARY KEY,
+    connector TEXT NOT NULL,
+    audience TEXT NOT NULL,
+    accepted_at REAL NOT NULL,
+    items INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX journal_of_audience ON journal (connector, audience, position, accepted_at, items);
+CREATE INDEX journal_by_age ON journal (connector, accepted_at);
+CREATE INDEX waiting_without_users ON waiting (connector, audience) WHERE items = 0;
+
+CREATE TABLE notices (
+    connector TEXT PRIMARY KEY,
+    record BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTNER_IDS, _JOURNAL)
 """Never change one that was released: append another."""
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from relay.backends.embedded.connector_rows import live_connector
 from relay.backends.embedded.database import Database
+from relay.backends.embedded.journal import EmbeddedJournal
 from relay.backends.interfaces import (
     ATTEMPTS_KEPT,
     AUDIT_KEPT_S,
@@ -24,15 +25,19 @@ _AT_ONCE = 2_000
 class Tidying:
     """`interfaces.Backend.tidy`."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, journal: EmbeddedJournal, clock: Clock) -> None:
         self._database = database
+        self._journal = journal
         self._clock = clock
 
     def tidy(self) -> None:
         """Everything whose age has passed."""
         now = self._clock.now()
+        for connector in self._journal.connectors():
+            self._journal.tidy(connector, now=now)
         for connector in self._connectors("rejections"):
-            self._delete("rejections", "connector = ? AND at < ?", (connector, now - self._rejections_kept_s(connector)))
+            kept_s = self._retention(connector).rejections_s
+            self._delete("rejections", "connector = ? AND at < ?", (connector, now - kept_s))
         for connector in self._connectors("attempts"):
             newest = self._database.row("SELECT max(nth) FROM attempts WHERE connector = ?", (connector,))[0] or 0
             self._delete(
@@ -60,10 +65,10 @@ class Tidying:
                         # Not if it was published meanwhile.
                         connection.execute(f"DELETE {chosen} AND record = ?", (*key, record))
 
-    def _rejections_kept_s(self, connector: str) -> float:
+    def _retention(self, connector: str) -> Retention:
         with self._database.snapshot() as connection:
             live = live_connector(connection, connector)
-        return (live.retention if live else Retention()).rejections_s
+        return live.retention if live else Retention()
 
     def _connectors(self, table: str) -> list[str]:
         return [name for (name,) in self._database.rows(f"SELECT DISTINCT connector FROM {table}")]  # noqa: S608 - ours

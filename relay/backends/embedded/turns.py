@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from relay.backends.embedded import audience_rows as rows
 from relay.backends.embedded.connector_rows import load_state
 from relay.backends.embedded.database import Database
@@ -35,6 +37,7 @@ class Turns:
             after, verdict = policy.begin_turn(
                 before, position=position, message_id=message_id, now=self._clock.now(), forgiven=forgiven
             )
+            let_through = verdict != "behind" and position < before.position
             rows.save(connection, after)
         return Turn(
             connector=connector,
@@ -44,7 +47,7 @@ class Turns:
             verdict=verdict,
             audience=after,
             state=state,
-            let_through=verdict != "behind" and position < before.position,
+            let_through=let_through,
         )
 
     def require(self, turn: Turn) -> None:
@@ -55,8 +58,12 @@ class Turns:
         body = encode(message)
         with self._database.transaction() as connection:
             audience = _fenced(connection, turn)
-            if rows.waits(connection, audience, turn.message_id):
-                return audience
+            there = rows.place_of(connection, audience, turn.message_id)
+            if there is not None:
+                if there >= audience.went_back_at:
+                    return audience
+                # An older message was let through behind it: it has to come once more, at the end.
+                rows.rename_batch(connection, audience, there, f"{turn.message_id} before {audience.went_back_at}")
             now = self._clock.now()
             joined, place = policy.join(audience, message, len(body), request, now=now)
             rows.add_batch(connection, place, turn.message_id, message, body, now=now)
@@ -89,8 +96,11 @@ class Turns:
                 if not before.batches:
                     continue  # dropped by somebody while this turn had it
                 total -= before
-                if batch.place in remaining:
-                    total += rows.replace_batch(connection, audience, batch.place, remaining[batch.place].message)
+                left = remaining[batch.place].message if batch.place in remaining else None
+                if left is not None and before.items != len(batch.message.mutations):
+                    left = _still_there(left, rows.message_at(connection, audience, batch.place))
+                if left is not None:
+                    total += rows.replace_batch(connection, audience, batch.place, left)
                 else:
                     rows.remove_batch(connection, audience, batch.place)
             settled = policy.settle(
@@ -106,6 +116,36 @@ class Turns:
             rows.save(connection, settled)
             return settled
 
+    def expand(self, turn: Turn, replay: Waiting, batches: Sequence[Waiting], rest: Message | None) -> Audience:
+        if rest is None and batches:
+            raise ValueError("A replay leaves when nothing is left in front of it.")
+        encoded = [encode(batch.message) for batch in batches]
+        with self._database.transaction() as connection:
+            audience = _fenced(connection, turn)
+            before = rows.size_at(connection, audience, replay.place)
+            if not before.batches:
+                return audience  # dropped by somebody while this turn had it
+            total = rows.held_size(audience) - before
+            if rest is None:
+                rows.remove_batch(connection, audience, replay.place)
+            else:
+                total += rows.replace_batch(connection, audience, replay.place, rest)
+            for place, (batch, body) in enumerate(zip(batches, encoded, strict=True), replay.place - len(batches)):
+                rows.add_batch(connection, place, batch.message_id, batch.message, body, now=replay.added_at)
+                total += rows.Size(1, len(batch.message.mutations), len(body))
+            expanded = policy.expand(
+                audience,
+                replay.message,
+                rest,
+                batches=total.batches,
+                items=total.items,
+                size=total.bytes,
+                oldest_at=rows.oldest_request(connection, audience),
+                now=self._clock.now(),
+            )
+            rows.save(connection, expanded)
+            return expanded
+
 
 def _fenced(connection: sqlite3.Connection, turn: Turn) -> Audience:
     audience = rows.load(connection, turn.connector, turn.audience_id)
@@ -113,3 +153,10 @@ def _fenced(connection: sqlite3.Connection, turn: Turn) -> Audience:
     if audience is None or audience.turn != turn.number or audience.created_at != turn.audience.created_at:
         raise TurnLost(f"Another turn of an audience of connector {turn.connector!r} has begun since; this one ends.")
     return audience
+
+
+def _still_there(left: Message, stored: Message) -> Message | None:
+    """What is left of a batch without whom somebody took out of it while this turn had it in hand; None if nobody is left."""
+    there = {mutation.index for mutation in stored.mutations}
+    mutations = tuple(mutation for mutation in left.mutations if mutation.index in there)
+    return replace(left, mutations=mutations) if mutations else None

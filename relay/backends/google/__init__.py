@@ -1,4 +1,4 @@
-"""The google back end: Pub/Sub, Firestore and Secret Manager, through their official clients.
+"""The google back end: Pub/Sub, Firestore and Secret Manager through their official clients, Cloud Storage by HTTP.
 
 Each part is imported and made when it is first used: the public receiver, which only publishes, loads neither Firestore nor
 Secret Manager, and nothing connects before a server has forked.
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from relay.backends.google.connectors import GoogleConnectors
     from relay.backends.google.documents import Documents, Write
     from relay.backends.google.inbound import GoogleInbound
+    from relay.backends.google.journal import GoogleJournal
     from relay.backends.google.publisher import GooglePublisher
     from relay.backends.google.queue import GoogleQueue
     from relay.backends.google.reports import GoogleReports
     from relay.backends.google.secrets import GoogleSecrets
     from relay.backends.google.tokens import GoogleTokens
+    from relay.backends.google.traces import GoogleTraces
 
 __all__ = ["GoogleBackend"]
 
@@ -55,6 +57,9 @@ class _Part(Generic[T]):
 
 class GoogleBackend:
     """`interfaces.Backend` on Google Cloud. See `open`."""
+
+    notices = None
+    """Cloud Monitoring watches (deploy/monitoring)."""
 
     def __init__(self, configuration: Configuration, clock: Clock, chance: random.Random | None = None) -> None:
         self._configuration = configuration
@@ -91,7 +96,8 @@ class GoogleBackend:
         """See `interfaces.Connectors`."""
         from relay.backends.google.connectors import GoogleConnectors
 
-        return GoogleConnectors(self._documents, self._clock, self.audiences)
+        bucket = self._configuration.journal_bucket
+        return GoogleConnectors(self._documents, self._clock, self.audiences, journal_bucket=bucket)
 
     @_Part
     def reports(self) -> GoogleReports:
@@ -127,6 +133,20 @@ class GoogleBackend:
         from relay.backends.google.audit import GoogleAudit
 
         return GoogleAudit(self._documents, self._clock)
+
+    @_Part
+    def journal(self) -> GoogleJournal:
+        """See `interfaces.Journal`."""
+        from relay.backends.google.journal import GoogleJournal
+
+        return GoogleJournal(self._channels, self._configuration, self._clock)
+
+    @_Part
+    def traces(self) -> GoogleTraces:
+        """See `interfaces.Traces`."""
+        from relay.backends.google.traces import GoogleTraces
+
+        return GoogleTraces(self._documents, self._clock, self.connectors, self.journal)
 
     @_Part
     def _documents(self) -> Documents:

@@ -3,6 +3,9 @@
 A turn that appends a batch to a standing hold writes the batch's document only, so that a hold can fill quickly. The record
 counts what waits up to the place in the field `counted`; a batch that came later is added by whoever reads the record
 (`counted_up`), and written down by the next one who writes it. A batch's place is the number of the turn that put it there.
+
+Before a replay `REPLAY_PLACES` places are free: a turn that puts one there takes the number that is so much larger, and goes on
+under both (`fenced`).
 """
 
 from __future__ import annotations
@@ -15,8 +18,10 @@ from msgspec.structs import replace
 
 from relay.backends.google.documents import Documents, Query, Stored, Write
 from relay.backends.google.names import safe_name
+from relay.backends.interfaces import Turn
 from relay.backends.records import AUDIENCE
-from relay.domain.audience import ASK_AGAIN_S, Audience, Waiting
+from relay.domain.audience import ASK_AGAIN_S, REPLAY_PLACES, Audience, Waiting
+from relay.domain.errors import TurnLost
 from relay.domain.message import Message, decode
 
 AUDIENCES = "audiences"
@@ -127,6 +132,20 @@ def batch_of(stored: Stored) -> Waiting:
     )
 
 
+def fenced(turn: Turn, known: Kept | None) -> Kept:
+    """What was read, if the turn still stands. Raises `TurnLost`."""
+    # The time of creation tells a record from one that was deleted and made anew, whose turns count from one again.
+    if known is None or not _stands(turn, known.audience) or known.audience.created_at != turn.audience.created_at:
+        raise TurnLost(f"Another turn of an audience of connector {turn.connector!r} has begun since; this one ends.")
+    return known
+
+
+def _stands(turn: Turn, audience: Audience) -> bool:
+    """No other turn has begun: that would have another number, and be of another message or so many turns later."""
+    replay_joined = audience.turn == turn.number + REPLAY_PLACES and audience.attempt_of == turn.message_id
+    return audience.turn == turn.number or replay_joined
+
+
 # writing
 
 
@@ -160,14 +179,23 @@ def record_write(path: str, audience: Audience, *, counted: int, before: Kept | 
 
 
 def batch_write(
-    path: str, place: int, message_id: str, message: Message, body: bytes, *, added_at: float, exists: bool
+    path: str,
+    place: int,
+    message_id: str,
+    message: Message,
+    body: bytes,
+    *,
+    added_at: float,
+    exists: bool,
+    received_at: float | None = None,
 ) -> Write:
-    """A waiting batch as a document. `body`: the message, encoded. `exists`: it replaces the one that is there."""
+    """A waiting batch as a document. `body`: the message, encoded. `exists`: it replaces the one that is there. received_at:
+    since when it counts as waiting for the partner; None: since its request was received."""
     fields = {
         "place": place,
         "message_id": message_id,
         "added_at": added_at,
-        "received_at": message.received_at,
+        "received_at": message.received_at if received_at is None else received_at,
         "items": len(message.mutations),
         "bytes": len(body),
         "body": body,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from relay.configuration import Configuration
 from relay.domain.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    import requests
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
@@ -82,6 +85,19 @@ class Channels:
             f"{self.pubsub_host}:443", credentials=self._own_credentials(), options=list(_OPTIONS)
         )
         return channel
+
+    def http(self, *, anonymous: bool) -> requests.Session:
+        """For services that are called by HTTP; closed by whoever asked. anonymous: it does not say who this process is, as
+        stand-ins need not know."""
+        import requests
+
+        if anonymous:
+            return requests.Session()
+        from google.auth.transport.requests import AuthorizedSession
+
+        with self._lock:
+            session: requests.Session = AuthorizedSession(self._own_credentials())  # type: ignore[no-untyped-call]
+        return session
 
     def close(self) -> None:
         """Closes the synchronous ones; a later use opens them again."""

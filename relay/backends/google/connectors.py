@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from relay.backends.google import connector_documents as docs
 from relay.backends.google.admission import Admission
 from relay.backends.google.documents import Changed, Documents, Query, Stored, Write
+from relay.backends.google.failures import NO_BUCKET
 from relay.backends.google.values import moment as timestamp
 from relay.backends.interfaces import DRAFTS_KEPT_S
 from relay.backends.records import DOCUMENT_VERSION
@@ -49,9 +50,11 @@ class HeldAudiences(Protocol):
 class GoogleConnectors:
     """Reads are strongly consistent; whoever writes what he has read does so on condition that it is still so."""
 
-    def __init__(self, documents: Documents, clock: Clock, audiences: HeldAudiences) -> None:
+    def __init__(self, documents: Documents, clock: Clock, audiences: HeldAudiences, *, journal_bucket: str = "") -> None:
+        """journal_bucket: without one no version goes live that says `retention.journal`."""
         self._documents = documents
         self._clock = clock
+        self._journal_bucket = journal_bucket
         self._audiences = audiences
         self._admission = Admission(documents, clock)
 
@@ -201,19 +204,37 @@ class GoogleConnectors:
         version = replace(docs.version_of(stored), published_at=now)
         known = docs.states_within(self._documents, document)
         names = {connector.name for connector in version.connectors}
+        days = {connector.name: connector.retention.journal_days for connector in version.connectors}
+        if any(days.values()) and not self._journal_bucket:
+            raise _no_bucket(document)
+        days_before = self._journal_days(document, [state for _, state in known.values()])
         writes = [
             # Counted, so that it differs whatever is published: of two who publish, or publish and delete, one starts again.
             Write(path, "merge", {"name": document}, add={"publications": 1}, updated=entry.updated),
             Write(version_path, fields={"number": number, "record": _record(version)}, updated=stored.updated),
         ]
         for name in names - known.keys():
-            state = ConnectorState(name=name, live=number, live_since=now, enabled=True)
+            state = switches.published(ConnectorState(name=name), number, days_before=0, days=days[name], now=now)
             writes.append(docs.state_write(state, document, None))
         for name, (before, state) in known.items():
-            after = replace(state, live=number, live_since=now) if name in names else replace(state, live=0)
+            after = switches.published(
+                state, number if name in names else 0, days_before=days_before.get(name, 0), days=days.get(name, 0), now=now
+            )
             writes.append(docs.state_write(after, document, before))
         self._documents.commit(writes)
         return names | known.keys()
+
+    def _journal_days(self, document: str, states: Collection[ConnectorState]) -> dict[str, int]:
+        """For how many days the connectors that have a journal keep it, by what runs until now."""
+        numbers = {state.live for state in states if state.journal_since}
+        found = self._documents.get_all([docs.version_path(document, number) for number in numbers])
+        live = {(state.name, state.live) for state in states}
+        return {
+            connector.name: connector.retention.journal_days
+            for version in map(docs.version_of, found.values())
+            for connector in version.connectors
+            if (connector.name, version.number) in live
+        }
 
     def _delete(self, document: str, entry: Stored) -> None:
         states = docs.states_within(self._documents, document)
@@ -291,6 +312,10 @@ def _too_large(version: DocumentVersion, size: int) -> ConfigurationError:
         f"The next version of {version.document!r} would take {size:,} bytes; Firestore keeps at most {LARGEST_RECORD:,} in one. "
         "Shorten its texts and lists."
     )
+
+
+def _no_bucket(document: str) -> ConfigurationError:
+    return ConfigurationError(f"Connector {document!r} says retention.journal. {NO_BUCKET}")
 
 
 def _no_such_connector(connector: str) -> NotFound:

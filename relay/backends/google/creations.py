@@ -13,6 +13,7 @@ from relay.domain import audience as policy
 from relay.domain import creation
 from relay.domain.audience import Audience
 from relay.domain.clock import Clock
+from relay.domain.errors import NotFound
 
 
 class Creations:
@@ -78,6 +79,17 @@ class Creations:
         return self._known_to_be(
             connector, audience_id, lambda audience, now: creation.linked(audience, partner_id=partner_id, name=name, now=now)
         )
+
+    def unlink(self, connector: str, audience_id: str) -> Audience:
+        def unlink() -> Audience:
+            known = docs.load(self._documents, connector, audience_id)
+            if known is None:
+                raise NotFound(f"Connector {connector!r} has no audience {audience_id!r}.")
+            after = creation.unlinked(known.audience, now=self._clock.now())
+            self._documents.commit([_write(after, known), *partner_ids.writes(self._documents, (known.audience, after))])
+            return after
+
+        return self._documents.change(unlink)
 
     def _known_to_be(self, connector: str, audience_id: str, change: Callable[[Audience, float], Audience]) -> Audience:
         def try_once() -> Audience:

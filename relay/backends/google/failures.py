@@ -22,6 +22,11 @@ _SENTENCES = {
     grpc.StatusCode.FAILED_PRECONDITION: "{} refused the request in its present state (a missing index, a disabled version).",
 }
 
+NO_BUCKET = (
+    "There is no bucket for the journal: JOURNAL_BUCKET is not set. deploy/deploy.sh makes the bucket and prints the variable."
+)
+"""Said where one is needed."""
+
 
 @contextmanager
 def readable(service: str) -> Iterator[None]:

@@ -28,8 +28,11 @@ MOST_MESSAGES = 1_000
 MOST_BYTES = 9_000_000
 """In one call as we count; Google refuses more than 10,000,000 (the same page)."""
 
-_FRAME_BYTES = 16
+_FRAME_BYTES = 32
 """What a message takes in a call beyond its body and its key, at most."""
+
+JOURNAL = "journal"
+"""The attribute of a message that is to be kept in the journal: for so many days. The journal's subscriptions filter by it."""
 
 PASSING = frozenset(
     {
@@ -61,16 +64,23 @@ class Destination:
     def calls(self, messages: Sequence[Message]) -> list[Iterable[PublishCall]]:
         """For each key its calls in order, in the order in which the keys appear. Every message is encoded before this returns:
         what cannot be encoded raises (`UnicodeEncodeError`, `TypeError`) before anything was sent."""
-        bodies: dict[str, list[bytes]] = {}
+        bodies: dict[str, list[_Body]] = {}
         for message in messages:
-            bodies.setdefault(message.key, []).append(encode(message))
+            bodies.setdefault(message.key, []).append(_Body(encode(message), message.journal_days))
         return [_Calls(self.topic, safe_name(key), of_key) for key, of_key in bodies.items()]
+
+
+class _Body(NamedTuple):
+    """A message, encoded. `journal_days`: see `Message`."""
+
+    data: bytes
+    journal_days: int
 
 
 class _Calls:
     """The calls of one key, each made when it is asked for: the whole of a large request is not held twice."""
 
-    def __init__(self, topic: str, ordering_key: str, bodies: list[bytes]) -> None:
+    def __init__(self, topic: str, ordering_key: str, bodies: list[_Body]) -> None:
         self._topic = topic
         self._ordering_key = ordering_key
         self._bodies = bodies
@@ -79,15 +89,17 @@ class _Calls:
         for part in _parts(self._bodies, len(self._ordering_key)):
             request = PublishRequest(topic=self._topic)
             for body in part:
-                request.messages.add(data=body, ordering_key=self._ordering_key)
+                message = request.messages.add(data=body.data, ordering_key=self._ordering_key)
+                if body.journal_days:
+                    message.attributes[JOURNAL] = str(body.journal_days)
             yield PublishCall(request.SerializeToString(), len(part))
 
 
-def _parts(bodies: list[bytes], key_bytes: int) -> Iterator[list[bytes]]:
-    part: list[bytes] = []
+def _parts(bodies: list[_Body], key_bytes: int) -> Iterator[list[_Body]]:
+    part: list[_Body] = []
     filled = 0
     for body in bodies:
-        size = len(body) + key_bytes + _FRAME_BYTES
+        size = len(body.data) + key_bytes + _FRAME_BYTES
         if part and (len(part) == MOST_MESSAGES or filled + size > MOST_BYTES):
             yield part
             part, filled = [], 0

@@ -8,9 +8,12 @@ from relay.backends.interfaces.audit import Audit, AuditEntry
 from relay.backends.interfaces.backend import Backend
 from relay.backends.interfaces.connectors import Connectors
 from relay.backends.interfaces.credentials import InboundStore, SecretInfo, Secrets, Token, Tokens
+from relay.backends.interfaces.journal import Journal, Journaled, JournalSize
 from relay.backends.interfaces.kept import ATTEMPTS_KEPT, AUDIT_KEPT_S, COUNTERS_KEPT_S, DRAFTS_KEPT_S, FAILED_ATTEMPTS_KEPT_S
+from relay.backends.interfaces.notices import Notices
 from relay.backends.interfaces.queue import Leased, Publisher, PullQueue, PushQueue, Queue, QueueDepth
 from relay.backends.interfaces.reports import LATENCY_CLASSES_MS, Reports, latency_class
+from relay.backends.interfaces.traces import Forgotten, Found, Trace, Traces
 
 __all__ = [
     "ATTEMPTS_KEPT",
@@ -24,8 +27,14 @@ __all__ = [
     "AuditEntry",
     "Backend",
     "Connectors",
+    "Forgotten",
+    "Found",
     "InboundStore",
+    "Journal",
+    "JournalSize",
+    "Journaled",
     "Leased",
+    "Notices",
     "Publisher",
     "PullQueue",
     "PushQueue",
@@ -36,6 +45,8 @@ __all__ = [
     "Secrets",
     "Token",
     "Tokens",
+    "Trace",
+    "Traces",
     "Turn",
     "latency_class",
 ]

@@ -69,10 +69,20 @@ class Audiences(Protocol):
         and the hold is lifted if nothing waits, else stands as requested (`domain.audience.settle`)."""
         ...
 
+    def expand(self, turn: Turn, replay: Waiting, batches: Sequence[Waiting], rest: Message | None) -> Audience:
+        """In one transaction: these batches, journaled ones with message IDs of their own, take the places before the replay, the
+        first in the hold; and the replay becomes `rest`, or leaves (None; then there are no batches), which lifts the hold if
+        nothing waits. The record says how far the replay is (`domain.audience.expand`). If somebody dropped the replay meanwhile,
+        nothing is written.
+
+        `place`, `bytes` and `added_at` of what is given are not heeded: the batches count as having joined, and as having been
+        received, when the replay was, so that a hold stays in the order of time."""
+        ...
+
     # holds, from outside a turn
     def due(self, now: float) -> list[Audience]:
-        """Held audiences whose due time has come, and all that are held as `connector_off` or `paused` (their reason may be
-        gone); not those asked within the last 60 s."""
+        """Held audiences whose due time has come, and those that are held as `connector_off` or `paused` without one (their
+        reason may be gone); not those asked within the last 60 s."""
         ...
 
     def next_due(self) -> float | None:
@@ -111,6 +121,12 @@ class Audiences(Protocol):
         ...
 
     # creation
+    def unlink(self, connector: str, audience_id: str) -> Audience:
+        """The partner lost it: the record forgets the partner's ID, which is free for another, and the next turn creates the
+        audience anew. Its holds become due. `NotFound` if the audience was never seen; `Conflict` where its key is the partner's
+        ID (mode `partner`)."""
+        ...
+
     def claim_creation(
         self, connector: str, audience_id: str, *, owner: str, for_s: float, name: str | None, customer: int | str | None
     ) -> tuple[Audience, bool]:

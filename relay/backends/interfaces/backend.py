@@ -8,8 +8,11 @@ from relay.backends.interfaces.audiences import Audiences
 from relay.backends.interfaces.audit import Audit
 from relay.backends.interfaces.connectors import Connectors
 from relay.backends.interfaces.credentials import InboundStore, Secrets, Tokens
+from relay.backends.interfaces.journal import Journal
+from relay.backends.interfaces.notices import Notices
 from relay.backends.interfaces.queue import Publisher, Queue
 from relay.backends.interfaces.reports import Reports
+from relay.backends.interfaces.traces import Traces
 
 
 class Backend(Protocol):
@@ -39,12 +42,23 @@ class Backend(Protocol):
     @property
     def audit(self) -> Audit: ...
 
+    @property
+    def journal(self) -> Journal: ...
+
+    @property
+    def notices(self) -> Notices | None:
+        """None where another service watches the connectors, and a document may not ask for notices."""
+        ...
+
+    @property
+    def traces(self) -> Traces: ...
+
     def publisher(self) -> Publisher: ...
 
     def tidy(self) -> None:
-        """Deletes records whose age has passed: rejections (each connector's retention), attempts, counters (40 days), audit
-        (400 days), and versions that were never published (90 days; the newest version of a document stays). Held batches are the
-        worker's to retire, since they become rejections."""
+        """Deletes records whose age has passed: rejections and the journal (each connector's retention), attempts, counters (40
+        days), audit (400 days), and versions that were never published (90 days; the newest version of a document stays). Held
+        batches are the worker's to retire, since they become rejections."""
         ...
 
     def close(self) -> None: ...

@@ -26,6 +26,7 @@ VERBS = {
     "connect": "relay.cli.connectors.connect:connect",
     "preview": "relay.cli.connectors.preview:preview",
     "test": "relay.cli.connectors.trial:test",
+    "notify": "relay.cli.connectors.notify:notify",
 }
 
 

@@ -12,7 +12,7 @@ from relay.cli.lazy import WRONG_USE
 from relay.cli.output import show_json
 from relay.cli.publishing import open_publishing
 from relay.cli.session import Session, json_option, with_state
-from relay.domain.connector import DocumentVersion
+from relay.domain.connector import Connector, DocumentVersion, Notify
 from relay.domain.errors import ConfigurationError, DocumentError
 from relay.health.wording import count
 
@@ -82,9 +82,21 @@ def apply(session: Session, file: Path, note: str, draft: bool) -> None:
     for sentence, names in lacking.items():
         session.note(f"Before {' and '.join(names)} can run: {sentence}")
     for connector in version.connectors:
+        _say_who_is_told(session, connector)
         description = describe(connector.adapter, connector.settings)
         if description is not None and description.connect:
             session.note(f"To allow access: diy connectors connect {connector.name}")
+
+
+def _say_who_is_told(session: Session, connector: Connector) -> None:
+    from relay.connectors.completeness import missing_for_notices
+
+    for sentence in missing_for_notices(connector, session.backend.secrets):
+        session.note(f"Before {connector.name} can tell anybody: {sentence}")
+    if connector.notify.email and not session.configuration.smtp_url:
+        session.note(f"Before {connector.name} can send mails: set SMTP_URL and SMTP_FROM for the worker")
+    if connector.notify != Notify():
+        session.note(f"To try whether notices arrive: diy connectors notify {connector.name}")
 
 
 @click.command()

@@ -1,0 +1,98 @@
+"""`interfaces.Journal` on SQLite: a table that is written in the transaction that enqueues (`messages.append`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+
+from relay.backends.embedded.connector_rows import live_connector, load_state
+from relay.backends.embedded.database import Database
+from relay.backends.interfaces import Journaled, JournalSize
+from relay.domain.message import decode
+
+_PAGE_BYTES = 1024 * 1024
+_DELETED_AT_ONCE = 200
+
+_DELETE = """
+DELETE FROM journal WHERE position IN (
+    SELECT position FROM journal INDEXED BY journal_by_age
+    WHERE connector = ? AND accepted_at < ? AND audience NOT IN (
+        SELECT audience FROM waiting
+        WHERE connector = ? AND items = 0 AND json_extract(CAST(body AS TEXT), '$.kind') = 'replay'
+    )
+    LIMIT ?
+)
+"""
+
+
+class EmbeddedJournal:
+    """Never behind: what was accepted is in it, from the moment on at which it was switched on."""
+
+    late_s = 0.0
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def sizes(self, connector: str, *, since: float) -> list[JournalSize]:
+        found = self._database.rows(
+            "SELECT audience, count(*), sum(items), min(accepted_at) FROM journal"
+            " WHERE connector = ? AND accepted_at >= ? GROUP BY audience ORDER BY audience",
+            (connector, since),
+        )
+        return [JournalSize(*row) for row in found]
+
+    def entries(
+        self, connector: str, audience_id: str, *, since: float, after: int, until: int | None
+    ) -> Generator[Journaled, None, None]:
+        # Clocks are set back now and then: what follows the first one is what was accepted after it, whatever the time.
+        first = self._database.row(
+            "SELECT position FROM journal WHERE connector = ? AND audience = ? AND position > ? AND accepted_at >= ?"
+            " ORDER BY position LIMIT 1",
+            (connector, audience_id, after, since),
+        )
+        page = self._page(connector, audience_id, first[0] - 1, until) if first else []
+        while page:
+            yield from page
+            page = self._page(connector, audience_id, page[-1].position, until)
+
+    def _page(self, connector: str, audience_id: str, after: int, until: int | None) -> list[Journaled]:
+        """The next entries, a few megabytes of them. A reader that stays for long would make the database's log grow."""
+        found: list[Journaled] = []
+        size = 0
+        with self._database.snapshot() as connection:
+            for position, accepted_at, body in connection.execute(
+                "SELECT position, accepted_at, body FROM journal WHERE connector = ? AND audience = ? AND position > ?"
+                " AND (? IS NULL OR position <= ?) ORDER BY position",
+                (connector, audience_id, after, until, until),
+            ):
+                found.append(Journaled(position, accepted_at, decode(body)))
+                size += len(body)
+                if size >= _PAGE_BYTES:
+                    break
+        return found
+
+    # for tidying
+
+    def connectors(self) -> list[str]:
+        """Those of which there is anything."""
+        found = self._database.rows(
+            "WITH RECURSIVE names (name) AS (SELECT min(connector) FROM journal UNION ALL"
+            " SELECT (SELECT min(connector) FROM journal WHERE connector > names.name) FROM names WHERE names.name IS NOT NULL)"
+            " SELECT name FROM names WHERE name IS NOT NULL"
+        )
+        return [name for (name,) in found]
+
+    def tidy(self, connector: str, *, now: float) -> None:
+        """Deletes what is older than the connector's running version keeps, or all of it where the journal is off; a part at a
+        time. What a replay that waits in a hold still has to send stays until it has: to send only the older half of it would
+        undo what is at the partner."""
+        while True:
+            # Not durable, since there may be very many: what a loss of power brings back is deleted the next time.
+            with self._database.transaction(durable=False) as connection:
+                # Looked up in each transaction: it may be switched on meanwhile.
+                state, running = load_state(connection, connector), live_connector(connection, connector)
+                is_on = state is not None and state.journal_since > 0
+                before = now - running.retention.journal_s if is_on and running is not None else math.inf
+                deleted = connection.execute(_DELETE, (connector, before, connector, _DELETED_AT_ONCE))
+            if deleted.rowcount < _DELETED_AT_ONCE:
+                return
