@@ -1,7 +1,7 @@
 # Everything for one machine. Needs Python 3.11 or later and nothing else: 'make run' and 'make test' set themselves up in .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-newest lint bench package clean python
+.PHONY: help run test test-newest test-mutants lint bench package clean python
 SHELL := /bin/sh
 
 VENV := .venv
@@ -25,6 +25,9 @@ test: python $(INSTALLED_DEV)  ## Every test that can run here; what is left out
 
 test-newest:  ## The same on the newest Python that is supported
 	@$(MAKE) --no-print-directory test VENV=.venv-newest PYTHONS=python3.13
+
+test-mutants: python $(INSTALLED_DEV)  ## Each mechanism that keeps order switched off by itself: the simulation must notice
+	@exec $(PY) -m tests.simulation.mutants $(ARGS)
 
 lint: python $(INSTALLED_DEV)  ## Style and strict types
 	@$(PY) -m ruff check .

@@ -25,6 +25,10 @@ settings.load_profile("diy")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cases", type=int, default=0, help="how many random cases the promise is tried with (0: some hundred)")
+    parser.addoption("--seeds", type=int, default=1_000, help="how many seeds the simulation is played with")
+    parser.addoption("--seed", type=int, default=None, help="the one seed the simulation is played with")
+    parser.addoption("--fuzz-seconds", type=float, default=15.0, help="how long the receiver is tried with hostile input")
+    parser.addoption("--crash-seconds", type=float, default=0, help="how long each case of the crash matrix lasts (0: some ends)")
     parser.addoption(
         "--nothing-left-out", action="store_true", help="a test that is skipped because something is not installed fails"
     )

@@ -1,0 +1,63 @@
+"""The queue, and the creation of audiences."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+from msgspec.structs import replace
+
+from relay.backends.embedded import EmbeddedBackend, queue
+from relay.backends.embedded.messages import rows_of as messages_rows_of
+from relay.domain import audience as policy
+from tests.simulation.mutants.known import mutant
+
+
+@mutant("the publish order within a key")
+def _publish_order() -> AbstractContextManager[Any]:
+    return patch.object(queue, "rows_of", lambda messages: messages_rows_of(list(messages)[::-1]))
+
+
+@mutant("one message of a key at a time")
+def _one_at_a_time() -> AbstractContextManager[Any]:
+    real = queue.EmbeddedQueue.take
+
+    def take(self: Any, **named: Any) -> Any:
+        leased = real(self, **named)
+        if leased is not None:
+            with self._database.transaction(durable=False) as connection:
+                connection.execute("UPDATE keys SET available_at = ? WHERE key = ?", (self._clock.now() + 2, leased.key))
+        return leased
+
+    return patch.object(queue.EmbeddedQueue, "take", take)
+
+
+@mutant("a lease runs out")
+def _lease() -> AbstractContextManager[Any]:
+    real = EmbeddedBackend.open.__func__  # type: ignore[attr-defined]
+
+    def opened(cls: Any, *given: Any, **named: Any) -> Any:
+        return real(cls, *given, **{**named, "lease_s": 1e9})
+
+    return patch.object(EmbeddedBackend, "open", classmethod(opened))
+
+
+@mutant("an acknowledgement counts while its lease does")
+def _late_acknowledgement() -> AbstractContextManager[Any]:
+    def holds_it(self: Any, connection: sqlite3.Connection, leased: Any) -> bool:
+        row = connection.execute("SELECT 1 FROM keys WHERE key = ? AND head = ?", (leased.key, leased.position)).fetchone()
+        return row is not None
+
+    return patch.object(queue.EmbeddedQueue, "_holds", holds_it)
+
+
+@mutant("claim on creation: one creator at a time")
+def _claim() -> AbstractContextManager[Any]:
+    def claim(audience: policy.Audience, *, owner: str, until: float, now: float) -> policy.Audience | None:
+        if audience.partner_id is not None or audience.answers_to:
+            return None
+        return replace(audience, status="creating", claim_by=owner, claim_until=until, created_at=audience.created_at or now)
+
+    return patch.object(policy, "claim", claim)

@@ -1,0 +1,62 @@
+"""What is sent, and what is made of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+from adapters.contract import Delivered, Rejected
+from relay.domain.errors import BatchRefused
+from tests.simulation.mutants.known import mutant
+from worker import delivery, plan
+
+
+@mutant("net effect: only the last mutation of a partner row is sent")
+def _net_effect() -> AbstractContextManager[Any]:
+    def add(self: Any, one: Any, prepared: Any, row: Any) -> list[tuple[str, int]]:
+        self._rounds[-1].setdefault(one.action.name, {})[row.pending] = row
+        return []
+
+    return patch.object(plan._Rows, "add", add)
+
+
+@mutant("net effect: decided on the row as the partner knows it")
+def _net_effect_on_rows() -> AbstractContextManager[Any]:
+    real = plan._Rows.add
+
+    def add(self: Any, one: Any, prepared: Any, row: Any) -> Any:
+        return real(self, one, prepared.__class__(prepared.values, (f"{row.pending}",)), row)
+
+    return patch.object(plan._Rows, "add", add)
+
+
+@mutant("a refused call is halved until the bad row is found")
+def _isolation() -> AbstractContextManager[Any]:
+    def isolate(rows: Sequence[Any], send: Any, settle: Any, chance: Any) -> list[Any]:
+        try:
+            results = send(rows)
+        except BatchRefused as refused:
+            results = [Rejected(refused.code, refused.hint) for _ in rows]
+        for row, result in zip(rows, results, strict=True):
+            settle(row, result)
+        return []
+
+    return patch.object(delivery, "isolate", isolate)
+
+
+@mutant("a partner's fine is read")
+def _results() -> AbstractContextManager[Any]:
+    return patch("adapters.pangolin.Pangolin.results", lambda self, operation, rows, body: [Delivered() for _ in rows])
+
+
+@mutant("all refused alike: nobody is rejected")
+def _alike() -> AbstractContextManager[Any]:
+    return patch.object(delivery, "_all_refused_alike", lambda outcomes: None)
+
+
+@mutant("what is left of a batch joins the hold")
+def _rest() -> AbstractContextManager[Any]:
+    real = delivery._rest
+    return patch.object(delivery, "_rest", lambda messages, *given: (None,) * len(real(messages, *given)))

@@ -1,0 +1,7 @@
+"""Each fault by its name, played by a script. `SCENARIOS`: title → what plays it."""
+
+from tests.simulation.scenarios import answers, frozen, people, queueing  # noqa: F401 - they make themselves known
+from tests.simulation.scenarios.everywhere import BASES, FAULTS, at_every_boundary
+from tests.simulation.scenarios.known import SCENARIOS
+
+__all__ = ["BASES", "FAULTS", "SCENARIOS", "at_every_boundary"]
