@@ -24,9 +24,15 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 def print_table(rows: dict[str, dict[str, float]]) -> None:
     """One line a row, one column a figure."""
     columns = list(next(iter(rows.values())))
-    print(f"{'':12}" + "".join(f"{column:>10}" for column in columns))
+    first = max(12, *(len(name) + 1 for name in rows))
+    widths = {column: max(10, len(column) + 2) for column in columns}
+    print(" " * first + "".join(f"{column:>{widths[column]}}" for column in columns))
     for name, figures in rows.items():
-        print(f"{name:12}" + "".join(f"{figures[column]:>10.1f}" for column in columns))
+        print(f"{name:{first}}" + "".join(f"{_short(figures[column]):>{widths[column]}}" for column in columns))
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}" if abs(value) >= 1 or value == 0 else f"{value:.3f}"
 
 
 def write_results(name: str, results: dict[str, dict[str, float]]) -> None:

@@ -28,3 +28,10 @@ def places(request: pytest.FixtureRequest) -> Places:
         return lambda: None
     emulators = request.getfixturevalue("emulators")
     return lambda: place(emulators)
+
+
+@pytest.fixture
+def cases(request: pytest.FixtureRequest) -> int:
+    """Runs of a property that were asked for (`--cases`); 0: as many as the test itself finds enough."""
+    number: int = request.config.getoption("--cases")
+    return number

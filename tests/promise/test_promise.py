@@ -60,6 +60,7 @@ steps = st.one_of(
     st.tuples(st.just("action"), st.sampled_from(["paused", None])),
     st.tuples(st.just("version"), st.sampled_from(["0s", "60s"])),
     st.tuples(st.just("resume"), st.none()),
+    st.tuples(st.just("replay"), st.sampled_from(AUDIENCES)),
 )
 
 numbers = itertools.count()
@@ -136,13 +137,11 @@ def play(world: World, script: list[tuple[str, Any]]) -> None:
                 world.publishing().apply(world.gathering(value))
             case "resume":
                 world.backend.audiences.make_due("pangolin")
+            case "replay":
+                if world.place is None:  # what keeps the journal is what queues
+                    world.replay(value)
     for wake in wakes:
         wake()
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "cases" in metafunc.fixturenames:
-        metafunc.parametrize("cases", [metafunc.config.getoption("--cases")])
 
 
 @pytest.mark.timeout(0)
@@ -159,8 +158,10 @@ def test_the_last_mutation_wins_whatever_happens(pangolin: InThread, places: Pla
         state = tmp_path / str(number)
         prefix = f"w{number}-{tmp_path.name}-"
         world = World(
-            state, pangolin, prefix, max_items=max_items, max_age=max_age, rate=rate, junk=True, place=places()
+            state, pangolin, prefix, max_items=max_items, max_age=max_age, rate=rate, junk=True, place=places(),
+            journal="off" if places() else "7d",
         )
+        world.clock.advance(60)  # every receiver knows by now that the journal is on
         try:
             play(world, script)
             world.drain()
@@ -203,6 +204,21 @@ SCENARIOS: dict[str, list[tuple[str, Any]]] = {
         ("faults", {}),
         ("accept", [("a.1", "u1", "left")]),
     ],
+    "what the journal has, sent again with later changes behind it": [
+        ("accept", [("a.1", "u1", "joined"), ("a.1", "u2", "joined")]),
+        ("accept", [("a.1", "u1", "left"), ("a.1", "u3", "joined")]),
+        ("work", 2),
+        ("replay", "a.1"),
+        ("accept", [("a.1", "u2", "left")]),
+        ("work", 2),
+    ],
+    "a replay, which joins its hold": [
+        ("accept", [("a.1", "u1", "joined"), ("a.1", "u2", "joined")]),
+        ("work", 1),
+        ("accept", [("a.1", "u1", "left")]),
+        ("work", 1),
+        ("replay", "a.1"),
+    ],
     "two keys that are one row at the partner": [
         ("accept", [("a.1", "U1", "joined"), ("a.1", "u1", "left"), ("a.1", "u2", "joined")])
     ],
@@ -214,7 +230,9 @@ def test_a_process_may_end_between_any_two_effects(title: str, pangolin: InThrea
     """The next message is handled again and again from the same start, ended at its first effect, its second, and so on."""
     for moment in itertools.count(1):
         number = next(numbers)
-        world = World(tmp_path / str(number), pangolin, f"x{number}-{tmp_path.name}-", place=places())
+        journal = "off" if places() else "7d"
+        world = World(tmp_path / str(number), pangolin, f"x{number}-{tmp_path.name}-", place=places(), journal=journal)
+        world.clock.advance(60)
         try:
             play(world, SCENARIOS[title])
             assert world.work(abort_at(moment)), "the scenario leaves a message to handle"

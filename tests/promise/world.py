@@ -13,6 +13,7 @@ import random
 import re
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from relay.configuration import read
 from relay.connectors.publishing import Publishing
 from relay.domain.audience import Hold
 from relay.domain.connector import Connector
+from relay.domain.message import VERSION, Message, Replay
 from relay.pangolin.server import InThread
 from tests.clock import TurnedClock
 from worker.creation import Creation
@@ -60,7 +62,7 @@ timeouts: {{connect: 1s, answer: {answer}, batch_answer: {answer}}}
 
 EFFECTS = {
     "audiences": (
-        "begin_turn", "join", "settle", "mark_asked", "claim_creation", "created", "creation_failed", "remember_answer",
+        "begin_turn", "join", "settle", "expand", "mark_asked", "claim_creation", "created", "creation_failed", "remember_answer",
     ),
     "queue": ("publish", "acknowledge", "give_back"),
     "reports": ("attempt",),
@@ -163,6 +165,7 @@ class World:
         rate: str = "{concurrency: 8}",
         answer: str = "250ms",
         junk: bool = False,
+        journal: str = "off",
         place: dict[str, str] | None = None,
     ) -> None:
         """place: environment variables of another back end that keeps everything but the queue."""
@@ -183,6 +186,8 @@ class World:
         self.document = DOCUMENT.format(
             url=pangolin.url, max_items=max_items, max_age=max_age, mode=mode, unknown=unknown, rate=rate, answer=answer
         )
+        if journal != "off":
+            self.document += f"retention: {{journal: {journal}}}\n"
         publishing.apply(self.document)
         self.view = InboundView(self.backend.inbound, reread_s=3600)
         self.faults()
@@ -258,6 +263,20 @@ class World:
             return await receiver(Request(scope, receive))
         finally:
             await publisher.close()
+
+    def replay(self, audience: str, *, since: float = 0.0) -> str:
+        """An operator asks for a replay of what was accepted since; the ID of that request."""
+        message = Message(
+            version=VERSION,
+            kind="replay",
+            connector="pangolin",
+            audience=self.prefix + audience,
+            request_id=uuid.uuid4().hex,
+            received_at=self.clock.now(),
+            replay=Replay(since=since),
+        )
+        self.backend.queue.publish([message])
+        return message.request_id
 
     # the worker
 
@@ -356,6 +375,24 @@ class World:
         """The calls that changed members, oldest first."""
         listed = requests.get(f"{self.pangolin.url}/api/calls", headers=self.authorization, timeout=5).json()
         return [call for call in listed if call["path"].endswith("/users") and call["method"] in ("POST", "DELETE")]
+
+    def take_out(self, audience: str, users: Sequence[str]) -> None:
+        """Somebody takes these users out of the partner's list."""
+        path = f"/api/audiences/{self.partner_id(audience)}/users"
+        self._change("DELETE", path, {"users": [{"id": user} for user in users]})
+
+    def delete_list(self, audience: str) -> None:
+        """Somebody deletes the partner's list."""
+        self._change("DELETE", f"/api/audiences/{self.partner_id(audience)}", None)
+
+    def partner_id(self, audience: str) -> str | None:
+        """What we know of it."""
+        record = self.backend.audiences.get("pangolin", self.prefix + audience)
+        return record.partner_id if record else None
+
+    def _change(self, method: str, path: str, body: Any) -> None:
+        answer = requests.request(method, self.pangolin.url + path, json=body, headers=self.authorization, timeout=5)
+        assert answer.status_code < 300, answer.text
 
     # what an operator sees
 
