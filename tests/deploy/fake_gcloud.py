@@ -2,9 +2,9 @@
 """Stands in for gcloud where only a real project could answer: remembers what was made, and says whether it is there.
 
 Which words gcloud takes is not known here: its own parser says that. Commands of Pub/Sub go to the real gcloud, which speaks to
-the emulator, except what that does not have: rights, regions of a topic, a new time of expiry. And it keeps messages for 7 days
-at most, where the service takes 31 (`gcloud pubsub subscriptions create --help`). FAKE_GCLOUD is the directory of its memory,
-whose "refusals" say how often commands that begin with certain words are still refused.
+the emulator, except what that does not have: rights, regions of a topic, a new time of expiry, another bucket. And it keeps
+messages for 7 days at most, where the service takes 31 (`gcloud pubsub subscriptions create --help`). FAKE_GCLOUD is the
+directory of its memory, whose "refusals" say how often commands that begin with certain words are still refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main(words: list[str]) -> int:
     if words[0] == "pubsub" and words[2] != "add-iam-policy-binding" and words[1:3] != ["topics", "update"]:
         within = [word.replace("--message-retention-duration=31d", "--message-retention-duration=7d") for word in words]
         if words[2] == "update":
-            within.remove("--expiration-period=never")
+            within = [word for word in within if word != "--expiration-period=never" and not word.startswith("--cloud-storage")]
         os.execv(os.environ["REAL_GCLOUD"], [os.environ["REAL_GCLOUD"], *within])  # noqa: S606
     made: dict[str, Any] = {}
     if os.path.exists(f"{MEMORY}/made.json"):
@@ -69,6 +69,10 @@ def answer(words: list[str], made: dict[str, Any]) -> int:
     if group.startswith("monitoring"):
         return monitoring(group, verb, flags, made)
     key = f"{group} {name.partition('@')[0]}"
+    if group == "storage buckets" and verb == "list":
+        wanted = flags["filter"].removeprefix("name=")
+        print(wanted if is_there(f"storage buckets gs://{wanted}", made) else "")
+        return 0
     if verb in ("create", "deploy"):
         if verb == "create" and key in made and "identity" not in key:
             print(f"ALREADY_EXISTS: {key}", file=sys.stderr)

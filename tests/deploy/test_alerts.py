@@ -203,6 +203,7 @@ def test_what_can_go_wrong_has_an_alert() -> None:
     assert POLICIES.keys() == {
         "credentials-refused",
         "hold-needs-someone",
+        "journal-behind",
         "mutations-on-hold",
         "nothing-delivered",
         "old-hold",

@@ -111,9 +111,9 @@ class Project:
         requests.put(f"{self.url}/subscriptions/{NAME}", json=wanted, timeout=10).raise_for_status()
         return self.subscription()
 
-    def subscription(self) -> dict[str, Any]:
+    def subscription(self, name: str = NAME) -> dict[str, Any]:
         """As the emulator has it."""
-        answer = requests.get(f"{self.url}/subscriptions/{NAME}", timeout=10)
+        answer = requests.get(f"{self.url}/subscriptions/{name}", timeout=10)
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
@@ -175,7 +175,7 @@ def assert_was_printed(words: list[str], project: Project) -> None:
 
 @functools.cache
 def printed() -> list[re.Pattern[str]]:
-    texts = (dry_run("deploy.sh", "--notify", "ops@example.com"), dry_run("teardown.sh", "--delete-data"))
+    texts = (dry_run("deploy.sh", "--notify", "ops@example.com", "--journal"), dry_run("teardown.sh", "--delete-data"))
     lines = [" ".join(words) for text in texts for words in commands(text)]
     named = re.compile(r"\\\$\\\{\w+\\\}|\\\$\\\(basename.*\\\)")
     return [re.compile(named.sub(".*", re.escape(line))) for line in lines]
@@ -218,3 +218,38 @@ def test_a_teardown_that_is_not_confirmed_deletes_nothing(project: Project, type
     assert ran.returncode == 1
     assert "Nothing was deleted" in ran.stderr
     assert project.ran() == []
+
+
+def test_the_journal_is_made_where_it_is_asked_for_and_later_runs_keep_it(project: Project) -> None:
+    first = deploy(project)
+    assert not [words for words in first if words[0] == "storage" and words[2] != "list"]
+    assert all("JOURNAL_BUCKET=," in word for words in first for word in words if "--set-env-vars" in word)
+
+    asked = deploy(project, "--journal")
+    bucket = f"{project.id}-diy-relay-journal"
+    assert any(words[:3] == ["storage", "buckets", "create"] for words in asked)
+    for days in (1, 7, 30):
+        made = project.subscription(f"diy-relay-journal-{days}")
+        assert made["enableMessageOrdering"] is True
+        assert made["filter"] == f'attributes.journal = "{days}"'
+        assert made["expirationPolicy"] == {}
+        beginning = ["pubsub", "subscriptions", "create", f"diy-relay-journal-{days}"]
+        written = next(words for words in asked if words[:4] == beginning)
+        assert {f"--cloud-storage-bucket={bucket}", f"--cloud-storage-file-prefix={days}/"} <= set(written)
+
+    later = deploy(project)
+    assert not [words for words in later if " ".join(words[:3]) in ("storage buckets create", "pubsub subscriptions create")]
+    assert any(words[:4] == ["pubsub", "subscriptions", "update", "diy-relay-journal-7"] for words in later)
+    assert all(f"JOURNAL_BUCKET={bucket}," in word for words in later for word in words if "--set-env-vars" in word)
+
+
+def test_a_subscription_of_the_journal_without_its_filter_is_refused_since_it_cannot_be_changed(project: Project) -> None:
+    requests.put(f"{project.url}/topics/diy-relay", json={}, timeout=10).raise_for_status()
+    wanted = {"topic": f"projects/{project.id}/topics/diy-relay", "enableMessageOrdering": True}
+    requests.put(f"{project.url}/subscriptions/diy-relay-journal-7", json=wanted, timeout=10).raise_for_status()
+
+    ran = project.run("deploy.sh", "--journal")
+
+    assert ran.returncode == 1
+    assert 'with the filter attributes.journal = "7"' in ran.stderr
+    assert not any("create" in words for words in project.ran())

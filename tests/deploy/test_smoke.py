@@ -29,7 +29,7 @@ case "$*" in
   "scheduler jobs describe "*) echo "ENABLED;{tick}" ;;
   "logging read "*) echo 2026-03-01T11:00:00Z ;;
   "logging metrics describe "*) echo "$4" ;;
-  "alpha monitoring policies list "*) for i in 1 2 3 4 5 6 7 8 9; do echo True; done ;;
+  "alpha monitoring policies list "*) for policy in deploy/monitoring/policies/*.json; do echo True; done ;;
   "secrets versions access "*) echo a-secret ;;
   *) echo "unknown: $*" >&2; exit 1 ;;
 esac

@@ -1,4 +1,5 @@
-"""Google's services on this machine: the official emulators behind proxies that are as strict as Google, and a Secret Manager.
+"""Google's services on this machine: the official emulators behind proxies that are as strict as Google, a Secret Manager, and a
+Cloud Storage.
 
 Every run of the tests loads this module, and only some need the services: what is large is loaded when it is used.
 """
@@ -33,16 +34,19 @@ class Emulators:
 
     pubsub, firestore, secret_manager  host:port of their proxies
     addresses  those of the emulators themselves
+    storage    the stand-in for Cloud Storage, of which each project has a bucket of its own
     """
 
     def __init__(self, addresses: Addresses) -> None:
         import grpc
 
+        from relay.local_run.cloud_storage import StorageServer
         from relay.local_run.secret_manager import SecretManagerServer
         from tests.emulators.proxy import ProxyProcess, Spec
 
         self.addresses = addresses
         self._secret_manager = SecretManagerServer()
+        self.storage = StorageServer()
         self._direct = grpc.insecure_channel(addresses.pubsub)
         self._process = ProxyProcess(
             Spec("pubsub", addresses.pubsub, "pubsub"),
@@ -69,6 +73,7 @@ class Emulators:
         self._process.close()
         self._direct.close()
         self._secret_manager.close()
+        self.storage.close()
 
 
 def place(emulators: Emulators) -> dict[str, str]:
@@ -82,7 +87,11 @@ def place(emulators: Emulators) -> dict[str, str]:
         "PUBSUB_EMULATOR_HOST": emulators.pubsub,
         "FIRESTORE_EMULATOR_HOST": emulators.firestore,
         "SECRET_MANAGER_EMULATOR_HOST": emulators.secret_manager,
+        "STORAGE_EMULATOR_HOST": emulators.storage.address,
+        "JOURNAL_BATCH_S": "0.1",
     }
+    variables["JOURNAL_BUCKET"] = f"{variables['GOOGLE_CLOUD_PROJECT']}-journal"
+    emulators.storage.make(variables["JOURNAL_BUCKET"])
     configuration = read(variables)
     emulators.create_topic(configuration.google_cloud_project, configuration.topic)
     return variables

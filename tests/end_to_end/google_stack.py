@@ -12,7 +12,7 @@ import requests
 from relay.backends import open_backend
 from relay.backends.records import INBOUND
 from relay.configuration import read
-from relay.local_run.push_subscription import subscribe
+from relay.local_run.push_subscription import BACK_OFF_S, subscribe
 from tests.emulators import Emulators, end_pushing, place
 from tests.end_to_end.stack import ROOT, Stack
 
@@ -38,9 +38,10 @@ class GoogleStack(Stack):
         ack_deadline_s: int = 300,
         pushed_to: int = 0,
         mounted: bool = False,
+        back_off_s: tuple[int, int] = BACK_OFF_S,
     ) -> None:
         """pushed_to: a port that Pub/Sub pushes to instead of the worker's. mounted: the receiver reads the inbound document from
-        a file, as on Cloud Run; see `mount`."""
+        a file, as on Cloud Run; see `mount`. back_off_s: before a push that failed is made again, at first and at most."""
         self._inbound_file = directory / "mounted" / "inbound" if mounted else None
         self.place = {**place(emulators), "ACK_DEADLINE_S": str(ack_deadline_s)}
         self.workers = 1
@@ -49,7 +50,8 @@ class GoogleStack(Stack):
         super().__init__(directory, mode=mode, debug=debug)
         if mounted:
             self.mount()
-        subscribe(read(self.place), endpoint=f"http://127.0.0.1:{pushed_to or self.ports['worker']}/")
+        endpoint = f"http://127.0.0.1:{pushed_to or self.ports['worker']}/"
+        subscribe(read(self.place), endpoint=endpoint, back_off_s=back_off_s)
 
     @property
     def worker_url(self) -> str:

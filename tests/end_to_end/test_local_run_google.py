@@ -21,7 +21,7 @@ from tests.end_to_end.test_local_run import LocalRun, send
 
 pytestmark = pytest.mark.once
 
-STARTED = ("pubsub", "firestore", "secrets", "pangolin", "create", "deliver", "tick", "receiver", "console")
+STARTED = ("pubsub", "firestore", "secrets", "journal", "pangolin", "create", "deliver", "tick", "receiver", "console")
 
 
 class GoogleRun(LocalRun):

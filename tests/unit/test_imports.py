@@ -21,8 +21,8 @@ RULES = {
     "relay/reading": {"relay.reading", "relay.domain"},
     "adapters": {"adapters", "relay.domain", "relay.expressions", "relay.reading"},
     "worker": {
-        "worker", "adapters", "relay.domain", "relay.backends", "relay.connectors", "relay.expressions", "relay.wide_log",
-        "relay.configuration", "relay.connector_threads",
+        "worker", "adapters", "relay.domain", "relay.backends", "relay.connectors", "relay.expressions", "relay.health",
+        "relay.wide_log", "relay.configuration", "relay.connector_threads",
     },
     "relay/backends": {"relay.backends", "relay.domain", "relay.configuration", "relay.wide_log"},
     "relay/connectors": {

@@ -10,7 +10,7 @@ import pytest
 from relay.backends.interfaces import Backend
 from relay.domain.audience import Audience, HoldReason
 from relay.domain.clock import Clock
-from relay.domain.errors import Conflict
+from relay.domain.errors import Conflict, NotFound
 from tests.clock import TurnedClock
 from tests.contract.backends.given import BEGINNING, document, held, request
 
@@ -157,6 +157,50 @@ def test_an_audience_is_linked_by_hand_whatever_was_recorded(backend: Backend) -
 def test_an_audience_that_was_never_seen_can_be_linked(backend: Backend) -> None:
     backend.audiences.link("pangolin", "new", partner_id="p1")
     assert _audience(backend, "new").partner_id == "p1"
+
+
+# one that the partner lost
+def test_an_audience_that_was_lost_is_created_anew_by_whoever_has_the_next_turn(backend: Backend) -> None:
+    _claim(backend, name="Buyers", customer=123)
+    backend.audiences.created("pangolin", "a.1", partner_id="p1")
+    lost = backend.audiences.unlink("pangolin", "a.1")
+    assert (lost.partner_id, lost.status, lost.name, lost.customer) == (None, "unknown", "Buyers", 123)
+    assert _audience(backend) == lost
+    assert _claim(backend, "w2")[1]
+    assert backend.audiences.created("pangolin", "a.1", partner_id="p2").partner_id == "p2"
+
+
+def test_what_waits_for_one_that_was_lost_becomes_due(backend: Backend) -> None:
+    backend.audiences.created("pangolin", "a.1", partner_id="p1")
+    held(backend, why=request("audience_gone", due_at=BEGINNING + 999))
+    backend.audiences.unlink("pangolin", "a.1")
+    assert [audience.id for audience in backend.audiences.due(BEGINNING)] == ["a.1"]
+
+
+def test_the_id_of_one_that_was_lost_is_free_for_another(backend: Backend) -> None:
+    backend.audiences.created("pangolin", "a.1", partner_id="p1")
+    backend.audiences.unlink("pangolin", "a.1")
+    assert backend.audiences.link("pangolin", "a.2", partner_id="p1").partner_id == "p1"
+
+
+def test_one_that_has_no_name_counts_as_announced_after_it_was_lost(backend: Backend) -> None:
+    backend.audiences.link("pangolin", "a.1", partner_id="p1")
+    assert backend.audiences.unlink("pangolin", "a.1").name == "a.1"
+
+
+def test_one_that_is_known_by_the_partners_id_cannot_be_forgotten(backend: Backend) -> None:
+    backend.audiences.remember_answer("pangolin", "a.1", partner_id="p1", name="Buyers")
+    before = backend.audiences.all()
+    for audience_id in ("a.1", "p1"):
+        with pytest.raises(Conflict):
+            backend.audiences.unlink("pangolin", audience_id)
+    assert backend.audiences.all() == before
+
+
+def test_an_unknown_audience_cannot_be_forgotten(backend: Backend) -> None:
+    with pytest.raises(NotFound):
+        backend.audiences.unlink("pangolin", "a.1")
+    assert backend.audiences.all() == []
 
 
 # one audience for each ID at the partner

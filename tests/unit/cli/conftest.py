@@ -89,7 +89,9 @@ class Diy:
         finally:
             opened.close()
 
-    def receive(self, audience: str, *users: str, direction: Direction = "joined", connector: str = "pangolin") -> None:
+    def receive(
+        self, audience: str, *users: str, direction: Direction = "joined", connector: str = "pangolin", journal_days: int = 0
+    ) -> None:
         """Queues one request's changes, as the receiver does."""
         clock = SystemClock()
         message = Message(
@@ -100,6 +102,7 @@ class Diy:
             request_id=f"request-{audience}-{len(users)}",
             received_at=clock.now(),
             mutations=tuple(Mutation(index=index, direction=direction, user={"id": user}) for index, user in enumerate(users)),
+            journal_days=journal_days,
         )
         with self.backend() as backend:
             backend.queue.publish([message])

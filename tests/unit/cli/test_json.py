@@ -30,8 +30,8 @@ READING = {
     "connectors preview pangolin": {"requests", "not_sent", "gathering"},
     "secrets list": {"name", "set", "changed_at", "has_previous", "used_by"},
     "audiences list": {
-        "connector", "id", "name", "partner_id", "status", "error", "customer", "paused", "answers_to", "hold", "created_at",
-        "updated_at",
+        "connector", "id", "name", "partner_id", "status", "error", "customer", "paused", "answers_to", "hold", "replay",
+        "created_at", "updated_at",
     },
     "holds list": {
         "connector", "audience", "name", "reason", "detail", "needs_someone", "what_to_do", "since", "due_at", "oldest_at",
@@ -41,6 +41,7 @@ READING = {
     "audit": {"at", "by", "what", "subject", "detail"},
     "status": {"someone_must_act", "queue", "concerns", "connectors"},
     "rejections list": set(),
+    "users find user-1": {"sha256", "users", "traces", "journals", "unseen"},
 }  # fmt: skip
 
 

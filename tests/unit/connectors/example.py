@@ -62,7 +62,7 @@ def expanded(text: str = DOCUMENT) -> tuple[Connector, ...]:
 
 
 def hold(backend: Backend, clock: TurnedClock, reason: HoldReason) -> None:
-    """One batch of the audience `a1` waits for this reason, for an hour."""
+    """One batch of the audience `a1` waits for this reason: for an hour, or until an operator says so."""
     message = Message(1, "change", "acme-eu", "a1", "r1", clock.now(), mutations=(Mutation(0, user={"id": "u"}),))
     turn = backend.audiences.begin_turn("acme-eu", "a1", position=1, message_id="m1")
-    backend.audiences.join(turn, message, HoldRequest(reason, clock.now() + 3600))
+    backend.audiences.join(turn, message, HoldRequest(reason, None if reason == "paused" else clock.now() + 3600))

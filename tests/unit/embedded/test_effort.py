@@ -133,3 +133,19 @@ def test_dropping_the_first_batches_does_not_walk_along_the_hold(backend: Embedd
             assert number == dropped
 
     assert _steps(backend, drop) < MANY / 2
+
+
+def test_a_look_at_the_holds_does_not_walk_along_those_that_wait_for_later(backend: EmbeddedBackend) -> None:
+    with backend.database.transaction() as connection:
+        for number in range(MANY):
+            audience = policy.Audience(version=policy.VERSION, connector="pangolin", id=f"a.{number}")
+            reason: policy.HoldReason = "paused" if number == 7 else "partner_unavailable"
+            due_at = None if reason == "paused" else BEGINNING + (number != 5)
+            held, _ = policy.join(audience, message(audience.id), 1, request(reason, due_at=due_at), now=BEGINNING)
+            audience_rows.save(connection, held)
+
+    def look() -> None:
+        assert [one.id for one in backend.audiences.due(BEGINNING)] == ["a.7", "a.5"]
+        assert backend.audiences.next_due() == BEGINNING
+
+    assert _steps(backend, look) < MANY / 4

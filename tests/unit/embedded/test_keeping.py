@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
-from relay.backends.embedded import EmbeddedBackend
+from relay.backends.embedded import EmbeddedBackend, reports
 from relay.backends.interfaces import ATTEMPTS_KEPT, FAILED_ATTEMPTS_KEPT_S
 from relay.domain.clock import SystemClock
 from tests.contract.backends.given import report
@@ -21,3 +22,14 @@ def test_the_last_attempts_of_each_connector_are_kept_and_failed_ones_for_some_d
     kept = [one.attempt_id for one in backend.reports.attempts("pangolin", limit=10_000)]
     assert kept == [f"attempt-{number}" for number in (*range(ATTEMPTS_KEPT + 9, 9, -1), 3)]
     assert len(backend.reports.attempts("quiet")) == 1
+
+
+def test_of_failed_attempts_only_the_last_are_kept_however_many_come_within_days(
+    backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "MOST_ATTEMPTS_KEPT", ATTEMPTS_KEPT + 5)
+    now = SystemClock().now()
+    for number in range(ATTEMPTS_KEPT + 20):
+        backend.reports.attempt(replace(report(number=number, at=now), counts={"retry": 1}), [])
+    kept = [one.attempt_id for one in backend.reports.attempts("pangolin", limit=10_000)]
+    assert kept == [f"attempt-{number}" for number in range(ATTEMPTS_KEPT + 19, 14, -1)]

@@ -363,6 +363,7 @@ def test_a_place_is_empty_has_a_topic_and_shares_nothing_with_another(emulators:
         "PUBSUB_EMULATOR_HOST": emulators.pubsub,
         "FIRESTORE_EMULATOR_HOST": emulators.firestore,
         "SECRET_MANAGER_EMULATOR_HOST": emulators.secret_manager,
+        "STORAGE_EMULATOR_HOST": emulators.storage.address,
     }
 
 

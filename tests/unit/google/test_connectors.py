@@ -17,6 +17,7 @@ from relay.backends.google.documents import Query, Write
 from relay.backends.google.values import moment
 from relay.backends.interfaces import DRAFTS_KEPT_S
 from relay.domain.audience import HoldReason
+from relay.domain.connector import Retention
 from relay.domain.errors import ConfigurationError, Conflict, NotFound, RelayError, StoreUnavailable
 from tests.clock import TurnedClock
 from tests.contract.backends.given import BEGINNING, connector, document, message, request
@@ -50,7 +51,7 @@ class Place:
     def __init__(self, variables: dict[str, str], clock: TurnedClock) -> None:
         self.documents = Interposed(variables)
         self.audiences = Audiences(self.documents, clock, lambda _rejections: [])
-        self.connectors = GoogleConnectors(self.documents, clock, self.audiences)
+        self.connectors = GoogleConnectors(self.documents, clock, self.audiences, journal_bucket="a-bucket")
 
     def publish(self, *connectors: Any) -> int:
         number = self.connectors.add_version(document(*connectors)).number
@@ -328,3 +329,52 @@ def _at_once(*works: Callable[[], object]) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+# the journal
+
+
+def keeping(days: int) -> Any:
+    return connector(retention=Retention(journal_days=days))
+
+
+def test_the_journal_counts_from_the_version_that_switched_it_on_and_reaches_no_further_than_was_kept(
+    here: Place, clock: TurnedClock
+) -> None:
+    here.publish(connector())
+    assert here.connectors.state("pangolin").journal_since == 0
+    clock.advance(100)
+    here.publish(keeping(1))
+    assert here.connectors.state("pangolin").journal_since == BEGINNING + 100
+    clock.advance(3 * 86400)
+    here.publish(keeping(30))
+    assert here.connectors.state("pangolin").journal_since == BEGINNING + 100 + 2 * 86400
+    here.publish(keeping(7))
+    assert here.connectors.state("pangolin").journal_since == BEGINNING + 100 + 2 * 86400
+    here.publish(connector())
+    assert here.connectors.state("pangolin").journal_since == 0
+
+
+def test_a_connector_that_comes_back_begins_its_journal_anew(here: Place, clock: TurnedClock) -> None:
+    sandbox = connector("pangolin@sandbox", retention=Retention(journal_days=7))
+    here.publish(keeping(7), sandbox)
+    here.publish(keeping(7))
+    assert here.connectors.state("pangolin@sandbox").journal_since == 0
+    clock.advance(100)
+    here.publish(keeping(7), sandbox)
+    assert here.connectors.state("pangolin@sandbox").journal_since == BEGINNING + 100
+    assert here.connectors.state("pangolin").journal_since == BEGINNING
+
+
+def test_without_a_bucket_no_version_goes_live_that_asks_for_a_journal(emulators: Emulators) -> None:
+    clock = TurnedClock()
+    here = Place(place(emulators), clock)
+    connectors = GoogleConnectors(here.documents, clock, here.audiences)
+    number = connectors.add_version(document(keeping(7))).number
+
+    with pytest.raises(ConfigurationError, match="JOURNAL_BUCKET is not set"):
+        connectors.publish("pangolin", number)
+
+    with pytest.raises(NotFound):
+        connectors.state("pangolin")
+    connectors.publish("pangolin", connectors.add_version(document(connector())).number)

@@ -103,6 +103,15 @@ def test_a_call_carries_one_key_with_all_its_messages_in_order(
     }
 
 
+def test_what_is_to_be_kept_says_for_how_many_days_in_an_attribute_and_nothing_else_has_one(
+    publisher: GooglePublisher, way: TroubledWay
+) -> None:
+    marked = replace(message("a.1", request_id="1"), journal_days=7)
+    assert run(publisher, [marked, message("a.1", request_id="2"), replace(marked, journal_days=30)]) == [None]
+    [call] = way.calls
+    assert [dict(each.attributes) for each in call.messages] == [{"journal": "7"}, {}, {"journal": "30"}]
+
+
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from(["a.1", "b/ü", "x" * 900]), st.text(max_size=50)), max_size=20))
 def test_googles_own_message_types_read_what_is_sent(given_messages: list[tuple[str, str]]) -> None:

@@ -56,7 +56,7 @@ def test_an_emulator_named_in_the_shell_is_not_what_the_processes_of_an_embedded
 def test_the_embedded_run_has_a_worker_and_the_google_run_has_the_functions_and_what_they_use(tmp_path: Path) -> None:
     assert list(processes(EmbeddedStack(configured(tmp_path)))) == ["pangolin", "worker", "receiver", "console"]
     assert list(processes(GoogleStack(configured(tmp_path)))) == [
-        "pubsub", "firestore", "secrets", "pangolin", "create", "deliver", "tick", "receiver", "console",
+        "pubsub", "firestore", "secrets", "journal", "pangolin", "create", "deliver", "tick", "receiver", "console",
     ]  # fmt: skip
 
 

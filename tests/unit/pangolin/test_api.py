@@ -36,6 +36,18 @@ def test_audiences_are_listed_page_by_page_oldest_first(customer: Customer) -> N
     assert seen == [made[0:2], made[2:4], made[4:]]
 
 
+def test_a_deleted_audience_is_gone_with_its_members_and_its_reference_is_free(customer: Customer) -> None:
+    gone = customer.create("ours/1")
+    customer.add(gone, "a")
+
+    assert customer.call("DELETE", f"/api/audiences/{gone}").status_code == 200
+    assert customer.call("DELETE", f"/api/audiences/{gone}").status_code == 404
+    assert customer.add(gone, "b").status_code == 404
+    made = customer.create("ours/1")
+    assert made != gone
+    assert customer.call("GET", f"/api/audiences/{made}/users").json()["users"] == []
+
+
 def test_adding_and_removing_are_set_operations(customer: Customer) -> None:
     audience = customer.create("ours/1")
 

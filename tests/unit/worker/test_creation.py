@@ -100,7 +100,7 @@ def test_a_rate_that_is_used_up_for_a_moment_is_waited_for(make_world: Callable[
 
 
 def test_a_rate_that_is_used_up_for_long_is_told_with_its_time(make_world: Callable[..., World]) -> None:
-    world = make_world(mode="partner", rate="{calls: 1, per: 10m}")
+    world = make_world(mode="partner", rate="{calls: 2, per: 10m}")
     for_source(world, "a.1")
     for _ in range(2):
         with pytest.raises(TryAgain) as refused:
@@ -150,7 +150,7 @@ def test_one_who_was_frozen_before_the_call_does_not_make_it_and_leaves_no_claim
 
 
 def test_a_turn_that_meets_a_rate_used_up_for_long_is_postponed_until_there_is_room(make_world: Callable[..., World]) -> None:
-    world = make_world(rate="{calls: 1, per: 10m}")
+    world = make_world(rate="{calls: 2, per: 10m}")
     ensure(world)
     with pytest.raises(Postponed) as postponed:
         ensure(world, "a.2", budget=Budget(world.clock))

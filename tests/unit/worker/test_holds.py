@@ -273,7 +273,7 @@ def test_a_discarded_hold_becomes_rejections(world: World) -> None:
     world.faults(status=500)
     world.accept(THREE)
     world.work()
-    assert discard(world.backend, world.clock, "pangolin", world.prefix + "a.1") == 1
+    assert discard(world.backend, world.clock, "pangolin", world.prefix + "a.1").batches == 1
     assert world.rejected() == [(0, "discarded"), (1, "discarded"), (2, "discarded")]
     assert world.held() is None
 

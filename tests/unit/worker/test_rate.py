@@ -97,6 +97,16 @@ def test_what_has_begun_is_finished_even_where_the_rate_has_no_room_for_it(backe
     assert clock.now() - began_at <= 3 * FURTHER_PATIENCE_S
 
 
+def test_a_first_call_that_did_not_begin_at_once_does_not_go_beyond_the_rate(backend: Backend, clock: TurnedClock) -> None:
+    work = rate(backend, clock, ONE_A_DAY)
+    assert work.ask(1) == 0
+    clock.advance(10 * FURTHER_PATIENCE_S)
+    with pytest.raises(TryAgain) as used_up:
+        work.begin()
+    assert used_up.value.after_s is not None
+    assert used_up.value.after_s > 80_000
+
+
 def test_no_further_call_begins_once_the_partner_has_asked_to_come_back_later(backend: Backend, clock: TurnedClock) -> None:
     work = rate(backend, clock, RateLimits())
     assert work.ask(1) == 0

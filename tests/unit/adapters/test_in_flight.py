@@ -1,0 +1,69 @@
+"""A process that ends cuts its calls short: what was sent may have been applied, what was not goes on elsewhere."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from adapters import leash
+from adapters.client import RequestsClient
+from adapters.contract import Credentials, HttpRequest
+from adapters.in_flight import InFlight, in_flight
+from relay.domain.clock import SystemClock
+from relay.domain.connector import Timeouts
+from relay.domain.errors import TryAgain
+
+
+@contextmanager
+def _listening(*, accepting: bool) -> Iterator[str]:
+    """A server that never answers; one that does not accept has a full queue of connections, so that connecting waits."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=16 if accepting else 0))
+        host, port = server.getsockname()
+        while not accepting:
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0.2)
+            try:
+                waiting.connect((host, port))
+            except TimeoutError:
+                break
+        yield f"http://{host}:{port}/"
+
+
+@pytest.mark.parametrize("accepting", [True, False], ids=["waiting for the answer", "connecting"])
+def test_a_call_that_is_cut_short_ends_at_once(accepting: bool) -> None:
+    client = RequestsClient(Timeouts(connect_s=20, answer_s=20, batch_answer_s=20), SystemClock())
+    found: list[Exception] = []
+
+    def call(url: str) -> None:
+        try:
+            client.send(HttpRequest("POST", url, body={"a": 1}), auth=Credentials())
+        except Exception as error:
+            found.append(error)
+
+    with _listening(accepting=accepting) as url:
+        thread = threading.Thread(target=call, args=(url,), daemon=True)
+        thread.start()
+        time.sleep(0.3)
+        assert in_flight.cut_short() >= 1
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+    (error,) = found
+    assert isinstance(error, TryAgain)
+    if accepting:
+        assert (error.code, error.applied_unknown, error.account) == ("process_ended", True, False)
+    else:
+        assert isinstance(error, leash.OutOfTime), "nothing was sent: another process begins it anew"
+
+
+def test_nothing_is_under_way_afterwards() -> None:
+    assert InFlight().cut_short() == 0
+    client = RequestsClient(Timeouts(connect_s=1, answer_s=0.2, batch_answer_s=1), SystemClock())
+    with _listening(accepting=True) as url, pytest.raises(TryAgain, match="did not answer"):
+        client.send(HttpRequest("GET", url), auth=Credentials())
+    assert in_flight.cut_short() == 0
