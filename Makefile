@@ -1,7 +1,7 @@
 # Everything for one machine. Needs Python 3.11 or later and nothing else: 'make run' and 'make test' set themselves up in .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-newest test-mutants lint bench package clean python
+.PHONY: help run test test-newest test-mutants lint bench bench-long package clean python
 SHELL := /bin/sh
 
 VENV := .venv
@@ -36,6 +36,12 @@ lint: python $(INSTALLED_DEV)  ## Style and strict types
 bench: python $(INSTALLED_DEV)  ## Measurements, each beside its floor
 	@$(PY) -m bench.end_to_end
 	@$(PY) -m bench.bulk
+
+bench-long: python $(INSTALLED_DEV)  ## Floods, large holds, long queues, half an hour of bad weather: three quarters of an hour (Linux)
+	@$(PY) -m bench.hostile
+	@$(PY) -m bench.holds
+	@$(PY) -m bench.queue_depth
+	@$(PY) -m bench.soak
 
 package: python  ## dist/diy-relay.zip, for deploying in the browser (deploy/README.md)
 	@$(PY) deploy/package.py dist/diy-relay.zip

@@ -97,11 +97,15 @@ class RequestsClient:
             left_s = call.left_s()
             bounds = (min(connect_s, left_s) if call.under_way else connect_s, left_s)
             with self._session().send(prepared, stream=True, allow_redirects=False, timeout=bounds) as answer:
-                return answer, _read(answer)
+                content = _read(answer)
         except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             raise _no_answer(url, call, error) from None
         finally:
             current.reset(reset)
+        if call.cut:
+            # Where the end of the connection is the end of the body, what was cut off looks whole.
+            raise _no_answer(url, call, ConnectionAbortedError())
+        return answer, content
 
     def _target(self, request: HttpRequest, url: str, answer: requests.Response, hops: int, auth: Credentials) -> str | None:
         if not self._network.follow_redirects:

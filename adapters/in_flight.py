@@ -6,6 +6,7 @@ one without an answer, which its turn can still deal with: what it was about wai
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -32,6 +33,10 @@ class InFlight:
     """All calls under way. Used by many threads."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """None is under way. In a forked child, where the threads that made them are not: one of them may have held the lock."""
         self._guard = threading.Lock()
         self._calls: set[Cuttable] = set()
 
@@ -56,4 +61,6 @@ class InFlight:
 
 
 in_flight = InFlight()
-"""This process's. A child that is forked while there are some has none of them: their threads are not there either."""
+"""This process's. A forked child begins with none: it would cut the calls of its parent, whose sockets it shares."""
+
+os.register_at_fork(after_in_child=in_flight.forget)

@@ -37,13 +37,15 @@ from worker.delivery import Delivery, deliver
 from worker.fence import Fence
 from worker.partners import Partners
 from worker.plan import pending_of
-from worker.replay import Replaying, log_replay
+from worker.replay import Replaying, log_not_kept, log_replay
 from worker.report import log_attempt, make_report, rejections_of
 from worker.retries import LONGEST_WAIT_IN_TURN_S
 from worker.slots import Slots
 from worker.tick import publish_resume
 
-_RESUME_BYTES = 32 * 1024 * 1024
+_RESUME_BYTES = 16 * 1024 * 1024
+"""Of a hold in one step. It is settled in one transaction, for whose log there must be room on a disk that is nearly full."""
+
 _RESUME_ITEMS = 1_000
 _RESUME_MOST_ITEMS = 20_000
 
@@ -112,7 +114,9 @@ class Attempt:
         if self._message.kind == "resume":
             self._backend.audiences.settle(self._turn, taken=(), rest=(), request=request, progress=False)
         else:
-            self._join(self._placed(), request, replace_reason=True)
+            message = self._placed()
+            if message is not None:
+                self._join(message, request, replace_reason=True)
         return True
 
     # a change, or the news that the audience was created
@@ -147,7 +151,10 @@ class Attempt:
         now = self._clock.now()
         running, why = holds.running_or_why(self._means.catalog, self._turn.state)
         blocking = holds.must_hold(self._turn.state, running, self._audience, now, why=why)
-        self._join(self._placed(), blocking or holds.replaying(now))
+        message = self._placed()
+        if message is None:
+            return True
+        self._join(message, blocking or holds.replaying(now))
         hold = self._audience.hold
         if blocking is None and hold is not None and hold.reason == "gathering" and not hold.asked_at:
             self._publish_resume()  # somebody waits for it
@@ -155,14 +162,21 @@ class Attempt:
             self._resume_if_due()
         return True
 
-    def _placed(self) -> Message:
+    def _placed(self) -> Message | None:
         """The message as it waits: a replay goes up to its own place in the order, and back to no moment before which the journal
-        has gaps. To send what is older than a gap, and not what is in it, would undo what came in the gap."""
+        has gaps. To send what is older than a gap, and not what is in it, would undo what came in the gap.
+
+        None for a replay that is dropped, since the journal was switched off after it was asked for. What is still there, for
+        another replay that waits, lacks what came since.
+        """
         replay = self._message.replay
         if replay is None:
             return self._message
         kept_since = self._turn.state.journal_since
-        since = max(replay.since, kept_since + self._backend.journal.late_s) if kept_since else replay.since
+        if not kept_since:
+            log_not_kept(self._message)
+            return None
+        since = max(replay.since, kept_since + self._backend.journal.late_s)
         return replace(self._message, replay=replace(replay, since=since, until=self._turn.audience.position))
 
     def _expand(self, waiting: Waiting, replay: Replay, *, max_items: int) -> bool:
@@ -281,7 +295,7 @@ class Attempt:
             if free:
                 return self._call(messages, running, state)
         due_at = self._clock.now() + LONGEST_WAIT_IN_TURN_S
-        crowded = Postponed(TURNS_TAKEN, due_at=due_at, crowded=True)
+        crowded = Postponed(TURNS_TAKEN, due_at=due_at, crowded=True, own_pace=True)
         return self._nothing_delivered(messages, crowded), None
 
     def _call(

@@ -32,17 +32,24 @@ _WHOLE_S = TURN_S - 10.0
 class Postponed(RelayError):
     """The call was not made, or is not worth repeating now: what is left waits until `due_at` (seconds since the epoch).
 
-    crowded: others wait for the same moment, at which only a few can go.
+    crowded: others wait for the same moment, at which only a few can go. own_pace: see `Hold`.
     """
 
     def __init__(
-        self, detail: str, *, due_at: float, reason: HoldReason = "come_back_later", crowded: bool = False
+        self,
+        detail: str,
+        *,
+        due_at: float,
+        reason: HoldReason = "come_back_later",
+        crowded: bool = False,
+        own_pace: bool = False,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.due_at = due_at
         self.reason = reason
         self.crowded = crowded
+        self.own_pace = own_pace
 
 
 def is_whole(budget: Budget) -> bool:
@@ -68,7 +75,7 @@ def out_of_time(what: str, budget: Budget | None, clock: Clock, *, had_whole_tur
     if budget is not None:
         is_stopping = budget.left_for_calls_s() == 0 < budget.remaining_s()
         if is_stopping or not had_whole_turn:
-            return Postponed(TIME_IS_OVER, due_at=clock.now())
+            return Postponed(TIME_IS_OVER, due_at=clock.now(), own_pace=True)
     hint = f"{what} takes more time than there is for it; the partner may be slow just now."
     return TryAgain(hint, code=leash.OutOfTime.code, applied_unknown=True)
 
@@ -102,10 +109,16 @@ class Caller:
         """One result per row. Raises `Postponed`, or the `PartnerError` that the last repetition met, and `TurnLost`, which ends
         the turn."""
         attempt, more_s = 1, self._more_s(operation)
+        met: PartnerError | None = None
         require_possible(self._longest_call_s() + more_s)
         while True:
-            self._admit(len(rows))
-            self._require_time(more_s)
+            try:
+                self._admit(len(rows))
+                self._require_time(more_s)
+            except Postponed as postponed:
+                if met is None or not postponed.own_pace:
+                    raise
+                raise met from None  # it is this that keeps what is left, and not that no repetition has room
             try:
                 return self._send_once(operation, target, rows)
             except PartnerError as error:
@@ -115,7 +128,7 @@ class Caller:
                 if wait is None or attempt >= ATTEMPTS_IN_TURN or not self._budget.allows(again_s):
                     raise
                 self._clock.sleep(wait)
-                attempt += 1
+                attempt, met = attempt + 1, error
 
     def prepare(self, operation: str, values: dict[str, Any]) -> Prepared | Rejected:
         """See `Adapter.prepare`."""
@@ -141,13 +154,13 @@ class Caller:
                 due_at = self._clock.now() + wait
                 if state := self._rate.put_off():
                     raise Postponed(state.not_before_detail, due_at=due_at, reason=state.not_before_reason)
-                raise Postponed(RATE_USED_UP, due_at=due_at, crowded=True)
+                raise Postponed(RATE_USED_UP, due_at=due_at, crowded=True, own_pace=True)
             self._clock.sleep(wait)
 
     def _require_time(self, more_s: float = 0.0) -> None:
         """Asked again right before the call: the process may have been frozen since."""
         if not self._budget.allows(self._longest_call_s() + more_s):
-            raise Postponed(TIME_IS_OVER, due_at=self._clock.now())
+            raise Postponed(TIME_IS_OVER, due_at=self._clock.now(), own_pace=True)
 
     def _send_once(self, operation: str, target: Target, rows: Sequence[Row]) -> list[RowResult]:
         began = self._clock.monotonic()

@@ -152,10 +152,11 @@ class Creation:
         wait = rate.ask(1)
         if wait <= LONGEST_WAIT_IN_TURN_S and self._clock.monotonic() + wait <= give_up_at:
             return wait
-        detail = "The partner asked to come back later." if rate.put_off() else RATE_USED_UP
+        own_pace = rate.put_off() is None
+        detail = RATE_USED_UP if own_pace else "The partner asked to come back later."
         if budget is None:
             raise TryAgain(detail, after_s=wait)
-        raise Postponed(detail, due_at=self._clock.now() + wait, crowded=True)
+        raise Postponed(detail, due_at=self._clock.now() + wait, crowded=True, own_pace=own_pace)
 
     def _await_other(self, running: Running, audience: Audience, give_up_at: float, budget: Budget | None) -> None:
         """Returns when there may be something to do: it was created, or nobody creates it any more. Only reads meanwhile: a claim
@@ -230,7 +231,7 @@ class Creation:
     def _require_time(self, running: Running, budget: Budget | None) -> None:
         """Right before a call. A creation may take several; one that outlasts its turn harms nothing, thanks to its claim."""
         if budget is not None and not budget.allows(_call_s(running)):
-            raise Postponed(TIME_IS_OVER, due_at=self._clock.now())
+            raise Postponed(TIME_IS_OVER, due_at=self._clock.now(), own_pace=True)
         if budget is None and self._stopping():
             raise TryAgain("This process is shutting down, and begins no further call.", code="process_ended")
 

@@ -19,8 +19,10 @@ from relay.domain.errors import (
     TryAgain,
     Unsupported,
 )
+from relay.domain.own_pace import is_trouble
 from worker.calls import Postponed
 from worker.catalog import Catalog, Running
+from worker.rate import RateUsedUp
 from worker.retries import crashed_s, least_s, probe_s, spread_s
 
 # One table from what the partner answered to why the audience waits. BatchRefused is here for a creation: rows that are refused
@@ -34,6 +36,10 @@ _REASONS: tuple[tuple[type[PartnerError], HoldReason], ...] = (
     (BatchRefused, "misconfigured"),
     (TryAgain, "partner_unavailable"),
 )
+
+
+_WIDEST = 10
+"""Vain tries after which `spread_s` spreads no further."""
 
 
 def running_or_why(catalog: Catalog, state: ConnectorState) -> tuple[Running | None, str]:
@@ -99,24 +105,35 @@ def after_error(
     """The hold for what is left after this error.
 
     standing: the hold as it is, whose vain tries for the same reason lengthen the wait; None if there is none, or if the partner
-    has just taken something.
+    has just taken something. Where it is trouble, our own pace ends it not, and only says when there is room to try again.
     """
     now = clock.now()
+    own_pace = error.own_pace if isinstance(error, Postponed) else isinstance(error, RateUsedUp)
+    if own_pace and standing is not None and is_trouble(standing):
+        return HoldRequest(standing.reason, _room_at(error, now, chance), standing.detail)
     reason = _reason(error)
     probes = vain_probes(standing, reason)
     if isinstance(error, Postponed):
         if not error.crowded:
-            return HoldRequest(reason, error.due_at, error.detail)
+            return HoldRequest(reason, error.due_at, error.detail, own_pace=own_pace)
         due_at = error.due_at + spread_s(error.due_at - now, probes, chance)
-        return HoldRequest(reason, due_at, error.detail, probe=True)
+        return HoldRequest(reason, due_at, error.detail, probe=True, own_pace=own_pace)
     if isinstance(error, TryAgain) and error.after_s is not None:
-        return HoldRequest(reason, now + max(error.after_s, least_s(probes)), error.hint, probe=True)
+        due_at = now + max(error.after_s, least_s(probes))
+        return HoldRequest(reason, due_at, error.hint, probe=True, own_pace=own_pace)
     wait_s = probe_s(probes, chance)
     if isinstance(error, AudienceNotReady) and error.look_after_s is not None:
         wait_s = min(wait_s, max(error.look_after_s, least_s(probes)))
     if error.after_s is not None:
         wait_s = max(wait_s, error.after_s)
     return HoldRequest(reason, now + wait_s, error.hint, probe=True)
+
+
+def _room_at(error: PartnerError | Postponed, now: float, chance: random.Random) -> float:
+    """When a hold in trouble is tried again that found no room. Those that wait for the same moment come back as far apart as
+    any: trouble is in no hurry, and no vain try is counted by which they could drift apart."""
+    due_at = error.due_at if isinstance(error, Postponed) else now + (error.after_s or 0.0)
+    return due_at + spread_s(due_at - now, _WIDEST, chance)
 
 
 def _reason(error: PartnerError | Postponed) -> HoldReason:

@@ -52,7 +52,7 @@ def headline(notice: Notice, *, test: bool = False) -> str:
         return f"{name}: a test of its notices"
     match notice.situation.standing:
         case "fine":
-            return f"{name} delivers again"
+            return f"{name} delivers again" if notice.delivered else f"{name} is no longer on hold"
         case "on_hold":
             return f"{name} is on hold"
         case "credentials_refused":
@@ -68,8 +68,8 @@ def sentences(notice: Notice, *, test: bool = False) -> list[str]:
     situation = notice.situation
     if situation.standing == "fine":
         lasted = f"The trouble lasted {duration(notice.lasted_s)}, until {moment(situation.since)}."
-        were = "was" if notice.delivered == 1 else "were"
-        delivered = f"{count(notice.delivered, 'mutation')} {were} delivered since it began."
+        were = "was" if notice.delivered <= 1 else "were"
+        delivered = f"{count(notice.delivered, 'mutation') if notice.delivered else 'Nothing'} {were} delivered since it began."
         return [lasted, delivered, _waiting(notice, "still ")]
     why = [f"Since {moment(situation.since)}: {notice.meaning}."]
     if notice.detail:
@@ -86,7 +86,7 @@ def mail_text(notice: Notice, *, test: bool = False) -> str:
 
 def _waiting(notice: Notice, still: str = "") -> str:
     if not notice.batches:
-        return "Nothing waits." if still else ""
+        return "Nothing waits because of it any more." if still else ""
     what = f"{count(notice.mutations, 'mutation')} in {count(notice.batches, 'batch', 'batches')}"
     return f"{what} of {count(notice.audiences, 'audience')} {still}{'waits' if notice.mutations == 1 else 'wait'}."
 

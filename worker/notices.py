@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -20,16 +20,20 @@ from relay.domain.audience import Audience
 from relay.domain.clock import Clock
 from relay.domain.connector import Connector, ConnectorState
 from relay.domain.errors import ConfigurationError, NotTaken
-from relay.domain.notice import Channel, Notice, Watch
+from relay.domain.notice import Channel, Notice, Situation, Watch
 from relay.health.gravest import Explanation, Trouble, explained, trouble
 from relay.wide_log import log
 from worker.catalog import Catalog, Running
 from worker.holds import running_or_why
 from worker.notice_sending import NoticeSending, channels_of
 
+T = TypeVar("T")
+
 LOOK_S = 5.0
 _SHARE = 0.05
 """Of the time at most so much is spent looking, however many audiences wait."""
+_SENDING_S = 10.0
+"""After so long no look begins to send another notice: what happens meanwhile must be seen, however slow a receiver is."""
 
 
 class NoticeKeeper:
@@ -53,7 +57,8 @@ class NoticeKeeper:
         self._looked_for_s = 0.0
 
     def look(self) -> None:
-        """Notes what changed, and sends what is to be sent now. Raises `StoreUnavailable`."""
+        """Notes what changed, and sends what is to be sent now, or a part of it; the next look goes on. Raises
+        `StoreUnavailable`."""
         began = self._clock.monotonic()
         states = {state.name: state for state in self._backend.connectors.states()}
         notified = {name: running for name, state in states.items() if (running := self._notified(state)) is not None}
@@ -67,13 +72,14 @@ class NoticeKeeper:
         def note(name: str) -> None:
             current[name] = self._note(states[name], notified[name], held.get(name, []), watches.get(name))
 
-        def send(name: str) -> None:
-            if (watch := current[name]) is not None:
-                self._send(watch, notified[name].connector)
+        def send(watch: Watch) -> None:
+            self._send(watch, notified[watch.connector].connector, until=until)
 
         errors = _for_each(notified, note)
-        self._looked_for_s = self._clock.monotonic() - began
-        errors += _for_each(current, send)
+        noted_at = self._clock.monotonic()
+        self._looked_for_s = noted_at - began
+        until = noted_at + _SENDING_S
+        errors += _for_each(sorted(filter(None, current.values()), key=_untried_first), send)
         if errors:
             raise errors[0]
 
@@ -105,6 +111,10 @@ class NoticeKeeper:
         else:
             found = trouble(held, state)
             after = policy.look(watch, found.standing, found.reason, self._clock.now())
+            if found.standing == "fine" and self._is_hidden(watch, held, state):
+                after = policy.unwatched(watch)
+            if policy.begins(watch, after):
+                after = replace(after, delivered_before=self._delivered(state.name, (after.seen or after.told).since))
             if after.told != watch.told:
                 notice = self._notice(watch, after, found, explained(found, running.connector, state))
                 after = policy.told(after, notice, channels_of(running.connector.notify))
@@ -129,13 +139,29 @@ class NoticeKeeper:
         if situation.standing != "fine":
             return notice
         began = before.trouble_since
-        delivered = self._backend.reports.totals(name, since=began).get("delivered", 0)
-        return replace(notice, lasted_s=max(0.0, situation.since - began), delivered=delivered)
+        return replace(notice, lasted_s=max(0.0, situation.since - began), delivered=self._delivered_since(before))
 
-    def _send(self, watch: Watch, connector: Connector) -> None:
-        """What is due of this notice, to those whom the document names now."""
+    def _is_hidden(self, watch: Watch, held: list[Audience], state: ConnectorState) -> bool:
+        """Whether what was told has not passed, since an operator has paused the audiences in which it stands. That the partner
+        takes nothing at all has passed once it took something."""
+        if watch.told.standing == "fine" or not any(audience.paused for audience in held):
+            return False
+        behind = trouble([replace(audience, paused=False) for audience in held], state)
+        if not Situation(behind.standing, behind.reason).same_as(watch.told):
+            return False
+        return behind.standing == "needs_someone" or not self._delivered_since(watch)
+
+    def _delivered_since(self, watch: Watch) -> int:
+        """Mutations since its trouble began."""
+        return max(0, self._delivered(watch.connector, watch.trouble_since) - watch.delivered_before)
+
+    def _delivered(self, name: str, since: float) -> int:
+        return self._backend.reports.totals(name, since=since).get("delivered", 0)
+
+    def _send(self, watch: Watch, connector: Connector, *, until: float) -> None:
+        """What is due of this notice, to those whom the document names now. until: when nothing more is begun (monotonic)."""
         for one in watch.untaken:
-            if self._stopping():
+            if self._stopping() or self._clock.monotonic() >= until:
                 return
             if one.due_at > self._clock.now() or one.channel not in channels_of(connector.notify):
                 continue
@@ -173,12 +199,17 @@ class NoticeKeeper:
             watch = current
 
 
-def _for_each(names: Iterable[str], work: Callable[[str], None]) -> list[Exception]:
+def _untried_first(watch: Watch) -> tuple[int, float]:
+    """What nobody has tried to send comes before what was not taken, of which the longest due comes first."""
+    return min(((one.tries, one.due_at) for one in watch.untaken), default=(0, 0.0))
+
+
+def _for_each(each: Iterable[T], work: Callable[[T], None]) -> list[Exception]:
     """What one connector meets costs the others nothing."""
     errors = []
-    for name in names:
+    for one in each:
         try:
-            work(name)
+            work(one)
         except Exception as error:
             errors.append(error)
     return errors

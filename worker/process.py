@@ -30,6 +30,8 @@ from worker.turn import Worker
 
 THREADS = 32
 _IDLE_S = 0.02
+_NOTICED_S = 0.05
+"""After being told to stop."""
 _TICK_S = 1.0
 _OVERDUE_S = 0.2
 _TIDY_S = 3600.0
@@ -85,6 +87,8 @@ class WorkerProcess:
 
     def run(self) -> bool:
         """Returns when stopped: True if everything in hand was finished in time."""
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="turn")
+        taking = threading.Thread(target=self._take, args=(pool,), daemon=True, name="take")
         attendants = [
             threading.Thread(target=self._attend, args=(self._tick, self._until_next_due), daemon=True, name="tick"),
             threading.Thread(target=self._attend, args=(self._tidy, lambda: _TIDY_S), daemon=True, name="tidy"),
@@ -93,29 +97,36 @@ class WorkerProcess:
         # Nobody waits for this one: what it is sending is sent again by whoever comes next, under the same ID.
         watch = (self._notices.look, self._notices.pause_s)
         telling = threading.Thread(target=self._attend, args=watch, daemon=True, name="notices")
-        for attendant in (*attendants, telling):
-            attendant.start()
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="turn")
+        for thread in (taking, *attendants, telling):
+            thread.start()
+        # The main thread never waits for the store: until that let it go, no signal would be heard.
         while not self._stopping:
-            try:
-                self._take_one(pool)
-            except Exception as error:
-                _note("taking_failed", error)
-                self._clock.sleep(_TROUBLE_S)
+            self._clock.sleep(_NOTICED_S)
         self._ended.set()
-        finished = self._finished_in(_CALLS_MAY_FINISH_S)
+        finished = self._finished_in(_CALLS_MAY_FINISH_S, taking)
         if not finished:
             in_flight.cut_short()
-            finished = self._finished_in(_ENDED_AFTER_S)
+            finished = self._finished_in(_ENDED_AFTER_S, taking)
         pool.shutdown(wait=finished, cancel_futures=True)
         for attendant in attendants:
             attendant.join(self._left_s(_ENDED_AFTER_S))
         return finished and not any(attendant.is_alive() for attendant in attendants)
 
-    def _finished_in(self, seconds: float) -> bool:
-        """Whether nothing is in hand any more so long after the signal."""
+    def _finished_in(self, seconds: float, taking: threading.Thread) -> bool:
+        """Whether nothing is taken and nothing in hand any more so long after the signal."""
+        taking.join(self._left_s(seconds))
         with self._freed:
-            return self._freed.wait_for(lambda: not self._in_hand.total(), timeout=self._left_s(seconds))
+            nothing_in_hand = self._freed.wait_for(lambda: not self._in_hand.total(), timeout=self._left_s(seconds))
+        return nothing_in_hand and not taking.is_alive()
+
+    def _take(self, pool: ThreadPoolExecutor) -> None:
+        """Until stopped: hands on whatever can be taken."""
+        while not self._stopping:
+            try:
+                self._take_one(pool)
+            except Exception as error:
+                _note("taking_failed", error)
+                self._ended.wait(_TROUBLE_S)
 
     def _left_s(self, seconds: float) -> float:
         return max(0.0, self._stopped_at + seconds - time.monotonic())

@@ -34,6 +34,12 @@ def margin_s(rate: RateLimits) -> float:
     return min(_MARGIN * rate.per_s, _LARGEST_MARGIN_S)
 
 
+class RateUsedUp(TryAgain):
+    """The rate has no room soon enough for the first call of a piece of work; the partner was not called."""
+
+    code = "rate_used_up"
+
+
 class _Admitted(NamedTuple):
     """A call with so many items, and when that was, by both clocks: one of them may stand still while a machine is frozen."""
 
@@ -75,7 +81,7 @@ class Rate:
 
         It waits for the rate then. If that takes too long a further call goes on without: what has begun is finished, since a
         rate that has no room for all of its calls would keep it from ever coming to an end. Raises `TryAgain` where the partner
-        has asked to come back later, and where nothing has begun yet.
+        has asked to come back later, and `RateUsedUp` where nothing has begun yet.
         """
         admitted, self._admitted = self._admitted, None
         if not (admitted and self._age_s(admitted) <= self._good_for_s):
@@ -93,7 +99,7 @@ class Rate:
             if wait_s >= leash.left_s() or self._clock.monotonic() + wait_s > give_up_at:
                 if self._has_begun:
                     return
-                raise TryAgain(RATE_USED_UP, after_s=wait_s)
+                raise RateUsedUp(RATE_USED_UP, after_s=wait_s)
             self._clock.sleep(wait_s)
 
     def _charge(self, items: int) -> float:

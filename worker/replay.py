@@ -139,6 +139,19 @@ def log_replay(before: Audience, after: Audience) -> None:
         log("replay_ended", **fields, sent=replay.sent, overtaken=replay.overtaken, duration_s=duration_s)
 
 
+def log_not_kept(message: Message) -> None:
+    """A wide line for a replay whose journal is off by the time its turn has come."""
+    log(
+        "replay_dropped",
+        "WARNING",
+        connector=message.connector,
+        audience=message.audience,
+        request_id=message.request_id,
+        code="journal_off",
+        replays=1,
+    )
+
+
 class _Reading:
     """The journal as it is read on, from one part that is put in front to the next."""
 

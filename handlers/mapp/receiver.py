@@ -76,18 +76,17 @@ class Receiver:
             self._tally.add(record)
             response = _response(200, content, record)
         except Refusal as refusal:
-            response = _refused(refusal, record)
-            if not record.genuine:
-                self._refusals.write(record, refusal, began)
-                return response
             problem = refusal
+            response = _refused(problem, record)
         except ClientDisconnect:
             problem = Refusal(400, "The request broke off before its end.", code="client_gone")
             response = _refused(problem, record)
         except Exception as error:
             problem = error
             response = _refused(_UNEXPECTED, record)
-        if problem is not None or record.type == RequestType.CREATE_AUDIENCE:
+        if isinstance(problem, Refusal) and not record.genuine:
+            self._refusals.write(record, problem, began)
+        elif problem is not None or record.type == RequestType.CREATE_AUDIENCE:
             record.write(response.status_code, (self._clock.monotonic() - began) * 1000, problem)
         return response
 

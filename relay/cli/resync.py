@@ -16,15 +16,12 @@ from relay.domain.errors import Conflict
 from relay.domain.message import VERSION, Message
 from relay.health.wording import count
 
-_QUEUED_S = 600.0
-"""An audience that nobody announced is on record from its first turn on. Its first change was accepted so long before at most."""
-
 
 @click.command()
 @click.argument("connector")
 @click.argument("audience_id", metavar="AUDIENCE")
 @click.option("--anew", is_flag=True, help="The partner has lost it altogether: it is created there again first.")
-@click.option("--partial", is_flag=True, help="Also where the journal does not reach back to the audience's beginning.")
+@click.option("--partial", is_flag=True, help="Also where the journal may not reach back to the audience's beginning.")
 @click.option("--yes", is_flag=True, help="Does not ask.")
 @click.option("--wait", is_flag=True, help="Ends when all of it has been sent again.")
 @with_state(json=True)
@@ -33,8 +30,8 @@ def resync(
 ) -> None:
     """Fills a list that the partner lost, from the journal.
 
-    All that the journal has of the audience is sent again. Where it does not reach back to the audience's beginning, that says
-    what is lacking and does nothing, unless --partial.
+    All that the journal has of the audience is sent again. Where it does not reach back to the audience's beginning, or where
+    that is not known, that says what is lacking and does nothing, unless --partial.
 
     \b
     Example:
@@ -50,12 +47,11 @@ def resync(
             "another audience. Have the DMP create it again; or, once it is there again under another ID: "
             f"diy audiences link {connector} {audience_id} PARTNER_ID"
         )
-    began_at = audience.created_at - _QUEUED_S
     if not partial:
-        _require_whole(session, journal, audience, audience.created_at if audience.name else began_at, anew=anew)
+        _require_whole(session, journal, audience, anew=anew)
     elif journal.reaches_to is None and not anew:
         raise Conflict(off(connector))
-    since = max(began_at, journal.reaches_to) if journal.reaches_to is not None else None
+    since = journal.reaches_to
     if not session.as_json:
         _show(session, journal, audience, since, anew=anew)
     if not yes:
@@ -67,18 +63,27 @@ def resync(
         finish(session, connector, [asked], wait=wait)
 
 
-def _require_whole(session: Session, journal: Kept, audience: Audience, began_at: float, *, anew: bool) -> None:
+def _require_whole(session: Session, journal: Kept, audience: Audience, *, anew: bool) -> None:
+    """Only of an audience that was announced is known when it began. Another one is on record since its first turn; what came
+    first may have been in the queue for long before that."""
     connector, reaches_to = journal.connector.name, journal.reaches_to
-    if reaches_to is not None and began_at >= reaches_to:
+    is_later = reaches_to is not None and audience.created_at >= reaches_to
+    if is_later and audience.name:
         return
     ways = f"have the DMP send the whole audience again{', after --anew --partial' if anew else ''}"
     if reaches_to is None:
         raise Conflict(f"{off(connector)} To fill this audience: {ways}.")
     lost = "They are not in the new list" if anew else "Those whom the partner lost stay missing"
     stays = "" if anew else ", and those who left before stay members if the partner has them again"
+    lacking = (
+        "It was never announced, so it is not known whether its first changes were accepted before that and waited in the queue. "
+        "What may be lacking"
+        if is_later
+        else "What is lacking"
+    )
     raise Conflict(
         f"The journal of {connector} has everything since {moment(reaches_to, session.now)}, and this audience is on record "
-        f"since {moment(audience.created_at, session.now)}. What is lacking: users who joined before the journal begins and "
+        f"since {moment(audience.created_at, session.now)}. {lacking}: users who joined before the journal begins and "
         f"were not sent since. {lost} until the DMP sends them again{stays}. Best: {ways}. To send what there is: --partial."
     )
 

@@ -43,10 +43,19 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A replay of one audience that was put into the queue."""
+    """A replay of one audience that was put into the queue. behind: the audience's position when that was done; its own comes
+    later."""
 
     audience: str
     request_id: str
+    behind: int = 0
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A replay that is over. replayed: what came of it; None: not known, since another one that was behind it has begun, and
+    there is but one record."""
+
+    replayed: Replayed | None
 
 
 def kept(session: Session, connector: str) -> Kept:
@@ -88,8 +97,9 @@ def ask(session: Session, connector: Connector, audience_id: str, *, since: floa
         replay=Replay(since=since),
         journal_days=connector.retention.journal_days,
     )
+    audience = session.backend.audiences.get(connector.name, audience_id)
     session.backend.queue.publish([message])
-    return Asked(audience_id, message.request_id)
+    return Asked(audience_id, message.request_id, audience.position if audience is not None else 0)
 
 
 def finish(session: Session, connector: str, asked: Sequence[Asked], *, wait: bool) -> None:
@@ -103,16 +113,20 @@ def finish(session: Session, connector: str, asked: Sequence[Asked], *, wait: bo
     else:
         show_table(
             ["audience", "sent again", "left out", "took"],
-            [
-                [one.audience, f"{done.replay.sent:,}", f"{done.replay.overtaken:,}", duration(done.ended_at - done.began_at)]
-                if (done := ended[one.request_id])
-                else [one.audience, "dropped from its hold, before it was through", None, None]
-                for one in asked
-            ],
+            [[one.audience, *_result(ended[one.request_id])] for one in asked],
             empty="Nothing was sent again.",
         )
     if wait and None in ended.values():
         raise click.exceptions.Exit(SOMEONE_MUST_ACT)
+
+
+def _result(ended: Ended | None) -> list[str | None]:
+    if ended is None:
+        return ["dropped, before it was through", None, None]
+    if ended.replayed is None:
+        return ["yes; another replay followed, so how many is not known", None, None]
+    done = ended.replayed
+    return [f"{done.replay.sent:,}", f"{done.replay.overtaken:,}", duration(done.ended_at - done.began_at)]
 
 
 def progress(replayed: Replayed, now: float) -> str:
@@ -140,19 +154,21 @@ def progress_as_json(replayed: Replayed | None) -> dict[str, Any] | None:
     }
 
 
-def _as_json(connector: str, asked: Asked, ended: Replayed | None) -> dict[str, Any]:
+def _as_json(connector: str, asked: Asked, ended: Ended | None) -> dict[str, Any]:
     return {
         "connector": connector,
         "audience": asked.audience,
         "request_id": asked.request_id,
-        "replay": progress_as_json(ended),
+        "replay": progress_as_json(ended.replayed if ended is not None else None),
     }
 
 
-def _wait(session: Session, connector: str, asked: Sequence[Asked]) -> dict[str, Replayed | None]:
+def _wait(session: Session, connector: str, asked: Sequence[Asked]) -> dict[str, Ended | None]:
     """By request; None for one that was dropped."""
     session.note("It goes on by itself: Ctrl-C ends only the waiting.")
-    ended: dict[str, Replayed | None] = {}
+    ended: dict[str, Ended | None] = {}
+    behind = {one.request_id: one.behind for one in asked}
+    seen: set[str] = set()
     said: dict[str, tuple[str, float]] = {}
     while True:
         for one in asked:
@@ -160,13 +176,18 @@ def _wait(session: Session, connector: str, asked: Sequence[Asked]) -> dict[str,
                 continue
             is_queued = _may_be_queued(session)  # before the record is read: what leaves the queue is in it then
             audience = session.backend.audiences.get(connector, one.audience)
-            replayed = audience.replayed if audience is not None else None
-            if replayed is not None and replayed.request_id != one.request_id:
-                replayed = None
+            last = audience.replayed if audience is not None else None
+            replayed = last if last is not None and last.request_id == one.request_id else None
+            is_followed = last is not None and replayed is None and last.replay.until > behind[one.request_id]
+            if replayed is not None:
+                seen.add(one.request_id)
+                behind[one.request_id] = replayed.replay.until
             if replayed is not None and replayed.ended_at:
-                ended[one.request_id] = replayed
+                ended[one.request_id] = Ended(replayed)
+            elif is_followed and one.request_id in seen:
+                ended[one.request_id] = Ended(None)
             elif (audience is None or audience.hold is None) and not is_queued:
-                ended[one.request_id] = None
+                ended[one.request_id] = Ended(None) if is_followed else None
             _say(session, f"{one.audience}: {_where(session, audience, replayed)}", said)
         if len(ended) == len(asked):
             return ended

@@ -33,8 +33,16 @@ _REMAINS = (
 """What no back end can remove."""
 
 _NOT_ONE_PERSON = (
-    "{:,} users, by their keys, carry this identifier: it does not seem to be one person's. Their rejections are not looked for."
+    "{:,} users, by their keys, carry this identifier: it does not seem to be one person's. What is of them without it is not "
+    "looked for, nor are their rejections."
 )
+
+_REPLAYING = "which a replay sends again that may have sent the user before. Run the command again when the replay has ended."
+_UNKNOWN = (
+    "without which a replay could bring users back whose other changes were not searched for. Run the command again with the ID "
+    "of each user."
+)
+"""Why removals stay in the journal, and what to do."""
 
 identifier_argument = click.argument("identifier", required=False)
 
@@ -102,7 +110,8 @@ def forget(session: Session, identifier: str | None, yes: bool, compact: bool) -
     users find, which shows what this concerns.
 
     A removal that has not reached the partner is kept, since without it the partner would keep the user; it goes once it is
-    delivered. Others of the same batches stay as they are. Exit code 1: something could not be reached now; what to do is said.
+    delivered. So is one in the journal while a replay sends that again. Others of the same batches stay as they are. Exit code 1:
+    something could not be reached now; what to do is said.
 
     \b
     Examples:
@@ -121,7 +130,7 @@ def forget(session: Session, identifier: str | None, yes: bool, compact: bool) -
         click.confirm("Forget this person for good?", abort=True, err=True)
     forgotten = _audited(session, person, lambda: traces.forget(person, compact=compact))
     _show(forgotten)
-    if forgotten.in_turn or forgotten.unreached:
+    if forgotten.in_turn or forgotten.unreached or _in_journal(forgotten):
         click.get_current_context().exit(1)
 
 
@@ -200,6 +209,8 @@ def _summary(found: Found) -> list[str]:
     concerned = sorted({trace.connector for trace in found.traces})
     audiences = len({(trace.connector, trace.audience) for trace in found.traces})
     sentences = [f"Found: {', '.join(parts)}; {count(audiences, 'audience')} of {', '.join(concerned)}."]
+    if known_by := sorted({name for trace in found.traces for name in trace.identifiers}):
+        sentences.append(f"Known by: {printable(', '.join(known_by))}.")
     if found.users > MOST_KEYS:
         sentences.append(_NOT_ONE_PERSON.format(found.users))
     elif found.users > 1:
@@ -227,11 +238,14 @@ def _audited(session: Session, person: Person, forget: Callable[[], Forgotten]) 
 def _show(forgotten: Forgotten) -> None:
     removed = [f"{forgotten.removed[place]:,} {_IN[place]}" for place in PLACES if forgotten.removed[place]]
     click.echo(f"Removed: {', '.join(removed) or 'nothing'}.")
-    for key, traces in _by_audience(forgotten.kept):
+    for key, traces in _by_audience(trace for trace in forgotten.kept if trace.place != "journal"):
         reasons = " and ".join(sorted({trace.reason or "queued" for trace in traces}))
         click.echo(
             f"Kept: {count(len(traces), 'removal')} of {key} ({reasons}), which the partner has not got yet. Gone once delivered."
         )
+    for key, traces in _by_audience(_in_journal(forgotten)):
+        replays = any(trace.reason == "replaying" for trace in traces)
+        click.echo(f"Kept: {count(len(traces), 'removal')} of {key} in the journal, {_REPLAYING if replays else _UNKNOWN}")
     for key, traces in _by_audience(forgotten.in_turn):
         click.echo(
             f"A worker has {count(len(traces), 'mutation')} of {key} in hand: run the command again, in three minutes at most."
@@ -241,6 +255,10 @@ def _show(forgotten: Forgotten) -> None:
     click.echo("What remains:")
     for sentence in (*_REMAINS, *forgotten.remains):
         click.echo(f"- {sentence}")
+
+
+def _in_journal(forgotten: Forgotten) -> list[Trace]:
+    return [trace for trace in forgotten.kept if trace.place == "journal"]
 
 
 def _by_audience(traces: Iterable[Trace]) -> list[tuple[str, list[Trace]]]:

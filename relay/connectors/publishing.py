@@ -73,16 +73,20 @@ class Publishing:
         self._note("publish", document, f"version {number}")
         return published
 
+    def version_before(self, document: str) -> int:
+        """The newest that was published before the one that runs. Raises `NotFound`."""
+        running = self._live_number(document)
+        older = [one.number for one in self._backend.connectors.versions(document) if one.published_at and one.number < running]
+        if not older:
+            raise NotFound(f"The document '{document}' has no version that was published before version {running}.")
+        return older[-1]
+
     def rollback(self, document: str, number: int | None = None) -> DocumentVersion:
-        """Publishes an older version: this one, or the newest that was published before the one that runs. Raises `NotFound`,
-        `Conflict`."""
+        """Publishes an older version: this one, or `version_before`. Raises `NotFound`, `Conflict`."""
         versions = self._backend.connectors.versions(document)
         running = self._live_number(document)
         if number is None:
-            older = [one.number for one in versions if one.published_at and one.number < running]
-            if not older:
-                raise NotFound(f"The document '{document}' has no version that was published before version {running}.")
-            number = older[-1]
+            number = self.version_before(document)
         self._refuse_other_modes(versions, self._backend.connectors.version(document, number).connectors)
         published = self._make_live(document, number)
         self._note("rollback", document, f"version {running} to version {number}")

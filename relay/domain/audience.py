@@ -21,6 +21,10 @@ CRASH_LIMIT = 3
 REFUSAL_LIMIT = 3
 """A message that is behind the recorded position is refused so many times; then the queue's order is the truth."""
 
+REMEMBERED_TURNS = 100
+"""So many messages of one position at most are remembered to have had their turn: as many as a request with 100,000 users of one
+audience is cut into."""
+
 ASK_AGAIN_S = 60
 """A hold that a resume was published for is not asked again within so many seconds."""
 
@@ -67,6 +71,7 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     proof     what shows that refusals are the users' own fault
     at_most   most users in a call while a bad one is looked for, so that the search gets further however short its turns are;
               0: as the connector's limits say
+    own_pace  nothing is wrong: there is only more to send than the connector may send just now
     batches, items, bytes, oldest_at  what waits: numbers, encoded size, and when the oldest request in it was received
     """
 
@@ -78,6 +83,7 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     asked_at: float = 0
     proof: Proof | None = None
     at_most: int = 0
+    own_pace: bool = False
     batches: int = 0
     items: int = 0
     bytes: int = 0
@@ -104,6 +110,8 @@ class Audience(msgspec.Struct, frozen=True, omit_defaults=True):
     partner_id  the partner's ID; None until created
     turn        number of the newest turn: the fence
     position    position of the newest message that had its turn
+    turns_at    the IDs of the last messages that had their turn at this very position, in that order: a queue whose positions are
+                times can give several the same one
     attempt_of, attempts  the message whose turn began last, and how often: a message that kills its worker is found so
     refused_of, refusals  the message refused last for its position, and how often
     claim_by, claim_until who creates the audience at the partner right now, and until when that holds
@@ -126,6 +134,7 @@ class Audience(msgspec.Struct, frozen=True, omit_defaults=True):
     hold: Hold | None = None
     turn: int = 0
     position: int = 0
+    turns_at: tuple[str, ...] = ()
     attempt_of: str = ""
     attempts: int = 0
     refused_of: str = ""
@@ -164,6 +173,7 @@ class HoldRequest(msgspec.Struct, frozen=True):
     probe: bool = False
     proof: Proof | None = None
     at_most: int = 0
+    own_pace: bool = False
 
 
 Verdict = Literal["go", "behind", "crashed"]
@@ -171,10 +181,11 @@ Verdict = Literal["go", "behind", "crashed"]
 
 def begin_turn(
     audience: Audience, *, position: int, message_id: str, now: float, forgiven: int = 0
-) -> tuple[Audience, Verdict]:
-    """The one conditional write that begins a turn.
+) -> tuple[Audience, Verdict, bool]:
+    """The one conditional write that begins a turn: the record, the verdict, and whether the message was let through.
 
-    `behind`: a later message has already had its turn; the record only counts the refusal, no turn begins.
+    `behind`: a later message has already had its turn; the record only counts the refusal, no turn begins. Of two with the same
+    position the one whose turn began last is the later one.
     `crashed`: a turn begins, and it is the third for this message: it must join the hold untouched. In a hold that is there for
     that reason already, it is the second.
 
@@ -183,24 +194,34 @@ def begin_turn(
 
     forgiven: turns of this message that ended in an orderly way without an end to it, since the store could not be reached.
     """
-    went_back = position < audience.position
-    if went_back:
+    behind = position < audience.position or (position == audience.position and message_id in audience.turns_at[:-1])
+    if behind:
         refusals = audience.refusals + 1 if audience.refused_of == message_id else 1
         if refusals <= REFUSAL_LIMIT:
-            return replace(audience, refused_of=message_id, refusals=refusals, updated_at=now), "behind"
+            return replace(audience, refused_of=message_id, refusals=refusals, updated_at=now), "behind", False
     attempts = audience.attempts + 1 if audience.attempt_of == message_id else 1
+    if position > audience.position:
+        turns_at: tuple[str, ...] = (message_id,)
+    elif behind or message_id in audience.turns_at:
+        turns_at = audience.turns_at
+    else:
+        turns_at = (*audience.turns_at, message_id)[-REMEMBERED_TURNS:]
+    # One of the same position that is not remembered is new, or forgotten. For a new one it makes no difference: what is in front
+    # of it comes again only if it is let through.
+    is_newest = position > audience.position or audience.turns_at[-1:] == (message_id,)
     begun = replace(
         audience,
         turn=audience.turn + 1,
         position=max(position, audience.position),
+        turns_at=turns_at,
         attempt_of=message_id,
         attempts=attempts,
-        went_back_at=audience.next_place if went_back else audience.went_back_at,
+        went_back_at=audience.went_back_at if is_newest else audience.next_place,
         created_at=audience.created_at or now,
         updated_at=now,
     )
     limit = CRASH_LIMIT - 1 if audience.hold and audience.hold.reason == "crashed" else CRASH_LIMIT
-    return begun, "crashed" if attempts - forgiven >= limit else "go"
+    return begun, "crashed" if attempts - forgiven >= limit else "go", behind
 
 
 def join(audience: Audience, message: Message, size: int, request: HoldRequest, *, now: float) -> tuple[Audience, int]:
@@ -218,6 +239,7 @@ def join(audience: Audience, message: Message, size: int, request: HoldRequest, 
         probes=1 if request.probe else 0,
         proof=request.proof,
         at_most=request.at_most,
+        own_pace=request.own_pace,
         oldest_at=message.wanted_at,
     )
     hold = replace(
@@ -261,7 +283,10 @@ def settle(
             asked_at=0,
             proof=request.proof or hold.proof,
             at_most=request.at_most or (0 if progress else hold.at_most),
+            own_pace=request.own_pace,
         )
+    elif progress:
+        hold = replace(hold, own_pace=True)  # whatever it was set for is over, and what is left goes on at once
     return replace(audience, hold=hold, updated_at=now)
 
 
@@ -299,7 +324,8 @@ def expand(
     ended_at = now if rest is None else 0
     counted = recount(audience, batches=batches, items=items, size=size, oldest_at=oldest_at, now=now)
     if counted.hold is not None and counted.hold.reason != "replaying":
-        counted = replace(counted, hold=replace(counted.hold, reason="replaying", due_at=now, detail="", probes=0, at_most=0))
+        anew = replace(counted.hold, reason="replaying", due_at=now, detail="", probes=0, at_most=0, own_pace=False)
+        counted = replace(counted, hold=anew)
     return replace(counted, replayed=Replayed(replay.request_id, state, began_at, ended_at))
 
 

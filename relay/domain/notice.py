@@ -82,6 +82,7 @@ class Watch(msgspec.Struct, frozen=True, omit_defaults=True):
     told           how it stood when somebody was last told
     seen           how it stands since, where that is another situation nobody was told of yet
     trouble_since  since when it is not fine, as far as was told; 0: it is
+    delivered_before  mutations delivered before that in the minute in which it began, since they are counted by minutes
     notice         the newest one; untaken: who is still to get it
     """
 
@@ -90,6 +91,7 @@ class Watch(msgspec.Struct, frozen=True, omit_defaults=True):
     told: Situation = Situation()
     seen: Situation | None = None
     trouble_since: float = 0
+    delivered_before: int = 0
     notice: Notice | None = None
     untaken: tuple[Untaken, ...] = ()
 
@@ -110,6 +112,13 @@ def look(before: Watch, standing: Standing, reason: HoldReason | None, now: floa
         return seen
     trouble_since = 0.0 if found.standing == "fine" else before.trouble_since or found.since
     return replace(seen, told=found, seen=None, trouble_since=trouble_since)
+
+
+def begins(before: Watch, after: Watch) -> bool:
+    """Whether the look between them is the first that saw this trouble of a connector that was fine, as far as was told."""
+    known = before.seen.since if before.seen is not None else None
+    now = after.seen or after.told
+    return not before.trouble_since and now.standing != "fine" and now != before.told and now.since != known
 
 
 def unwatched(before: Watch) -> Watch:

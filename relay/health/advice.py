@@ -26,7 +26,7 @@ ADVICE: dict[HoldReason, Advice] = {
     "gathering": Advice("it gathers, to be sent in larger calls"),
     "connector_off": Advice("the connector does not run", "see why it does not run: diy status"),
     "partner_unavailable": Advice("the partner cannot be reached; it is tried again by itself"),
-    "come_back_later": Advice("the partner asked to be called later; it is called then"),
+    "come_back_later": Advice("the partner asked to be called later, or the connector's own rate has no room; it is called then"),
     "credentials_refused": Advice(
         "the partner refuses the credentials",
         "set the right ones, then it is tried at once: {secrets}; or, if the partner was wrong: diy holds resume {connector}",

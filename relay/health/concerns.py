@@ -64,6 +64,14 @@ def about_queue(depth: QueueDepth | None) -> Concern | None:
     return Concern(True, "no_worker", f"No worker takes what waits: {waiting}.", "diy worker")
 
 
+def about_room(depth: QueueDepth | None) -> Concern | None:
+    """That nothing more is accepted, if so."""
+    if depth is None or not depth.full:
+        return None
+    what = "The disk is nearly full: requests are refused (503), while what was accepted is still delivered."
+    return Concern(True, "disk_full", what, "make room on the disk that holds STATE_DIR")
+
+
 def about_overdue(held: Iterable[Held], now: float, *, pushed: bool = False) -> Concern | None:
     """That nobody looks at these holds, of connectors that run, if so. pushed: behind a queue that calls the worker, it is the
     function `tick` that should."""

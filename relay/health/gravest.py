@@ -10,12 +10,9 @@ import msgspec
 from relay.domain.audience import Audience, HoldReason
 from relay.domain.connector import Connector, ConnectorState
 from relay.domain.notice import Standing
-from relay.domain.own_pace import OWN_PACE
+from relay.domain.own_pace import ASKED_FOR, is_trouble
 from relay.health.advice import meaning, what_to_do
 from relay.health.concerns import Held
-
-_ASKED_FOR: frozenset[HoldReason] = frozenset({"gathering", "connector_off", "paused", "replaying"})
-"""Reasons that somebody asked for, by the document or by hand."""
 
 _GRAVEST_FIRST: tuple[HoldReason, ...] = (
     "credentials_refused",
@@ -50,8 +47,8 @@ class Explanation(msgspec.Struct, frozen=True):
 
 def trouble(held: Iterable[Audience], state: ConnectorState) -> Trouble:
     """Of a connector that runs and is switched on. held: its audiences with a hold."""
-    waiting = [one for one in _holds(held, state) if one.reason not in _ASKED_FOR]
-    in_trouble = [one for one in waiting if one.hold.detail not in OWN_PACE]
+    waiting = [one for one in _holds(held, state) if one.reason not in ASKED_FOR]
+    in_trouble = [one for one in waiting if is_trouble(one.hold)]
     standing: Standing = "fine"
     reason: HoldReason | None = None
     gravest: tuple[Held, ...] = ()

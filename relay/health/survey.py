@@ -101,6 +101,8 @@ def _about_everything(
     pushed = isinstance(backend.queue, PushQueue)
     if no_worker := about.about_queue(depth) or about.about_overdue(resumable, now, pushed=pushed):
         yield no_worker
+    if no_room := about.about_room(depth):
+        yield no_room
 
 
 def _held(audiences: Iterable[Audience], state: ConnectorState) -> list[Held]:

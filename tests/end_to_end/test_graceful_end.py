@@ -20,7 +20,9 @@ import pytest
 import requests
 
 from relay.backends.embedded import EmbeddedBackend
+from relay.backends.embedded.messages import append, rows_of
 from relay.domain.message import decode
+from tests.contract.backends.given import message
 from tests.end_to_end.google_stack import GoogleStack
 from tests.end_to_end.stack import DOCUMENT, ROOT, Stack, eventually
 
@@ -90,6 +92,14 @@ def waits(stack: Stack) -> bool:
     """Whether what was in the call is in a hold, to be tried again by itself."""
     held = stack.backend.audiences.held()
     return bool(held and held[0].hold and held[0].hold.due_at and held[0].hold.reason == "partner_unavailable")
+
+
+@contextmanager
+def locked(database: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(database, isolation_level=None, timeout=20)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield other
+        other.execute("ROLLBACK")
 
 
 # the worker
@@ -163,6 +173,23 @@ def test_a_worker_told_twice_ends_as_one_told_once(stack: Stack, second: signal.
 
 
 @embedded
+def test_a_worker_ends_in_time_while_the_database_is_locked(stack: Stack) -> None:
+    stack.start()
+    assert stack.change("ending.1", ["u1"]).status_code == 200
+    eventually(lambda: stack.members("ending.1") == {"u1"} and stack.drained())
+    assert stack.terminate("receiver") == 0
+    with locked(stack.state / "relay.db") as connection:
+        # What it cannot take: it waits for the lock.
+        append(connection, rows_of([message("ending.1", "u2", received_at=time.time())]), now=time.time())
+        connection.execute("COMMIT")
+        connection.execute("BEGIN IMMEDIATE")
+        time.sleep(1)
+        ended(stack, "worker")
+    stack.start("worker")
+    eventually(lambda: stack.members("ending.1") == {"u1", "u2"})
+
+
+@embedded
 def test_processes_told_to_end_while_they_start_leave_nothing_behind(stack: Stack) -> None:
     stack.start("pangolin")
     for tenths in range(1, 14, 3):
@@ -182,14 +209,6 @@ def test_processes_told_to_end_while_they_start_leave_nothing_behind(stack: Stac
 
 
 # the receiver
-
-
-@contextmanager
-def locked(database: Path) -> Iterator[None]:
-    with closing(sqlite3.connect(database, isolation_level=None, timeout=20)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
 
 
 def users_in(backend: EmbeddedBackend) -> list[str]:

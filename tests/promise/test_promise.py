@@ -225,12 +225,22 @@ SCENARIOS: dict[str, list[tuple[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("title", SCENARIOS)
+def _replays(title: str) -> bool:
+    return any(step == "replay" for step, _ in SCENARIOS[title])
+
+
+@pytest.mark.parametrize(
+    ("places", "title"),
+    [("embedded", title) for title in SCENARIOS]
+    # The queue is the embedded one here in any case, and a journal belongs to its queue.
+    + [pytest.param("google", title, marks=pytest.mark.once) for title in SCENARIOS if not _replays(title)],
+    indirect=["places"],
+)
 def test_a_process_may_end_between_any_two_effects(title: str, pangolin: InThread, places: Places, tmp_path: Path) -> None:
     """The next message is handled again and again from the same start, ended at its first effect, its second, and so on."""
     for moment in itertools.count(1):
         number = next(numbers)
-        journal = "off" if places() else "7d"
+        journal = "7d" if _replays(title) else "off"
         world = World(tmp_path / str(number), pangolin, f"x{number}-{tmp_path.name}-", place=places(), journal=journal)
         world.clock.advance(60)
         try:

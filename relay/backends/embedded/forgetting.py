@@ -94,28 +94,53 @@ class Forgetting:
     # the journal
 
     def journaled(self, positions: Sequence[int]) -> None:
-        """Of these entries. A replay under way may have some of them in hand: its turn ends, and the next one reads anew."""
+        """Of these entries. A replay under way may have some of them in hand: its turn ends, and the next one reads anew.
+
+        What brings the person back goes first, and removals only where no replay waits that may have sent it already: then at
+        every moment a replay that sends what is left of them ends with the person removed.
+        """
         replayed: set[tuple[str, str]] = set()
         for part in _parts(positions, _AT_ONCE):
             with self._transaction() as connection:
+                replayed |= {of for position in part if (of := self._journaled(connection, position)) is not None}
+        replaying = {one for one in replayed if self._end_turn_of_replay(*one)}
+        for part in _parts(positions, _AT_ONCE):
+            with self._transaction() as connection:
                 for position in part:
-                    found = connection.execute("SELECT body FROM journal WHERE position = ?", (position,)).fetchone()
-                    if found is None:
-                        continue  # grown too old meanwhile
-                    rest, gone = split(self._person, decode(found[0]), removals_too=True)
-                    self._note("journal", rest, gone)
-                    replayed.add((rest.connector, rest.audience))
-                    if rest.mutations:
-                        connection.execute(
-                            "UPDATE journal SET items = ?, body = ? WHERE position = ?",
-                            (len(rest.mutations), encode(rest), position),
-                        )
-                    else:
-                        connection.execute("DELETE FROM journal WHERE position = ?", (position,))
-        for connector, audience_id in replayed:
-            self._end_turn_of_replay(connector, audience_id)
+                    self._removals_journaled(connection, position, replaying)
 
-    def _end_turn_of_replay(self, connector: str, audience_id: str) -> None:
+    def _journaled(self, connection: sqlite3.Connection, position: int) -> tuple[str, str] | None:
+        """Whose entry it is: connector and audience."""
+        found = connection.execute("SELECT body FROM journal WHERE position = ?", (position,)).fetchone()
+        if found is None:
+            return None  # grown too old meanwhile
+        rest, gone = split(self._person, decode(found[0]))
+        self._leave_in_journal(connection, position, rest, gone)
+        return rest.connector, rest.audience
+
+    def _removals_journaled(self, connection: sqlite3.Connection, position: int, replaying: Collection[tuple[str, str]]) -> None:
+        found = connection.execute("SELECT body FROM journal WHERE position = ?", (position,)).fetchone()
+        if found is None:
+            return
+        message = decode(found[0])
+        replays = (message.connector, message.audience) in replaying
+        rest, gone = split(self._person, message, removals_too=not replays)
+        self._leave_in_journal(connection, position, rest, gone)
+        self.kept += traces_of(self._person, rest, place="journal", reason="replaying" if replays else "")
+
+    def _leave_in_journal(self, connection: sqlite3.Connection, position: int, rest: Message, gone: Message) -> None:
+        if not gone.mutations:
+            return
+        self.removed["journal"] += len(gone.mutations)
+        if rest.mutations:
+            connection.execute(
+                "UPDATE journal SET items = ?, body = ? WHERE position = ?", (len(rest.mutations), encode(rest), position)
+            )
+        else:
+            connection.execute("DELETE FROM journal WHERE position = ?", (position,))
+
+    def _end_turn_of_replay(self, connector: str, audience_id: str) -> bool:
+        """Whether a replay waits."""
         with self._transaction() as connection:
             replays = connection.execute(
                 "SELECT 1 FROM waiting WHERE connector = ? AND audience = ? AND items = 0"
@@ -125,6 +150,7 @@ class Forgetting:
             audience = rows.load(connection, connector, audience_id)
             if replays and audience is not None:
                 rows.save(connection, policy.end_turn(audience))
+        return replays is not None
 
     # holds
 
@@ -218,7 +244,13 @@ class Forgetting:
                 "The database's log could not be emptied, since it was read all the time: copies of what was removed may stand "
                 "in it. Run the command again."
             ]
-        if not rewritten and not self.kept and not self.in_turn and erasure.copies(self._person.written):
+        if not rewritten and self.kept and erasure.size() > SMALL_BYTES:
+            # What is kept stands in the file: whether copies do cannot be told.
+            return [
+                "Copies of what was removed, or of what is kept, may be left in unused parts of the database's file. Run the "
+                "command again once what is kept has gone, with --compact if that run asks for it."
+            ]
+        if not rewritten and not self.in_turn and erasure.copies(self._person.written):
             seconds = max(1, erasure.size() // _REWRITTEN_BYTES_A_SECOND)
             return [
                 "Copies of what was removed may be left in unused parts of the database's file. Run the command again with "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+import sqlite3
+from collections.abc import Generator, Sequence
 
 from relay.backends.embedded.connector_rows import live_connector, load_state
 from relay.backends.embedded.database import Database
@@ -12,16 +13,31 @@ from relay.domain.message import decode
 
 _PAGE_BYTES = 1024 * 1024
 _DELETED_AT_ONCE = 200
+_DELETED_BYTES = 4 * 1024 * 1024
+"""Deleted in one transaction: what is deleted is overwritten, and goes through the database's log."""
 
-_DELETE = """
-DELETE FROM journal WHERE position IN (
-    SELECT position FROM journal INDEXED BY journal_by_age
-    WHERE connector = ? AND accepted_at < ? AND audience NOT IN (
-        SELECT audience FROM waiting
-        WHERE connector = ? AND items = 0 AND json_extract(CAST(body AS TEXT), '$.kind') = 'replay'
-    )
-    LIMIT ?
+_BEGINNING_BEFORE = """
+WITH RECURSIVE names (name) AS (
+    SELECT min(audience) FROM journal INDEXED BY journal_of_audience WHERE connector = :connector
+    UNION ALL
+    SELECT (
+        SELECT min(audience) FROM journal INDEXED BY journal_of_audience WHERE connector = :connector AND audience > names.name
+    ) FROM names WHERE names.name IS NOT NULL
 )
+SELECT name FROM names WHERE name IS NOT NULL AND :before > (
+    SELECT accepted_at FROM journal INDEXED BY journal_of_audience
+    WHERE connector = :connector AND audience = names.name ORDER BY position LIMIT 1
+)
+"""
+
+_REPLAYS_WAIT = """
+SELECT DISTINCT audience FROM waiting
+WHERE connector = ? AND items = 0 AND json_extract(CAST(body AS TEXT), '$.kind') = 'replay'
+"""
+
+_FIRST_ONES = """
+SELECT position, accepted_at, length(body) FROM journal INDEXED BY journal_of_audience
+WHERE connector = ? AND audience = ? ORDER BY position LIMIT ?
 """
 
 
@@ -45,12 +61,16 @@ class EmbeddedJournal:
         self, connector: str, audience_id: str, *, since: float, after: int, until: int | None
     ) -> Generator[Journaled, None, None]:
         # Clocks are set back now and then: what follows the first one is what was accepted after it, whatever the time.
-        first = self._database.row(
-            "SELECT position FROM journal WHERE connector = ? AND audience = ? AND position > ? AND accepted_at >= ?"
-            " ORDER BY position LIMIT 1",
-            (connector, audience_id, after, since),
-        )
-        page = self._page(connector, audience_id, first[0] - 1, until) if first else []
+        if not after:
+            first = self._database.row(
+                "SELECT position FROM journal WHERE connector = ? AND audience = ? AND accepted_at >= ?"
+                " ORDER BY position LIMIT 1",
+                (connector, audience_id, since),
+            )
+            if first is None:
+                return
+            after = first[0] - 1
+        page = self._page(connector, audience_id, after, until)
         while page:
             yield from page
             page = self._page(connector, audience_id, page[-1].position, until)
@@ -85,14 +105,46 @@ class EmbeddedJournal:
     def tidy(self, connector: str, *, now: float) -> None:
         """Deletes what is older than the connector's running version keeps, or all of it where the journal is off; a part at a
         time. What a replay that waits in a hold still has to send stays until it has: to send only the older half of it would
-        undo what is at the partner."""
-        while True:
+        undo what is at the partner.
+
+        Of each audience what is deleted is its beginning, never something from the middle: after a clock was set back, what was
+        accepted later may seem to be older. It stays for as long as what is in front of it.
+        """
+        with self._database.snapshot() as connection:
+            before = _kept_since(connection, connector, now)
+            found = connection.execute(_BEGINNING_BEFORE, {"connector": connector, "before": before})
+            audiences = [name for (name,) in found]
+        while audiences:
             # Not durable, since there may be very many: what a loss of power brings back is deleted the next time.
             with self._database.transaction(durable=False) as connection:
-                # Looked up in each transaction: it may be switched on meanwhile.
-                state, running = load_state(connection, connector), live_connector(connection, connector)
-                is_on = state is not None and state.journal_since > 0
-                before = now - running.retention.journal_s if is_on and running is not None else math.inf
-                deleted = connection.execute(_DELETE, (connector, before, connector, _DELETED_AT_ONCE))
-            if deleted.rowcount < _DELETED_AT_ONCE:
-                return
+                audiences = _delete_some(connection, connector, audiences, now)
+
+
+def _kept_since(connection: sqlite3.Connection, connector: str, now: float) -> float:
+    state, running = load_state(connection, connector), live_connector(connection, connector)
+    is_on = state is not None and state.journal_since > 0
+    return now - running.retention.journal_s if is_on and running is not None else math.inf
+
+
+def _delete_some(connection: sqlite3.Connection, connector: str, audiences: Sequence[str], now: float) -> list[str]:
+    """Deletes what is too old at the beginnings of these audiences, up to what one transaction takes; those that are left."""
+    # Looked up in each transaction: it may be switched on, and replays may be asked for, meanwhile.
+    before = _kept_since(connection, connector, now)
+    spared = {audience for (audience,) in connection.execute(_REPLAYS_WAIT, (connector,))}
+    number = size = 0
+    for done, audience in enumerate(audiences):
+        if audience in spared:
+            continue
+        old = []
+        for position, accepted_at, length in connection.execute(_FIRST_ONES, (connector, audience, _DELETED_AT_ONCE)):
+            if accepted_at >= before:
+                break
+            old.append((position,))
+            size += length
+            if number + len(old) >= _DELETED_AT_ONCE or size >= _DELETED_BYTES:
+                break
+        connection.executemany("DELETE FROM journal WHERE position = ?", old)
+        number += len(old)
+        if number >= _DELETED_AT_ONCE or size >= _DELETED_BYTES:
+            return list(audiences[done:])
+    return []

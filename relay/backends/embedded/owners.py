@@ -72,11 +72,12 @@ class Owners:
         finally:
             os.close(descriptor)
 
-    def release(self) -> None:
-        """Ends this process's ownership."""
+    def release(self, *, found_dead: bool = False) -> None:
+        """Ends this process's ownership. found_dead: something of it is left, for others to free as a dead owner's."""
         with self._guard:
             if self.name:
-                self._path(self.name).unlink(missing_ok=True)
+                if not found_dead:
+                    self._path(self.name).unlink(missing_ok=True)
                 os.close(self._descriptor)
                 self.name, self._descriptor = "", -1
 

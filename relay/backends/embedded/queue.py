@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
-from relay.backends.embedded.database import Database
+from relay.backends.embedded.database import BUSY_TIMEOUT_S, Database
 from relay.backends.embedded.messages import append, rows_of
 from relay.backends.embedded.owners import Owners
+from relay.backends.embedded.room import has_room
 from relay.backends.interfaces import Leased, QueueDepth
 from relay.domain.clock import Clock
 from relay.domain.errors import StoreUnavailable
@@ -20,6 +21,8 @@ LEASE_S = 150.0
 """Longer than a turn's budget, so that a worker that is alive always ends before its lease."""
 
 LOOK_FOR_DEAD_EVERY_S = 1.0
+
+_MOMENT_S = 0.3
 
 # For each connector that has messages, the first key in line that is neither leased nor delayed: a step or two in the index
 # `keys_in_line` for each connector, however many messages wait.
@@ -137,15 +140,32 @@ class EmbeddedQueue:
                 "SELECT count(*) FROM keys WHERE lease IS NOT NULL AND available_at > ?", (now,)
             ).fetchone()[0]
             oldest = connection.execute("SELECT published_at FROM messages ORDER BY id LIMIT 1").fetchone()
-        return QueueDepth(messages=messages, leased=leased, oldest_s=max(0.0, now - oldest[0]) if oldest else 0.0)
+            full = not has_room(connection, self._database.path, 0)
+        oldest_s = max(0.0, now - oldest[0]) if oldest else 0.0
+        return QueueDepth(messages=messages, leased=leased, oldest_s=oldest_s, full=full)
 
     def close(self) -> None:
-        """Ends this process's ownership: what it still has leased is free for others, who see that its lock is gone."""
-        with suppress(StoreUnavailable):
-            if self._owners.name:
-                with self._database.transaction(durable=False) as connection:
-                    _free(connection, self._owners.name)
-        self._owners.release()
+        """Ends this process's ownership: what it still has leased is free for others. Waits for nobody: where the database is
+        locked, they find an owner that is gone."""
+        if not self._owners.name:
+            return
+        freed = False
+        with suppress(StoreUnavailable), self._hurried():
+            with self._database.transaction(durable=False) as connection:
+                _free(connection, self._owners.name)
+            freed = True
+        self._owners.release(found_dead=not freed)
+
+    @contextmanager
+    def _hurried(self) -> Iterator[None]:
+        """In the block, this thread waits but a moment for a lock on the database."""
+        connection = self._database.connection()
+        connection.execute(f"PRAGMA busy_timeout = {_MOMENT_S * 1000:.0f}")
+        try:
+            yield
+        finally:
+            with suppress(sqlite3.Error):  # it was closed meanwhile
+                connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
 
     def _holds(self, connection: sqlite3.Connection, leased: Leased) -> bool:
         # A lease that ran out is lost, even while nobody else has taken the message: its holder may have been frozen.

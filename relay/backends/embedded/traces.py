@@ -15,6 +15,7 @@ from relay.backends.embedded.forgetting import Forgetting
 from relay.backends.interfaces.traces import (
     Forgotten,
     Found,
+    Met,
     Trace,
     in_order,
     keys_in,
@@ -56,6 +57,7 @@ class EmbeddedTraces:
         self._clock = clock
 
     def find(self, person: Person) -> Found:
+        person = self._met(person)
         looked = _Looking(self._database, person)
         # In the direction in which a batch goes: what moves meanwhile is found twice rather than not at all.
         queue = [trace for batch in looked.through(_QUEUE) for trace in self._queued(person, batch)]
@@ -74,6 +76,7 @@ class EmbeddedTraces:
         )
 
     def forget(self, person: Person, *, compact: bool = False) -> Forgotten:
+        person = self._met(person)
         looked = _Looking(self._database, person)
         forgetting = Forgetting(self._database, self._clock, person)
         # In the direction in which a batch goes, and the journal before the holds, which replays fill from it.
@@ -94,6 +97,14 @@ class EmbeddedTraces:
             unreached=tuple(unreached),
             remains=("Copies of STATE_DIR that were made before (backups, snapshots of the disk) still have what was removed.",),
         )
+
+    def _met(self, person: Person) -> Person:
+        """With the keys of their users."""
+        looked, met = _Looking(self._database, person), Met(person)
+        for select in (_QUEUE, _HOLDS, _JOURNAL):
+            for batch in looked.through(select):
+                met.note(batch.message)
+        return met.person()
 
     def _queued(self, person: Person, batch: _Batch) -> list[Trace]:
         taken = self._database.row(

@@ -34,10 +34,9 @@ class Turns:
             if before is None:
                 before = Audience(version=policy.VERSION, connector=connector, id=audience_id)
             state = load_state(connection, connector) or ConnectorState(name=connector, live=0, enabled=False)
-            after, verdict = policy.begin_turn(
+            after, verdict, let_through = policy.begin_turn(
                 before, position=position, message_id=message_id, now=self._clock.now(), forgiven=forgiven
             )
-            let_through = verdict != "behind" and position < before.position
             rows.save(connection, after)
         return Turn(
             connector=connector,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 
 from relay.backends.google import journal_objects as written
 from relay.backends.google.journal_memory import Memory
-from relay.backends.google.journal_order import KEPT_BYTES, NUMBERS, InOrder, Seen, digest_of
+from relay.backends.google.journal_order import KEPT_BYTES, NUMBERS, InOrder, Room, Seen, digest_of
 from relay.backends.google.journal_reading import Readers, Reading
 from relay.backends.google.storage import Bucket, Gone, Stored
 from relay.backends.interfaces import Journaled, JournalSize
@@ -34,7 +35,11 @@ _PATIENCE_S = 600.0
 _READ_S = 40.0
 """For one reading: the turn that it is done in has two minutes. The next one goes on with what was remembered."""
 
-_SHORTEST_KEPT_S = 86400.0
+_IN_TURN_S = 10.0
+"""So long a reading waits for another one of its process: each may have some ten megabytes of objects on the way."""
+
+_DAY_S = 86400.0
+_SHORTEST_KEPT_S = min(written.KEPT_DAYS) * _DAY_S
 
 _TRIES = 5
 _REWRITTEN_AT_ONCE = 4
@@ -43,21 +48,26 @@ _REWRITTEN_AT_ONCE = 4
 T = TypeVar("T")
 
 Matches = Callable[[Mutation], bool]
+Among = Callable[[str, str, int], bool]
+"""Of a batch: by its connector, its audience and its position (`Journaled.position`)."""
 
 
 class GoogleJournal:
     """Each reading goes through all objects of its time, since they are not kept by audience. What they hold of one is remembered
-    for the next reading (`journal_memory`)."""
+    for the next reading (`journal_memory`). One reading goes through them at a time in each process."""
 
     def __init__(
         self, channels: Channels, configuration: Configuration, clock: Clock, *, kept_bytes: int = KEPT_BYTES
     ) -> None:
-        """kept_bytes: of messages in memory at once, for each who reads, and once more for what is remembered."""
+        """kept_bytes: of messages in memory at once: twice as much for all who read, an eighth of it for each of them, and half
+        for what is remembered."""
         self._bucket = partial(Bucket, channels, configuration)
         self._configuration = configuration
         self._clock = clock
-        self._memory = Memory(kept_bytes)
-        self._kept_bytes = kept_bytes
+        self._memory = Memory(kept_bytes // 2, clock.monotonic)
+        self._room = Room(2 * kept_bytes)
+        self._run_bytes = kept_bytes // 8
+        self._gathering = threading.Lock()
 
     @property
     def late_s(self) -> float:
@@ -110,15 +120,15 @@ class GoogleJournal:
 
         yield from self._once(matching, since=0.0)
 
-    def forget(self, matches: Matches) -> int:
-        """Takes the mutations that match out of every batch; one that has none left goes. Objects in which there are some are
-        written anew. Returns how many mutations went.
+    def forget(self, matches: Matches, among: Among | None = None) -> int:
+        """Takes the mutations that match out of every batch, or of each of which `among` is true; one that has none left goes.
+        Objects in which there are some are written anew. Returns how many mutations went.
 
         What was accepted in the last minutes may not be there yet: `settled_s` later it is.
         """
         with closing(Readers(self._bucket, _REWRITTEN_AT_ONCE)) as readers:
             there = list(written.objects(readers.bucket, since=0.0))
-            return sum(readers.results(iter(there), partial(_forget_in, matches=matches)))
+            return sum(readers.results(iter(there), partial(_forget_in, matches=matches, among=among)))
 
     @property
     def settled_s(self) -> float:
@@ -134,11 +144,12 @@ class GoogleJournal:
         known_to_be_there = until is None or after > 0  # who has got something has been told that all is there
         with (
             closing(Reading(self._bucket, self._memory, f"{connector}/{audience_id}")) as reading,
-            closing(InOrder(reading.data, kept_bytes=self._kept_bytes)) as order,
+            closing(InOrder(reading.again, self._room, run_bytes=self._run_bytes)) as order,
         ):
             if not known_to_be_there and self._clock.now() < replayed_at + self.settled_s:
                 raise JournalBehind(_being_written(self.settled_s))
-            arrived = self._gather(reading, order, since=since, after=after, until=until)
+            with self._one_at_a_time():
+                arrived = self._gather(reading, order, since=since, after=after, until=until)
             # What shows that all has arrived is deleted after its days like everything else, and then all before it is, too.
             old = self._clock.now() > replayed_at + _SHORTEST_KEPT_S and order.empty
             if not (known_to_be_there or arrived or old):
@@ -147,21 +158,42 @@ class GoogleJournal:
                 yield _journaled(placed.number, placed.micros, decode(placed.data))
 
     def _gather(self, reading: Reading, order: InOrder, *, since: float, after: int, until: int | None) -> bool:
-        """Notes what is between these. Whether it shows that all of it has arrived."""
+        """Notes what is between these. Whether it shows that all of it has arrived. Raises `JournalBehind`, too, where something
+        behind `after` may have grown too old meanwhile: to go on would jump over it, and what was sent before could be older."""
         give_up_at = self._clock.monotonic() + _READ_S
         from_s = max(since, after / NUMBERS / 1_000_000)
         arrived = False
+        stands = after == 0
+        kept_days = set[int]()
         for number, (stored, notes) in enumerate(reading.all(written.objects(reading.bucket, since=from_s))):
             if self._clock.monotonic() > give_up_at:
                 raise JournalBehind(f"The journal is large and is still being read: {number:,} objects until now.")
             order.begin(stored)
             for note in notes:
+                kept_days.add(written.days_of(stored))
+                stands = stands or note.micros == after // NUMBERS
                 # The last digit may differ: Pub/Sub says the time in two forms, which may have been rounded in two ways.
                 if until is not None and note.micros >= until - 1 and (note.kind == "replay" or note.micros > until + 1):
                     arrived = True
                 if note.kind == "change" and note.micros >= since * 1_000_000 and (until is None or note.micros <= until):
-                    order.note(note.micros, note.received_at, note.part, note.data)
+                    order.note(note)
+        # As long as what it stands at is there, what was taken later is. And nothing goes before its days are over.
+        whole_since = self._clock.now() - min(kept_days, default=min(written.KEPT_DAYS)) * _DAY_S
+        if not stands and after / NUMBERS / 1_000_000 < whole_since:
+            raise JournalBehind(
+                "This replay has waited for so long that what it was to send next has grown too old and is deleted. Discard what "
+                "waits (diy holds discard), and have the DMP send the audience again."
+            )
         return arrived
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        if not self._gathering.acquire(timeout=_IN_TURN_S):
+            raise JournalBehind("The journal is being read for other audiences.")
+        try:
+            yield
+        finally:
+            self._gathering.release()
 
     def _once(self, select: Callable[[written.Exported, written.Head], T | None], *, since: float) -> Iterator[T]:
         """What is selected of every change that was taken since then, of one that was written twice once. `select` is called in
@@ -192,12 +224,12 @@ class GoogleJournal:
         )
 
 
-def _forget_in(bucket: Bucket, stored: Stored, *, matches: Matches) -> int:
+def _forget_in(bucket: Bucket, stored: Stored, *, matches: Matches, among: Among | None) -> int:
     for _ in range(_TRIES):
         try:
             with bucket.read(stored) as stream:
                 content = stream.read()
-            forgotten, change = _without_matching(content, stored.name, matches)
+            forgotten, change = _without_matching(content, stored.name, matches, among)
             if change:
                 rest = written.rewritten(content, stored.name, change)
                 if rest is None:
@@ -213,13 +245,15 @@ def _forget_in(bucket: Bucket, stored: Stored, *, matches: Matches) -> int:
     raise StoreUnavailable("The journal is changed faster than it can be rewritten.")
 
 
-def _without_matching(content: bytes, name: str, matches: Matches) -> tuple[int, dict[int, bytes | None]]:
+def _without_matching(content: bytes, name: str, matches: Matches, among: Among | None) -> tuple[int, dict[int, bytes | None]]:
     """How many mutations match, and what the records in which there are some hold without them."""
     forgotten = 0
     change: dict[int, bytes | None] = {}
     for number, exported in enumerate(written.parsed(content, name)):
         head = written.head_of(exported.data)
         if head is None or head.kind != "change":
+            continue
+        if among is not None and not among(head.connector, head.audience, exported.micros * NUMBERS):
             continue
         message = decode(exported.data)
         kept = tuple(mutation for mutation in message.mutations if not matches(mutation))

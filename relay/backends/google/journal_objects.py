@@ -73,6 +73,11 @@ def objects(bucket: Bucket, *, since: float) -> Iterator[Stored]:
         yield from bucket.list(f"{days}/", from_name=f"{days}/{first}")
 
 
+def days_of(stored: Stored) -> int:
+    """For which it is kept."""
+    return int(stored.name.partition("/")[0])
+
+
 def messages(bucket: Bucket, stored: Stored) -> Iterator[Exported]:
     """What is in the object, one Avro block in memory at a time. Raises `Gone`, and `ConfigurationError` for an object that is
     nothing that a subscription wrote."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from functools import partial
 from typing import TypeVar
 
 from relay.backends.google import journal_objects as written
 from relay.backends.google.journal_memory import Memory, Note
+from relay.backends.google.journal_order import digest_of
 from relay.backends.google.names import safe_name
 from relay.backends.google.storage import Bucket, Stored
+from relay.domain.errors import JournalBehind
 
 T = TypeVar("T")
 
@@ -21,6 +23,12 @@ AT_ONCE = 16
 
 _SMALL_BYTES = 2 * 1024 * 1024
 """A larger object is read by itself, as a stream, where all that it holds may be wanted."""
+
+_AHEAD_BYTES = 16 * 1024 * 1024
+"""Of objects that are read ahead, since all that they hold may be in memory at once."""
+
+_AGAIN_S = 20.0
+"""For one object that is read again. A turn has two minutes."""
 
 
 class Readers:
@@ -51,11 +59,19 @@ class Readers:
     def each(self, objects: Iterator[Stored], begin: Callable[[Stored], T]) -> Iterator[tuple[Stored, T]]:
         """What `begin` says of each object, in their order; it is asked some objects ahead."""
         ahead: deque[tuple[Stored, T]] = deque()
+        size = 0
         while True:
-            ahead.extend((stored, begin(stored)) for stored in islice(objects, 2 * self._at_once - len(ahead)))
+            while len(ahead) < 2 * self._at_once and size < _AHEAD_BYTES:
+                stored = next(objects, None)
+                if stored is None:
+                    break
+                ahead.append((stored, begin(stored)))
+                size += stored.bytes
             if not ahead:
                 return
-            yield ahead.popleft()
+            stored, begun = ahead.popleft()
+            size -= stored.bytes
+            yield stored, begun
 
     def results(self, objects: Iterator[Stored], work: Callable[[Bucket, Stored], T]) -> Iterator[T]:
         """What the work on each object gives, in their order."""
@@ -84,9 +100,18 @@ class Reading(Readers):
         for stored, begun in self.each(objects, self._begin):
             yield stored, self._notes(self.bucket, stored) if begun is None else begun.result()
 
-    def data(self, stored: Stored) -> Iterator[bytes]:
-        """What the messages of the key in one object hold."""
-        return (note.data for note in self._notes(self.bucket, stored))
+    def again(self, wanted: Mapping[Stored, set[bytes]]) -> Iterator[Mapping[bytes, bytes]]:
+        """Of each object, in their order, the messages with these digests: what each holds. Raises `JournalBehind` where one of
+        them takes too long."""
+        for _, begun in self.each(iter(wanted), lambda stored: self.begin(partial(self._wanted, wanted[stored]), stored)):
+            try:
+                yield begun.result(timeout=_AGAIN_S)
+            except TimeoutError as error:
+                raise JournalBehind(f"An object in the journal's bucket could not be read within {_AGAIN_S:g} s.") from error
+
+    def _wanted(self, digests: set[bytes], bucket: Bucket, stored: Stored) -> dict[bytes, bytes]:
+        notes = self._of_key(bucket, stored)
+        return {note.digest: note.data for note in notes if note.data is not None and note.digest in digests}
 
     def _begin(self, stored: Stored) -> Future[list[Note]] | None:
         if stored.bytes > _SMALL_BYTES or self._memory.knows(self._key, stored):
@@ -102,4 +127,5 @@ class Reading(Readers):
                 continue
             head = written.head_of(exported.data)
             if head is not None and head.key == self._key:
-                yield Note(exported.micros, head.kind, head.received_at, head.part, exported.data)
+                data = exported.data
+                yield Note(exported.micros, head.kind, head.received_at, head.part, digest_of(data), len(data), data)

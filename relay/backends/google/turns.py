@@ -55,7 +55,7 @@ class Turns:
             before = self._counted(path, docs.kept(found[path], ())) if path in found else None
             known = before.audience if before else Audience(version=policy.VERSION, connector=connector, id=audience_id)
             known = replace(known, next_place=known.turn + 1)  # appending a batch does not write it down
-            after, verdict = policy.begin_turn(
+            after, verdict, let_through = policy.begin_turn(
                 known, position=position, message_id=message_id, now=self._clock.now(), forgiven=forgiven
             )
             state = state_of(found[state_at]) if state_at in found else ConnectorState(name=connector, live=0, enabled=False)
@@ -67,7 +67,7 @@ class Turns:
                 verdict=verdict,
                 audience=after,
                 state=state,
-                let_through=verdict != "behind" and position < known.position,
+                let_through=let_through,
             )
             begun.append(turn)
             counted = before.counted if before else 0

@@ -16,7 +16,7 @@ Place = Literal["queue", "hold", "journal", "rejections"]
 PLACES: tuple[Place, ...] = ("queue", "hold", "journal", "rejections")
 
 MOST_KEYS = 20
-"""Users that share an identifier whose rejections are looked for by their own keys. What more of them share is no identifier of
+"""Users that share an identifier who are looked for by their own keys, too. What more of them share is no identifier of
 one person (a test address, a shop's phone number)."""
 
 
@@ -63,7 +63,8 @@ class Forgotten(msgspec.Struct, frozen=True):
     """What became of a person's traces.
 
     removed    place → mutations (of the rejections: these) that are gone
-    kept       removals that wait for the partner, which has not got them
+    kept       removals that wait for the partner, which has not got them; those in the journal have to be sent again behind what
+               brings the user back, by a replay that goes on (reason `replaying`) or by one that is asked for later
     in_turn    what workers had in hand all the time
     unreached  sentences: what else could not be removed now, and what to do
     remains    sentences: what this back end cannot remove at all
@@ -79,9 +80,9 @@ class Forgotten(msgspec.Struct, frozen=True):
 class Traces(Protocol):
     """Traces of a person in the queue, in holds, in the journal and among the rejections.
 
-    A rejection keeps the hash of the user's key only. Theirs are those under a hash of what was typed, and those under the keys
-    of the mutations that carry it, of at most `MOST_KEYS` users. It goes no further: what else these users' mutations carry is
-    not searched for, since people can share it.
+    Theirs is what carries what was typed, and what is of the users, by their keys, of whom a mutation carries it, if they are at
+    most `MOST_KEYS`. A rejection keeps the hash of the user's key only. It goes no further: what else these users' mutations
+    carry is not searched for, since people can share it.
     """
 
     def find(self, person: Person) -> Found:
@@ -90,7 +91,8 @@ class Traces(Protocol):
 
     def forget(self, person: Person, *, compact: bool = False) -> Forgotten:
         """Takes the person out of batches; those of others keep their places. A batch that is left empty goes, and so does an
-        empty hold. A removal that waits in the queue or in a hold is kept: without it the partner would keep the user.
+        empty hold. A removal that waits in the queue or in a hold is kept: without it the partner would keep the user. So is one
+        in the journal where a replay goes on, which may have sent the user again, or where the user's key is not known.
 
         No turn under way writes anything of them back. What comes in meanwhile is accepted as ever. To be repeated after it has
         raised `StoreUnavailable`. compact: rewrites what may hold deleted data, however long all others wait meanwhile.
@@ -141,17 +143,42 @@ def trace_of_rejection(rejection: Rejection) -> Trace:
     )
 
 
+class Met:
+    """What is learned of a person by looking.
+
+    keys    of the users whose mutations carry the identifier
+    values  the forms in which they carry it
+    """
+
+    def __init__(self, person: Person) -> None:
+        self._person = person
+        self.keys: set[str] = set()
+        self.values: set[str] = set()
+
+    def note(self, message: Message) -> None:
+        """What this message tells."""
+        for mutation in message.mutations:
+            if values := self._person.values(mutation):
+                self.keys.add(mutation.user_key)
+                self.values |= values
+
+    def person(self) -> Person:
+        """With all that their users' mutations are; who shares the identifier with many is known by it alone."""
+        return self._person.also(self.keys, self.values) if len(self.keys) <= MOST_KEYS else self._person
+
+
 def rejection_hashes(person: Person, keys: Collection[str]) -> list[str]:
     """Under which hashes the person's rejections are, where their mutations have these keys (hashes): see `Traces`."""
     return sorted(person.rejection_hashes | (set(keys) if len(keys) <= MOST_KEYS else set()))
 
 
 def split(person: Person, message: Message, *, removals_too: bool = False) -> tuple[Message, Message]:
-    """The message without what is to go of the person, and with nothing else. removals_too: their removals go, as well."""
+    """The message without what is to go of the person, and with nothing else. removals_too: those of users whose keys are known
+    go, as well. Of another user, by the key, a change that brings them back may stand before it."""
     rest: list[Mutation] = []
     gone: list[Mutation] = []
     for one in message.mutations:
-        goes = person.matches(one) and (removals_too or one.direction == "joined")
+        goes = person.matches(one) and (one.direction == "joined" or (removals_too and person.knows(one)))
         (gone if goes else rest).append(one)
     return replace(message, mutations=tuple(rest)), replace(message, mutations=tuple(gone))
 

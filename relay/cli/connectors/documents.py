@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from relay.cli.connectors.journal_loss import ask_about_journals, journal_losses
 from relay.cli.known import whole_document
 from relay.cli.lazy import WRONG_USE
 from relay.cli.output import show_json
@@ -18,6 +19,8 @@ from relay.health.wording import count
 
 _MOST_BYTES = 1024 * 1024
 """More than any document may have; protects from a wrong file, not more."""
+
+may_lose = click.option("--yes", is_flag=True, help="Does not ask, should a journal lose something by it.")
 
 document_file = click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 
@@ -53,9 +56,12 @@ def validate(file: Path, as_json: bool) -> None:
 @document_file
 @click.option("--note", default="", help="Why; kept with the version.")
 @click.option("--draft", is_flag=True, help="Stores the version without publishing it.")
+@may_lose
 @with_state(create=True)
-def apply(session: Session, file: Path, note: str, draft: bool) -> None:
+def apply(session: Session, file: Path, note: str, draft: bool, yes: bool) -> None:
     """Stores a document as a new version and publishes it. The same document again makes no new version.
+
+    Where it keeps a shorter journal than what runs, or none, it says what that loses, and asks.
 
     \b
     Examples:
@@ -67,7 +73,9 @@ def apply(session: Session, file: Path, note: str, draft: bool) -> None:
     from relay.connectors.document import expand
 
     text = read_file(file)
-    expand(text, describe=describe)  # so that a document with errors does not leave a new, empty state behind
+    connectors = expand(text, describe=describe)  # so that a document with errors does not leave a new, empty state behind
+    if not draft:
+        ask_about_journals(session, connectors[0].document, connectors, yes=yes, typed=str(file) != "-")
     version = open_publishing(session).apply(text, note=note, draft=draft)
     if draft:
         click.echo(f"{version.document} version {version.number} is stored as a draft.")
@@ -102,29 +110,41 @@ def _say_who_is_told(session: Session, connector: Connector) -> None:
 @click.command()
 @click.argument("name")
 @click.argument("version", type=click.IntRange(1))
+@may_lose
 @with_state()
-def publish(session: Session, name: str, version: int) -> None:
+def publish(session: Session, name: str, version: int, yes: bool) -> None:
     """Makes a version the one that runs. What was gathered is sent right after, with the new version.
+
+    Where it keeps a shorter journal than what runs, or none, it says what that loses, and asks.
 
     \b
     Example:
       diy connectors publish pangolin 3
     """
-    _say_running(open_publishing(session).publish(whole_document(name), version))
+    document = whole_document(name)
+    ask_about_journals(session, document, session.backend.connectors.version(document, version).connectors, yes=yes)
+    _say_running(open_publishing(session).publish(document, version))
 
 
 @click.command()
 @click.argument("name")
 @click.argument("version", type=click.IntRange(1), required=False)
+@may_lose
 @with_state()
-def rollback(session: Session, name: str, version: int | None) -> None:
+def rollback(session: Session, name: str, version: int | None, yes: bool) -> None:
     """Publishes an older version again. Without VERSION: the one before.
+
+    Where that keeps a shorter journal than what runs, or none, it says what that loses, and asks.
 
     \b
     Example:
       diy connectors rollback pangolin
     """
-    _say_running(open_publishing(session).rollback(whole_document(name), version))
+    document = whole_document(name)
+    publishing = open_publishing(session)
+    older = version if version is not None else publishing.version_before(document)
+    ask_about_journals(session, document, session.backend.connectors.version(document, older).connectors, yes=yes)
+    _say_running(publishing.rollback(document, older))
 
 
 @click.command()
@@ -132,7 +152,7 @@ def rollback(session: Session, name: str, version: int | None) -> None:
 @click.option("--yes", is_flag=True, help="Does not ask.")
 @with_state()
 def delete(session: Session, name: str, yes: bool) -> None:
-    """Removes a document with its versions and connectors. The record of their audiences goes, too.
+    """Removes a document with its versions and connectors. The record of their audiences goes, too, and their journal.
 
     Refused while batches wait in holds. At the partner, nothing is deleted.
 
@@ -141,6 +161,8 @@ def delete(session: Session, name: str, yes: bool) -> None:
       diy connectors delete pangolin
     """
     number = len(session.backend.connectors.versions(whole_document(name)))
+    for sentence in journal_losses(session, name, ()):
+        click.echo(sentence, err=True)
     if not yes:
         click.confirm(f"Delete {name} with {count(number, 'version')} and the record of its audiences?", abort=True, err=True)
     open_publishing(session).delete(name)

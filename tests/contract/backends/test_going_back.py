@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
 from relay.backends.interfaces import Backend, Turn
-from relay.domain.audience import REFUSAL_LIMIT, Waiting
+from relay.domain import audience as policy
+from relay.domain.audience import REFUSAL_LIMIT, REMEMBERED_TURNS, Waiting
 from relay.domain.message import Message, Replay
 from tests.contract.backends.given import BEGINNING, message, request, users
 
@@ -18,18 +21,18 @@ REPLAY = replace(message("a.1", kind="replay"), replay=Replay(since=BEGINNING, u
 FURTHER = replace(REPLAY, replay=Replay(since=BEGINNING, until=2, cursor=1))
 
 
-def begin(backend: Backend, position: int) -> Turn:
-    return backend.audiences.begin_turn("pangolin", "a.1", position=position, message_id=f"m{position}")
+def begin(backend: Backend, position: int, message_id: str = "") -> Turn:
+    return backend.audiences.begin_turn("pangolin", "a.1", position=position, message_id=message_id or f"m{position}")
 
 
-def joins(backend: Backend, position: int, batch: Message) -> None:
-    backend.audiences.join(begin(backend, position), batch, request())
+def joins(backend: Backend, position: int, batch: Message, message_id: str = "") -> None:
+    backend.audiences.join(begin(backend, position, message_id), batch, request())
 
 
-def comes_again(backend: Backend, position: int) -> Turn:
-    """A message behind the recorded position, handed out until it is let through."""
+def comes_again(backend: Backend, position: int, message_id: str = "") -> Turn:
+    """A message behind one that had its turn, handed out until it is let through."""
     for _ in range(REFUSAL_LIMIT + 1):
-        turn = begin(backend, position)
+        turn = begin(backend, position, message_id)
         if turn.let_through:
             return turn
         assert turn.verdict == "behind"
@@ -130,6 +133,67 @@ def test_a_hold_that_begins_after_the_queue_went_back_takes_each_message_once(go
     for _ in range(2):
         joins(gone_back, 4, message("a.1", "newest"))
     assert users(waiting(gone_back)) == [["newest"]]
+
+
+# messages with one position
+def test_of_two_with_one_position_the_later_one_comes_again_behind_the_older_one(backend: Backend) -> None:
+    begin(backend, 5, "older")
+    joins(backend, 5, NEWER, "newer")
+    for _ in range(2):
+        backend.audiences.join(comes_again(backend, 5, "older"), OLDER, request())
+        for _ in range(2):
+            joins(backend, 5, NEWER, "newer")
+    assert users(waiting(backend)) == [["newer"], *[["older"], ["newer"]] * 2]
+
+
+def test_all_with_one_position_come_again_in_their_order(backend: Backend) -> None:
+    names = ["first", "second", "third"]
+    batches = {name: message("a.1", name) for name in names}
+    for name in names:
+        joins(backend, 5, batches[name], name)
+    for name in names[:2]:
+        backend.audiences.join(comes_again(backend, 5, name), batches[name], request())
+    joins(backend, 5, batches["third"], "third")
+    assert users(waiting(backend)) == [["first"], ["second"], ["third"]] * 2
+
+
+def test_those_with_one_position_join_once_each_though_each_is_handed_out_twice(backend: Backend) -> None:
+    for name in ("first", "second", "third"):
+        for _ in range(2):
+            joins(backend, 5, message("a.1", name), name)
+    assert users(waiting(backend)) == [["first"], ["second"], ["third"]]
+
+
+def test_more_with_one_position_than_are_remembered_come_again_in_their_order(backend: Backend) -> None:
+    begin(backend, 5, "older")
+    joins(backend, 5, NEWER, "newer")
+    for number in range(REMEMBERED_TURNS):
+        begin(backend, 5, f"further {number}")
+    for name, batch in (("older", OLDER), ("newer", NEWER)):
+        for _ in range(2):
+            joins(backend, 5, batch, name)
+    last = REMEMBERED_TURNS - 1
+    backend.audiences.join(comes_again(backend, 5, f"further {last}"), message("a.1", "last"), request())
+    assert users(waiting(backend)) == [["newer"], ["older"], ["newer"], ["last"]]
+
+
+def test_a_record_of_an_older_program_takes_those_with_one_position_in_the_order_in_which_they_come(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_turn = policy.begin_turn
+
+    def as_it_was(audience: policy.Audience, **named: Any) -> Any:
+        begun, *more = begin_turn(audience, **named)
+        return replace(begun, turns_at=()), *more
+
+    with monkeypatch.context() as older_program:
+        older_program.setattr(policy, "begin_turn", as_it_was)
+        begin(backend, 5, "older")
+        joins(backend, 5, NEWER, "newer")
+    for name, batch in (("older", OLDER), ("newer", NEWER)):
+        for _ in range(2):
+            joins(backend, 5, batch, name)
+    assert users(waiting(backend)) == [["newer"], ["older"], ["newer"]]
 
 
 # replays

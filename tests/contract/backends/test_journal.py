@@ -157,6 +157,42 @@ def test_its_age_is_limited_by_the_running_version(backend: Backend, clock: Turn
     assert who(entries(backend)) == [], "at once, and not with the next tidying"
 
 
+def test_behind_a_position_it_goes_on_whatever_the_times_are(backend: Backend, clock: TurnedClock) -> None:
+    published(backend, keeping())
+    publish(backend, message("a.1", "u1"))
+    clock.advance(-3600, monotonic=False)
+    publish(backend, message("a.1", "u2"))
+    first, _ = entries(backend, since=BEGINNING)
+    assert who(entries(backend, since=BEGINNING, after=first.position)) == [["u2"]]
+
+
+def test_what_was_accepted_after_the_clock_was_set_back_stays_for_as_long_as_what_came_before(
+    backend: Backend, clock: TurnedClock
+) -> None:
+    """That a user joined, without that the user left since, would be wrong."""
+    published(backend, keeping(1))
+    publish(backend, message("a.1", "joins"))
+    clock.advance(-7200, monotonic=False)
+    publish(backend, message("a.1", "leaves"), message("a.2", "joins"))
+    clock.advance(DAY + 3600)
+    backend.tidy()
+    assert (who(entries(backend, "a.1")), who(entries(backend, "a.2"))) == ([["joins"], ["leaves"]], [])
+    clock.advance(3601)
+    backend.tidy()
+    assert who(entries(backend, "a.1")) == []
+
+
+def test_of_many_audiences_and_large_batches_all_that_is_old_goes(backend: Backend, clock: TurnedClock) -> None:
+    published(backend, keeping(1))
+    users = [f"user-{number}" * 20 for number in range(1_000)]
+    publish(backend, *(message("large", *users, request_id=f"r{number}") for number in range(60)))
+    publish(backend, *(message(f"small.{number % 150}", "u1", request_id=f"r{number}") for number in range(450)))
+    clock.advance(DAY + 1)
+    publish(backend, message("large", "u2"), message("small.3", "u2"))
+    backend.tidy()
+    assert [(one.audience, one.items) for one in backend.journal.sizes("pangolin", since=0)] == [("large", 1), ("small.3", 1)]
+
+
 def test_where_it_is_switched_off_all_of_it_goes_at_once_and_nothing_more_is_kept(backend: Backend) -> None:
     published(backend, keeping())
     publish(backend, message("a.1", "u1"))

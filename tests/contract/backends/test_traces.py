@@ -93,6 +93,21 @@ def test_rejections_are_found_by_the_key_that_a_mutation_shows(backend: Backend)
     assert [trace.place for trace in backend.traces.find(JO).traces] == ["hold", "rejections"]
 
 
+def test_what_is_of_a_user_is_found_by_an_identifier_that_another_mutation_of_theirs_carries(backend: Backend) -> None:
+    held(backend, "a.1", _batch(_of({"id": "u1"}), _of({"id": "u2"})), _batch(_of({"id": "u1", "email": ADDRESS})))
+    assert [trace.identifiers for trace in backend.traces.find(JO).traces] == [("id",), ("email",)]
+    assert backend.traces.forget(JO).removed["hold"] == 2
+    assert users(_waiting(backend)) == [["u2"]]
+
+
+def test_a_person_is_found_by_the_hash_that_is_shown_of_them(backend: Backend) -> None:
+    held(backend, "a.1", _batch(_of({"id": "u1"}), _of({"id": "u2"})))
+    (shown,) = {trace.user_hash for trace in backend.traces.find(Person("u1")).traces}
+    assert len(backend.traces.find(Person(shown)).traces) == 1
+    assert backend.traces.forget(Person(shown)).removed["hold"] == 1
+    assert users(_waiting(backend)) == [["u2"]]
+
+
 def test_rejections_of_many_who_share_an_identifier_are_not_taken_for_one_persons(backend: Backend) -> None:
     sharing = [_of({"id": f"u{number}", "email": ADDRESS}) for number in range(MOST_KEYS + 1)]
     held(backend, "a.1", _batch(*sharing))

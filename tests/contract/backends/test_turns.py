@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from relay.backends.interfaces import Backend, Turn
-from relay.domain.audience import CRASH_LIMIT, REFUSAL_LIMIT, Hold, Waiting
+from relay.domain.audience import CRASH_LIMIT, REFUSAL_LIMIT, REMEMBERED_TURNS, Hold, Waiting
 from relay.domain.clock import Clock
 from relay.domain.errors import TurnLost
 from relay.domain.message import encode
@@ -63,6 +63,29 @@ def test_a_message_refused_as_often_as_may_be_is_let_through(backend: Backend) -
     assert (turn.verdict, turn.let_through, turn.audience.position) == ("go", True, 5)
 
 
+def test_a_message_with_the_position_of_a_later_one_that_had_its_turn_is_behind(backend: Backend) -> None:
+    verdicts = [_begin(backend, 5, message_id).verdict for message_id in ("older", "newer", "newest", "newest", "newer", "older")]
+    assert verdicts == ["go", "go", "go", "go", "behind", "behind"]
+
+
+def test_a_message_with_the_position_of_a_later_one_is_let_through_after_as_many_refusals(backend: Backend) -> None:
+    for message_id in ("older", "newer"):
+        assert not _begin(backend, 5, message_id).let_through
+    refused = [_begin(backend, 5, "older") for _ in range(REFUSAL_LIMIT)]
+    assert {(turn.verdict, turn.let_through) for turn in refused} == {("behind", False)}
+    turn = _begin(backend, 5, "older")
+    assert (turn.verdict, turn.let_through) == ("go", True)
+    turn = _begin(backend, 5, "newer")
+    assert (turn.verdict, turn.let_through) == ("go", False)
+
+
+def test_of_messages_with_one_position_the_last_ones_are_remembered_until_it_grows(backend: Backend) -> None:
+    for number in range(REMEMBERED_TURNS + 1):
+        turn = _begin(backend, 5, f"m{number}")
+    assert turn.audience.turns_at == tuple(f"m{number}" for number in range(1, REMEMBERED_TURNS + 1))
+    assert _begin(backend, 6, "next").audience.turns_at == ("next",)
+
+
 def test_a_message_whose_turn_begins_again_and_again_is_found_out(backend: Backend) -> None:
     verdicts = [_begin(backend, 1, "killer").verdict for _ in range(CRASH_LIMIT)]
     assert verdicts == ["go"] * (CRASH_LIMIT - 1) + ["crashed"]
@@ -95,7 +118,7 @@ def test_turns_begun_at_once_have_different_numbers(
     numbers: list[int] = []
 
     def begin(index: int) -> None:
-        numbers.extend(_begin(backends[index % 2], 1, f"m{index}").number for _ in range(10))
+        numbers.extend(_begin(backends[index % 2], 1, f"m{index}.{count}").number for count in range(10))
 
     threads = [threading.Thread(target=begin, args=(index,)) for index in range(4)]
     for thread in threads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 from adapters import leash
 from adapters.client import RequestsClient
 from adapters.contract import Credentials, HttpRequest
-from adapters.in_flight import InFlight, in_flight
+from adapters.in_flight import Cuttable, InFlight, in_flight
 from relay.domain.clock import SystemClock
 from relay.domain.connector import Timeouts
 from relay.domain.errors import TryAgain
@@ -67,3 +68,46 @@ def test_nothing_is_under_way_afterwards() -> None:
     with _listening(accepting=True) as url, pytest.raises(TryAgain, match="did not answer"):
         client.send(HttpRequest("GET", url), auth=Credentials())
     assert in_flight.cut_short() == 0
+
+
+@pytest.mark.parametrize("part", [b"", b'{"rejected": []}\n'], ids=["nothing yet", "what looks whole"])
+def test_what_came_of_an_answer_that_was_cut_short_is_not_taken_for_all_of_it(part: bytes) -> None:
+    """Its body ends with the connection: cut off, it looks whole."""
+    client = RequestsClient(Timeouts(connect_s=20, answer_s=20, batch_answer_s=20), SystemClock())
+    ended = threading.Event()
+
+    def answer_slowly() -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + part)
+            time.sleep(0.5)
+            in_flight.cut_short()
+            ended.wait(10)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, port = server.getsockname()
+        thread = threading.Thread(target=answer_slowly, daemon=True)
+        thread.start()
+        try:
+            with pytest.raises(TryAgain) as raised:
+                client.send(HttpRequest("POST", f"http://{host}:{port}/", body={"a": 1}), auth=Credentials())
+        finally:
+            ended.set()
+            thread.join(timeout=10)
+    assert (raised.value.code, raised.value.applied_unknown, raised.value.account) == ("process_ended", True, False)
+
+
+def test_a_forked_child_does_not_cut_the_calls_of_its_parent() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        call = Cuttable()
+        call.sock = ours
+        with in_flight.holding(call):
+            child = os.fork()
+            if not child:
+                os._exit(in_flight.cut_short())
+            _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        theirs.sendall(b"still open")
+        assert ours.recv(100) == b"still open"

@@ -13,6 +13,10 @@ import requests
 
 from adapters.registry import describe
 from relay.backends.embedded import EmbeddedBackend
+from relay.cli.sending_again import ask, finish
+from relay.cli.session import Session
+from relay.configuration import read
+from relay.connectors.live import live
 from relay.connectors.publishing import Publishing
 from relay.domain.clock import SystemClock
 from relay.pangolin.server import InThread
@@ -143,7 +147,24 @@ def test_waiting_for_a_replay_ends_when_it_is_dropped(kept: Diy, partner: Partne
     result = kept("replay", "--connector", "pangolin", "--since", "1d", "--yes", "--wait")
     dropping.join()
     assert result.exit_code == 1
-    assert "dropped from its hold" in result.stdout
+    assert "dropped, before it was through" in result.stdout
+
+
+def test_waiting_for_a_replay_that_another_one_follows_at_once_ends_well(
+    kept: Diy, partner: Partner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is one record of an audience's replays, and it is the other one's before anybody looks."""
+    receive(kept, "a.1", "u1")
+    environment = {"STATE_DIR": str(kept.state), "BACKEND": "embedded"}
+    session = Session(read(environment), SystemClock(), as_json=False, quiet=True, create=False)
+    try:
+        connector = live(session.backend.connectors, "pangolin")
+        first, _second = (ask(session, connector, "a.1", since=0.0) for _ in range(2))
+        kept.work()
+        finish(session, "pangolin", [first], wait=True)
+    finally:
+        session.close()
+    assert "another replay followed" in capsys.readouterr().out
 
 
 def test_a_replay_of_a_journal_that_is_off_is_refused_and_says_what_to_do(connected: Diy) -> None:
@@ -213,6 +234,7 @@ def test_a_hold_says_that_a_replay_waits_in_it_and_discarding_what_becomes_of_it
 
 # resync
 def test_a_list_that_the_partner_lost_is_made_anew_and_filled(kept: Diy, partner: Partner) -> None:
+    kept.fine("audiences", "create", "pangolin", "a.1", "--name", "Buyers")
     receive(kept, "a.1", "u1", "u2")
     lost = kept.json("audiences", "show", "pangolin", "a.1")["partner_id"]
     made_earlier(kept, "a.1")
@@ -227,6 +249,7 @@ def test_a_list_that_the_partner_lost_is_made_anew_and_filled(kept: Diy, partner
 
 
 def test_a_list_that_lost_its_members_is_filled_again(kept: Diy, partner: Partner) -> None:
+    kept.fine("audiences", "create", "pangolin", "a.1", "--name", "Buyers")
     receive(kept, "a.1", "u1", "u2")
     made_earlier(kept, "a.1")
     partner.remove("u1")
@@ -248,6 +271,19 @@ def test_what_the_journal_lacks_of_an_audience_is_said_and_nothing_is_done(kept:
     kept.fine("audiences", "resync", "pangolin", "a.1", "--partial", "--yes")
     kept.work()
     assert partner.members() == {"u1", "u2"}
+
+
+def test_what_waited_in_the_queue_for_the_first_turn_of_an_audience_is_sent_again(kept: Diy, partner: Partner) -> None:
+    """Nobody announced it, so it is on record since that turn, and a worker may have been off for long before."""
+    receive(kept, "a.1", "u1")
+    made_earlier(kept, "a.1", days=-1 / 24)
+    partner.remove("u1")
+    result = kept("audiences", "resync", "pangolin", "a.1", "--yes")
+    assert result.exit_code == 1
+    assert "It was never announced, so it is not known" in result.stderr
+    kept.fine("audiences", "resync", "pangolin", "a.1", "--partial", "--yes")
+    kept.work()
+    assert partner.members() == {"u1"}
 
 
 def test_an_audience_that_was_announced_after_the_journal_began_is_whole_in_it(kept: Diy, partner: Partner) -> None:

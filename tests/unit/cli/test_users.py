@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from relay.backends.interfaces.traces import MOST_KEYS
-from relay.domain.message import VERSION, Message, Mutation
+from relay.domain.message import VERSION, Message, Mutation, Replay
 from relay.domain.outcome import hash_user
 from relay.pangolin.server import InThread
+from tests.contract.backends.given import held
 from tests.unit.cli.conftest import Diy
 
 WHO = "user-1"
@@ -135,6 +136,27 @@ def test_a_removal_that_waits_is_kept_and_said(diy: Diy) -> None:
     shown = diy.fine("users", "forget", WHO, "--yes")
     assert "Kept: 1 removal of pangolin/a.1 (paused)" in shown
     assert len(diy.json("users", "find", WHO)["traces"]) == 1
+
+
+def test_a_removal_that_a_replay_may_need_is_kept_and_said(connected: Diy, pangolin: InThread) -> None:
+    connected.apply(base_url=pangolin.url, more=JOURNAL)
+    connected.receive("a.1", WHO, direction="left", journal_days=7)
+    connected.work()
+    replay = Message(VERSION, "replay", "pangolin", "a.1", "request-9", 1.0, replay=Replay(since=1.0, until=1_000, cursor=1))
+    with connected.backend() as backend:
+        held(backend, "a.1", replay)
+    result = connected("users", "forget", WHO, "--yes")
+    assert result.exit_code == 1
+    assert "Kept: 1 removal of pangolin/a.1 in the journal" in result.stdout
+    assert "Run the command again when the replay has ended" in result.stdout
+
+
+def test_the_summary_says_by_which_identifiers_a_person_was_found(diy: Diy) -> None:
+    diy.apply()
+    mutations = (Mutation(index=0, user={"id": "u1", "phone": "+49 170 1234567"}),)
+    with diy.backend() as backend:
+        backend.queue.publish([Message(VERSION, "change", "pangolin", "a.1", "request-1", 1.0, mutations=mutations)])
+    assert "Known by: phone." in diy.fine("users", "forget", "0049 170 1234567", "--yes")
 
 
 def test_what_a_worker_has_in_hand_is_said_and_to_be_repeated(diy: Diy, monkeypatch: pytest.MonkeyPatch) -> None:

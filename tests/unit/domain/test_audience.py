@@ -11,7 +11,8 @@ FRESH = Audience(VERSION, "c", "a.1")
 
 
 def begin(audience: Audience, position: int, message_id: str, now: float = 1.0) -> tuple[Audience, states.Verdict]:
-    return states.begin_turn(audience, position=position, message_id=message_id, now=now)
+    begun, verdict, _ = states.begin_turn(audience, position=position, message_id=message_id, now=now)
+    return begun, verdict
 
 
 def message(count: int = 1, received_at: float = 5.0) -> Message:

@@ -39,6 +39,13 @@ RECOGNISED = [
     ("the hash of a phone number", PHONE, "phone_sha256", hash_user("+491701234567")),
     ("the hash of its digits", PHONE, "phone_sha256", hash_user("491701234567")),
     ("the hash of its digits behind 00", PHONE, "phone_sha256", hash_user("00491701234567")),
+    ("a phone number typed with the 0 of its country", "+49 (0)170 1234567", "phone", "+491701234567"),
+    ("a phone number with the 0 of its country", PHONE, "phone", "+49 (0)170 1234567"),
+    ("an advertising ID in another case", "AEBE52E7-03EE-455A-B3C4-E57283966239", "idfa", "aebe52e7-03ee-455a-b3c4-e57283966239"),
+    ("an advertising ID in capitals", "aebe52e7-03ee-455a-b3c4-e57283966239", "gaid", "AEBE52E7-03EE-455A-B3C4-E57283966239"),
+    ("the hash of an ID that is typed", hash_user("U-1"), "id", "U-1"),
+    ("the hash of an address that is typed", hash_user("jo.doe@example.com").upper(), "email", f" {ADDRESS}"),
+    ("the hash of a phone number that is typed", hash_user("+491701234567"), "phone", "0049 170 1234567"),
 ]
 
 
@@ -73,7 +80,23 @@ def test_other_fields_are_no_identifiers() -> None:
 
 def test_most_bodies_need_not_be_decoded() -> None:
     body = _body("email", "somebody@example.com")
-    assert not any(Person(typed).may_be_in(body) for typed in ("u-1", "7", ADDRESS, PHONE, hash_user("x")))
+    assert not any(Person(typed).may_be_in(body) for typed in ("u-1", "7", ADDRESS, PHONE))
+
+
+def test_digits_alone_are_the_phone_number_of_a_user_who_has_no_other_key() -> None:
+    person = Person("491701234567")
+    assert person.matches(Mutation(index=0, user={"phone": "+49 170 1234567"}))
+    for name, value in {"phone": "+49 170 1234567", "phone_sha256": hash_user("+491701234567")}.items():
+        assert not person.matches(Mutation(index=0, user={"id": "u-1", name: value}))
+
+
+def test_all_of_a_user_whose_key_is_known_is_theirs() -> None:
+    known = Person(ADDRESS).also({"Ä-1"}, {ADDRESS})
+    theirs, other = Mutation(index=0, user={"email": "other@example.com", "id": "Ä-1"}), Mutation(index=0, user={"id": "Ä-2"})
+    assert known.identifiers(theirs) == ("id",)
+    assert known.may_be_in(_body("id", "Ä-1"))
+    assert not known.matches(other)
+    assert not Person(ADDRESS).matches(theirs)
 
 
 def test_rejections_are_found_by_the_hash_of_what_was_typed_and_of_its_hash() -> None:

@@ -150,3 +150,14 @@ def test_an_owner_is_alive_to_others_until_it_lets_go(tmp_path: Path) -> None:
         assert not gone
     one.release()
     assert other.others() == []
+
+
+def test_what_an_owner_has_leased_is_free_at_once_though_it_lets_go_while_the_database_is_locked(
+    here: EmbeddedBackend, state_dir: Path
+) -> None:
+    here.queue.publish([message()])
+    other = EmbeddedBackend.open(state_dir, SystemClock())
+    assert other.queue.take() is not None
+    with here.database.transaction():
+        other.close()
+    assert here.queue.take() is not None

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from relay.backends.embedded import EmbeddedBackend
 from relay.backends.interfaces import Leased
+from relay.backends.interfaces.traces import MOST_KEYS
 from relay.domain.audience import Waiting
 from relay.domain.connector import Retention
 from relay.domain.errors import TurnLost
@@ -272,6 +273,43 @@ def test_a_replay_under_way_does_not_put_the_person_back_into_the_hold(journalin
     assert journaling.traces.find(JO).traces == ()
 
 
+def _directions(backend: EmbeddedBackend) -> list[str]:
+    bodies = [body for (body,) in backend.database.rows("SELECT body FROM journal ORDER BY position")]
+    return [mutation.direction for body in bodies for mutation in decode(body).mutations]
+
+
+def test_a_removal_stays_in_the_journal_while_a_replay_may_have_sent_the_person_again(journaling: EmbeddedBackend) -> None:
+    journaling.queue.publish([_message("jo", journal_days=7), _message("jo", direction="left", journal_days=7)])
+    _drained(journaling)
+    held(journaling, "a.1", replace(_message(), kind="replay", replay=Replay(since=BEGINNING, until=1_000, cursor=1, sent=1)))
+    forgotten = journaling.traces.forget(JO)
+    assert forgotten.removed["journal"] == 1
+    assert [(trace.place, trace.direction, trace.reason) for trace in forgotten.kept] == [("journal", "left", "replaying")]
+    assert _directions(journaling) == ["left"]
+    journaling.audiences.drop("pangolin", "a.1", older_than=None, limit=9, reject=lambda _batch: [])
+    again = journaling.traces.forget(JO)
+    assert (again.removed["journal"], again.kept) == (1, ())
+
+
+def test_a_removal_does_not_leave_the_journal_without_what_brings_its_user_back(journaling: EmbeddedBackend) -> None:
+    joined = replace(_message("jo", journal_days=7), mutations=(Mutation(index=0, user={"id": "jo"}),))
+    journaling.queue.publish([joined, _message("jo", direction="left", journal_days=7), _message("u1", journal_days=7)])
+    _drained(journaling)
+    assert journaling.traces.forget(JO).removed["journal"] == 2
+    assert _journaled(journaling) == [["u1"]]
+
+
+def test_removals_of_many_who_share_an_identifier_stay_in_the_journal(journaling: EmbeddedBackend) -> None:
+    many = [f"u{number}" for number in range(MOST_KEYS + 1)]
+    left = tuple(Mutation(index=index, direction="left", user={"id": user, "email": ADDRESS}) for index, user in enumerate(many))
+    journaling.queue.publish([_message(*many, journal_days=7), replace(_message(journal_days=7), mutations=left)])
+    _drained(journaling)
+    forgotten = journaling.traces.forget(JO)
+    assert (forgotten.removed["journal"], len(forgotten.kept)) == (0, MOST_KEYS + 1)
+    assert _journaled(journaling) == [many, many]
+    assert journaling.traces.forget(Person("u1")).removed["journal"] == 2
+
+
 # what cannot be looked into
 def test_a_batch_of_a_newer_program_is_said(backend: EmbeddedBackend) -> None:
     backend.queue.publish([replace(_message("jo"), version=VERSION + 5)])
@@ -324,6 +362,19 @@ def test_a_copy_in_a_large_file_is_said_and_rewritten_away_when_asked(
     assert ADDRESS not in sentence
     assert backend.traces.forget(JO, compact=True).unreached == ()
     assert _readable(state_dir, ADDRESS.upper().encode()) == []
+
+
+def test_copies_of_what_is_kept_in_a_large_file_are_to_be_looked_for_again(
+    backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.backends.embedded.forgetting.SMALL_BYTES", 0)
+    _leave_a_copy(backend)
+    backend.queue.publish([_message("jo", direction="left")])
+    (sentence,) = backend.traces.forget(JO).unreached
+    assert "Run the command again" in sentence
+    assert "--compact" in sentence
+    _drained(backend)
+    assert "with --compact" in backend.traces.forget(JO).unreached[0]
 
 
 def test_a_reader_that_stands_in_the_way_of_emptying_the_log_is_said(

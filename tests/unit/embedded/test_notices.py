@@ -14,7 +14,7 @@ from relay.domain.notice import VERSION, Notice, Situation, Untaken, Watch
 
 DOWN = Situation("on_hold", "partner_unavailable", 1_800_000_000.0)
 NOTICE = Notice("n1", "shop", DOWN.since, DOWN, "down", batches=3)
-TOLD = Watch(VERSION, "shop", DOWN, None, DOWN.since, NOTICE, (Untaken("webhook", 2, 9.0),))
+TOLD = Watch(VERSION, "shop", DOWN, trouble_since=DOWN.since, notice=NOTICE, untaken=(Untaken("webhook", 2, 9.0),))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Sequence
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from relay.backends.embedded import EmbeddedBackend, room
 from relay.domain.errors import StoreUnavailable
 from relay.domain.message import Message
+from relay.health.survey import look
 from tests.contract.backends.given import message
 
 MORE_THAN_THERE_IS = 2**60
@@ -44,3 +46,27 @@ def test_a_worker_goes_on_where_the_receiver_refuses(
     backend.queue.publish([message("a.3")])
     assert backend.queue.acknowledge(leased)
     assert backend.queue.depth().messages == 1
+
+
+def test_each_message_in_the_queue_is_left_room_to_move_into_a_hold(
+    backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        backend.queue.publish([message(f"a.{number}")])
+    for _ in range(2):
+        leased = backend.queue.take()
+        assert leased is not None
+        assert backend.queue.acknowledge(leased)
+    free = shutil.disk_usage(backend.database.path.parent).free - room.WORKERS_BYTES
+    monkeypatch.setattr(room, "MOVED_BYTES", free * 2 // 3)
+    assert _publish(backend, message("a.5")) == [None], "one is in the queue, not all that were there"
+    (error,) = _publish(backend, message("a.6"))
+    assert "nearly full" in str(error)
+
+
+def test_health_tells_of_a_disk_that_is_nearly_full(backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "disk_full" not in {concern.kind for concern in look(backend, 0.0).concerns}
+    monkeypatch.setattr(room, "WORKERS_BYTES", MORE_THAN_THERE_IS)
+    found = look(backend, 0.0)
+    assert [concern.act for concern in found.concerns if concern.kind == "disk_full"] == [True]
+    assert found.someone_must_act

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, closing, suppress
+from typing import BinaryIO
 
 import pytest
 
+from relay.backends.google.storage import Bucket, Stored
 from relay.domain.errors import ConfigurationError, JournalBehind, StoreUnavailable
 from relay.local_run.cloud_storage import StorageServer
 from relay.local_run.kept_objects import Listing, Refused, Shown
@@ -188,6 +191,33 @@ def test_a_journal_that_stopped_long_ago_is_not_taken_for_whole(bucket: JournalB
 
     with pytest.raises(JournalBehind):
         bucket.users(until=LATER)
+
+
+def test_a_replay_that_waited_until_what_it_sends_next_grew_too_old_does_not_jump_over_it(bucket: JournalBucket) -> None:
+    taken = [bucket.export((BEGAN + number * 86400, batch(str(number)))) for number in range(4)]
+    bucket.export((BEGAN + 4 * 86400, replay()))
+    until = BEGAN + 4 * 86400
+    bucket.turn_to(until + 5 * BATCH_S)
+    first = next(bucket.journal.entries("acme", "a", since=0.0, after=0, until=micros(until)))
+    bucket.turn_to(BEGAN + 7.5 * 86400)
+    assert bucket.users(after=first.position, until=until) == [("1",), ("2",), ("3",)], "what it stands at is still there"
+
+    bucket.kept.delete(taken[0])
+    bucket.turn_to(BEGAN + 8.5 * 86400)
+    bucket.kept.delete(taken[1])
+
+    with pytest.raises(JournalBehind, match=r"grown too old.*diy holds discard.*have the DMP send"):
+        bucket.users(after=first.position, until=until)
+
+
+def test_a_replay_whose_place_was_erased_goes_on_as_long_as_nothing_can_have_grown_too_old(bucket: JournalBucket) -> None:
+    bucket.export((BEGAN, batch("goes")), (BEGAN + 1, batch("stays")), (LATER, replay()))
+    bucket.turn_to(LATER + 5 * BATCH_S)
+    first = next(bucket.journal.entries("acme", "a", since=0.0, after=0, until=micros(LATER)))
+    bucket.journal.forget(lambda mutation: mutation.user["id"] == "goes")
+    bucket.turn_to(BEGAN + 6.9 * 86400)
+
+    assert bucket.users(after=first.position, until=LATER) == [("stays",)]
 
 
 # trouble
@@ -377,6 +407,80 @@ def test_a_large_journal_is_read_in_several_turns_none_of_which_lasts_too_long(
             assert bucket.users() == expected
             return
     pytest.fail("it begins anew each time")
+
+
+def test_a_journal_that_does_not_fit_into_memory_is_read_further_at_each_time_and_no_object_anew(
+    bucket: JournalBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = [(f"{number:03d}",) for number in range(150)]
+    for number, (user,) in enumerate(expected):
+        bucket.export((BEGAN + 60 * number, batch(user)))
+    journal = bucket.opened(kept_bytes=4_000)
+    reads: list[str] = []
+    real = bucket.kept.get
+
+    def slow(name: str, *, generation: str = "") -> tuple[Shown, bytes]:
+        reads.append(name)
+        bucket.clock.advance(2)
+        return real(name, generation=generation)
+
+    monkeypatch.setattr(bucket.kept, "get", slow)
+    entries = None
+    for _ in range(20):
+        with suppress(JournalBehind):
+            entries = bucket.users(journal=journal)
+            break
+
+    assert entries == expected
+    assert len(reads) <= 2 * len(expected), "each once to know of it, and once more to send it"
+
+
+def test_what_is_read_again_is_read_by_several_threads_and_given_before_all_of_it_is_there(
+    bucket: JournalBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(150):
+        bucket.export((BEGAN + 60 * number, batch(str(number))))
+    journal = bucket.opened(kept_bytes=4_000)
+    assert len(bucket.users(journal=journal)) == 150
+    readers: list[str] = []
+    real = Bucket.read
+
+    def noted(self: Bucket, stored: Stored) -> AbstractContextManager[BinaryIO]:
+        readers.append(threading.current_thread().name)
+        return real(self, stored)
+
+    monkeypatch.setattr(Bucket, "read", noted)
+
+    with closing(journal.entries("acme", "a", since=0.0, after=0, until=None)) as entries:
+        next(entries)
+        assert len(readers) < 50
+        assert len(list(entries)) == 149
+    assert threading.current_thread().name not in readers
+
+
+def test_one_reading_goes_through_the_journal_at_a_time(bucket: JournalBucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.backends.google.journal._IN_TURN_S", 0.01)
+    bucket.export((BEGAN, batch("one")), (BEGAN, batch("other", audience="b")))
+    begun, go_on = threading.Event(), threading.Event()
+    real = bucket.kept.get
+
+    def slow(name: str, *, generation: str = "") -> tuple[Shown, bytes]:
+        begun.set()
+        go_on.wait(20)
+        return real(name, generation=generation)
+
+    monkeypatch.setattr(bucket.kept, "get", slow)
+    other = threading.Thread(target=bucket.users, args=("b",))
+    other.start()
+    try:
+        assert begun.wait(20)
+        with pytest.raises(JournalBehind, match="being read for other audiences"):
+            bucket.users()
+    finally:
+        go_on.set()
+        other.join()
+
+    assert bucket.users() == [("one",)]
 
 
 # what there is of it

@@ -99,6 +99,29 @@ def test_a_replay_under_way_does_not_put_the_person_back_into_the_hold(backend: 
     assert users(backend.audiences.peek("pangolin", "a.1", limit=9)) == [[]]
 
 
+def test_a_removal_stays_in_the_journal_while_a_replay_may_have_sent_the_person_again(
+    backend: Backend, bucket: JournalBucket
+) -> None:
+    joined = _of({"id": "u1"})
+    left = replace(_of({"id": "u1", "email": ADDRESS}), direction="left")
+    bucket.export((BEGINNING, _batch(joined)), (BEGINNING + 1, _batch(left, request_id="request-2")))
+    held(backend, "a.1", replace(message("a.1"), kind="replay", replay=Replay(since=BEGINNING, until=1_000, cursor=1, sent=1)))
+    forgotten = backend.traces.forget(JO)
+    assert forgotten.removed["journal"] == 1
+    assert [(trace.place, trace.direction, trace.reason) for trace in forgotten.kept] == [("journal", "left", "replaying")]
+    assert [trace.direction for trace in backend.traces.find(JO).traces] == ["left"]
+    backend.audiences.drop("pangolin", "a.1", older_than=None, limit=9, reject=lambda _batch: [])
+    again = backend.traces.forget(JO)
+    assert (again.removed["journal"], again.kept) == (1, ())
+
+
+def test_a_removal_does_not_leave_the_journal_without_what_brings_its_user_back(backend: Backend, bucket: JournalBucket) -> None:
+    left = replace(_of({"id": "u1", "email": ADDRESS}), direction="left")
+    bucket.export((BEGINNING, _batch(_of({"id": "u1"}), _of({"id": "u2"}))), (BEGINNING + 1, _batch(left)))
+    assert backend.traces.forget(JO).removed["journal"] == 2
+    assert [size.items for size in backend.journal.sizes("pangolin", since=0)] == [1]
+
+
 def test_a_turn_that_is_ended_by_it_is_no_crash_of_its_message(backend: Backend, bucket: JournalBucket) -> None:
     held(backend, "a.1", message("a.1", "u2"))
     for _ in range(2 * CRASH_LIMIT):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from relay.domain.audience import HOLD_REASONS, NEEDS_SOMEONE, Audience, Hold, HoldReason
+from relay.domain.audience import HOLD_REASONS, NEEDS_SOMEONE, Audience, Hold, HoldReason, settle
 from relay.domain.connector import BatchLimits, Connector, ConnectorState, Inbound, Limits
-from relay.domain.own_pace import OWN_PACE
+from relay.domain.own_pace import ASKED_FOR
 from relay.health.gravest import Explanation, explained, trouble
 
 STATE = ConnectorState("shop", live=1)
@@ -21,10 +21,9 @@ def held(audience: str, reason: HoldReason, *, detail: str = "", paused: bool = 
 
 @pytest.mark.parametrize("reason", HOLD_REASONS)
 def test_every_reason_says_how_it_stands_and_what_somebody_asked_for_is_no_trouble(reason: HoldReason) -> None:
-    asked_for = ("gathering", "connector_off", "paused", "replaying")
     found = trouble([held("a.1", reason)], STATE)
 
-    if reason in asked_for:
+    if reason in ASKED_FOR:
         assert (found.standing, found.reason, found.batches) == ("fine", None, 0)
     else:
         expected = reason if reason == "credentials_refused" else "needs_someone" if reason in NEEDS_SOMEONE else "on_hold"
@@ -51,11 +50,21 @@ def test_a_paused_audience_waits_because_somebody_wants_it_to() -> None:
     assert trouble([held("a.1", "credentials_refused", paused=True)], STATE).standing == "fine"
 
 
-@pytest.mark.parametrize("detail", sorted(OWN_PACE))
-def test_what_waits_only_for_its_turn_is_no_trouble_and_counts_as_waiting(detail: str) -> None:
-    found = trouble([held("a.1", "come_back_later", detail=detail)], STATE)
+def test_what_waits_only_for_its_turn_is_no_trouble_and_counts_as_waiting() -> None:
+    hold = Hold("come_back_later", NOW - 10, NOW, batches=2, items=5, own_pace=True)
+    found = trouble([Audience(1, "shop", "a.1", partner_id="7", hold=hold)], STATE)
 
     assert (found.standing, found.batches, found.mutations) == ("fine", 2, 5)
+
+
+def test_what_the_partner_takes_ends_the_trouble_though_more_is_left() -> None:
+    before = held("a.1", "credentials_refused")
+
+    def after(*, progress: bool) -> Audience:
+        return settle(before, batches=1, items=3, size=9, oldest_at=NOW, request=None, progress=progress, now=NOW)
+
+    assert trouble([after(progress=False)], STATE).standing == "credentials_refused"
+    assert trouble([after(progress=True)], STATE).standing == "fine"
 
 
 def test_an_audience_that_nobody_announced_needs_someone() -> None:

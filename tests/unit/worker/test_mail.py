@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ import pytest
 from relay.domain.errors import NotTaken
 from relay.domain.mail_server import MailServer as Address
 from relay.domain.mail_server import mail_server
-from relay.domain.notice import Notice, Situation
+from relay.domain.notice import Notice, Situation, retry_s
 from tests.contract.adapters.scripted import ScriptedServer, Visit
 from tests.partners.mail_server import MailServer
 from tests.unit.adapters.internet import Authority
+from worker import mail
 from worker.mail import send_mail
 
 BEGINNING = 1_800_000_000.0
@@ -149,6 +151,27 @@ def test_a_server_that_offers_no_login_is_said_so() -> None:
 def hangs_up(visit: Visit) -> None:
     visit.write(b"220 ready\r\n")
     visit.connection.recv(1000)
+
+
+def test_a_server_that_never_comes_to_an_end_is_left_before_somebody_else_sends_the_mail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert retry_s(1) > mail._LONGEST_S
+    monkeypatch.setattr(mail, "_LONGEST_S", 0.5)
+
+    def drips(visit: Visit) -> None:
+        visit.write(b"220 ready\r\n")
+        visit.connection.recv(1000)
+        visit.write(b"250 here\r\n")
+        visit.connection.recv(1000)
+        with suppress(OSError):
+            while not visit.over.wait(0.02):
+                visit.write(b"250-and\r\n")
+
+    with ScriptedServer(drips) as server, pytest.raises(NotTaken) as slow:
+        send_mail(Address("127.0.0.1", int(server.url.rpartition(":")[2]), encrypted=False), "a@b.c", "d@e.f", NOTICE)
+
+    assert slow.value.code == "timeout"
 
 
 def test_a_connection_that_breaks_or_cannot_be_made_is_no_mail() -> None:

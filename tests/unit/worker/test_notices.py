@@ -12,6 +12,7 @@ import pytest
 
 from relay.backends.embedded import EmbeddedBackend
 from relay.configuration import Configuration
+from relay.domain.errors import NotTaken
 from relay.health.survey import look as survey
 from tests.partners.notice_receiver import NoticeReceiver
 from tests.partners.serving import Answer
@@ -349,6 +350,108 @@ def test_a_hold_at_the_connectors_own_pace_is_no_trouble(make_world: Callable[..
 
     assert world.backend.audiences.held()
     assert receiver.notices == []
+
+
+@pytest.mark.parametrize(("status", "told_as"), [(401, "credentials_refused"), (503, "partner_unavailable")])
+def test_trouble_whose_probes_meet_the_connectors_own_rate_is_told_once_and_so_is_its_end(
+    make_world: Callable[..., World], receiver: NoticeReceiver, status: int, told_as: str
+) -> None:
+    world = make_world(rate="{calls: 3, per: 10m, concurrency: 8}")
+    world.publishing().apply(world.document + NOTIFY.format(url=receiver.url))
+    world.accept([("a.1", "u0", "joined")])
+    looks(world, for_s=700)
+    hold(world, status=status)
+    looks(world, for_s=3600)
+    assert [reason for _, reason in receiver.states] == [told_as]
+
+    world.faults()
+    looks(world, for_s=1500)
+    assert [reason for _, reason in receiver.states] == [told_as, None]
+
+
+def test_a_repetition_that_meets_the_connectors_own_rate_hides_no_trouble(
+    make_world: Callable[..., World], receiver: NoticeReceiver
+) -> None:
+    world = make_world(rate="{calls: 2, per: 10m}")
+    world.publishing().apply(world.document + NOTIFY.format(url=receiver.url))
+    world.accept([("a.1", "u0", "joined")])
+    looks(world, for_s=700)
+    hold(world, status=503)
+    looks(world, for_s=300)
+
+    assert receiver.states == [("on_hold", "partner_unavailable")]
+
+
+def test_a_partner_that_delivers_again_as_fast_as_the_rate_allows_is_fine(
+    make_world: Callable[..., World], receiver: NoticeReceiver
+) -> None:
+    world = make_world(rate="{calls: 3, per: 10m}", max_items=1)
+    world.publishing().apply(world.document + NOTIFY.format(url=receiver.url))
+    world.accept([("a.1", "u0", "joined")])
+    looks(world, for_s=700)
+    hold(world, status=401)
+    world.accept([("a.1", f"v{number}", "joined") for number in range(30)])
+    looks(world, for_s=100)
+    world.faults()
+    looks(world, for_s=1500)
+
+    assert world.held() is not None
+    assert receiver.states == [("credentials_refused", "credentials_refused"), ("fine", None)]
+
+
+def test_pausing_the_audience_in_trouble_is_no_recovery(told: World, receiver: NoticeReceiver) -> None:
+    warm(told)
+    hold(told, status=401)
+    looks(told, for_s=10)
+    told.backend.audiences.set_paused("pangolin", f"{told.prefix}a.1", True)
+    looks(told, for_s=300)
+    assert len(receiver.notices) == 1
+
+    told.faults()
+    told.accept([("a.2", "u1", "joined")])
+    looks(told, for_s=300)
+    assert [one["state"] for one in receiver.notices] == ["credentials_refused", "fine"], "the partner took something"
+
+
+def test_discarding_what_waits_is_told_as_the_end_of_the_hold_and_not_as_a_delivery(
+    told: World, receiver: NoticeReceiver
+) -> None:
+    warm(told)
+    hold(told, status=401)
+    looks(told, for_s=10)
+    told.backend.audiences.drop("pangolin", f"{told.prefix}a.1", older_than=None, limit=100, reject=lambda _batches: [])
+    looks(told, for_s=300)
+
+    [_, over] = receiver.notices
+    assert (over["state"], over["delivered"]) == ("fine", 0), "what was delivered in the same minute came before"
+    assert over["text"].startswith("pangolin is no longer on hold. ")
+    assert "Nothing was delivered since it began." in over["text"]
+
+
+def test_a_receiver_that_is_slow_keeps_no_look_longer_than_one_try(
+    told: World, receiver: NoticeReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["pangolin", "another", "third"]
+    for name in names[1:]:
+        told.publishing().apply(told.document.replace("name: pangolin", f"name: {name}") + NOTIFY.format(url=receiver.url))
+    for name in names:
+        refused(told, name)
+    one = keeper(told)
+    begun: list[str] = []
+
+    def slowly(_channel: Any, _notify: Any, notice: Any) -> str:
+        begun.append(notice.connector)
+        told.clock.advance(61)
+        raise NotTaken("It did not answer.", code="timeout")
+
+    monkeypatch.setattr(one._sending, "send", slowly)
+    one.look()
+    assert len(begun) == 1
+    assert {watch.told.standing for watch in told.backend.notices.all()} == {"credentials_refused"}, "all is seen"
+    one.look()
+    one.look()
+
+    assert sorted(begun) == sorted(names), "what nobody has tried comes before a repetition"
 
 
 def test_looking_never_takes_more_than_a_twentieth_of_the_time(told: World, monkeypatch: pytest.MonkeyPatch) -> None:

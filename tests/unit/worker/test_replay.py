@@ -139,6 +139,36 @@ def test_a_clock_that_was_set_back_leaves_nothing_out_that_was_accepted_later(wo
     assert members(world) == {"u1", "u2"}
 
 
+def test_a_clock_that_was_set_back_leaves_nothing_out_where_a_turn_ends_in_the_middle(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mapping makes one user of `U1` and `u1`, so that both are sent."""
+    monkeypatch.setattr(worker.replay, "MOST_BATCHES", 1)
+    since = world.clock.now()
+    world.accept([("a.1", "U1", "joined")])
+    work(world)
+    world.clock.advance(-3600, monotonic=False)
+    world.accept([("a.1", "u1", "left"), ("a.1", "u2", "joined")])
+    work(world)
+    world.clock.advance(3700)
+    world.accept([("a.1", "u3", "joined")])
+    work(world)
+    ask(world, since=since)
+    ended = False
+
+    def end_the_turn(_count: int, name: str) -> None:
+        nonlocal ended
+        if name == "after settle" and not ended:
+            ended = True
+            world.clock.advance(116)
+
+    while world.work(end_the_turn):
+        pass
+    assert ended
+    assert members(world) == {"u2", "u3"}
+    assert world.held() is None
+
+
 def test_the_same_user_with_other_fields_is_sent_in_order(world: World) -> None:
     """They may be two rows at the partner: that is for the net effect to say, which knows the mapping."""
     prefix = world.prefix
@@ -173,11 +203,10 @@ def test_what_could_not_be_read_is_recorded_once(keeping: Make) -> None:
     assert replayed(world).replay.sent == 2
 
 
-def test_a_journal_that_has_nothing_ends_the_replay(make_world: Make) -> None:
-    world = make_world()  # its journal is off
+def test_a_journal_that_has_nothing_ends_the_replay(world: World) -> None:
     world.accept([("a.1", "u1", "joined")])
     work(world)
-    ask(world)
+    ask(world, since=world.clock.now() + 1)
     work(world)
     assert world.held() is None
     assert (replayed(world).replay.sent, replayed(world).ended_at) == (0, world.clock.now())
@@ -208,6 +237,29 @@ def test_what_was_accepted_before_the_journal_was_on_everywhere_is_not_sent_agai
     ask(world)
     work(world)
     assert members(world) == {"u2"}
+
+
+def test_a_replay_that_was_asked_for_while_the_journal_was_switched_off_is_dropped(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What is left of the journal, for a replay that waits, does not know that the user left since."""
+    world.accept([("a.1", "u1", "joined")])
+    work(world)
+    world.backend.audiences.set_paused("pangolin", world.prefix + "a.1", True)
+    ask(world)
+    work(world)
+    world.publishing().apply(world.document.replace("7d", "off"))
+    world.accept([("a.1", "u1", "left")])
+    request_id = ask(world)
+    work(world)
+    world.backend.audiences.set_paused("pangolin", world.prefix + "a.1", False)
+    world.tick(61)
+    work(world)
+    assert members(world) == set()
+    assert world.held() is None
+    assert world.backend.queue.depth().messages == 0
+    (line,) = (json.loads(line) for line in capfd.readouterr().err.splitlines() if '"replay_dropped"' in line)
+    assert (line["request_id"], line["code"], line["replays"]) == (request_id, "journal_off", 1)
 
 
 # its place in the order

@@ -30,6 +30,7 @@ from tests.promise.world import DOCUMENT, HMAC_SECRET, TOKEN
 from worker.calls import Postponed
 from worker.catalog import Catalog
 from worker.holds import after_error, crashed, gathering, must_hold, running_or_why
+from worker.rate import RateUsedUp
 from worker.tick import MOST_OF_A_MINUTE_S, log_tick, tick, tick_for
 
 NOW = 1_800_000_000.0
@@ -324,6 +325,29 @@ def test_a_hold_after_an_error_needs_someone_where_that_rarely_passes_by_itself(
     line = figures(audience, capfd=capfd)
 
     assert (line["held_audiences"], line["oldest_hold_s"], line["holds_needing_someone"]) == (1, 20, someone)
+
+
+@pytest.mark.parametrize(
+    ("error", "first", "last"),
+    [
+        (Postponed("No time.", due_at=NOW, own_pace=True), 0, 0),
+        (Postponed("The rate is used up.", due_at=NOW + 60, crowded=True, own_pace=True), 60, 90),
+        (RateUsedUp("The rate is used up.", after_s=60), 60, 90),
+    ],
+)
+def test_trouble_stays_what_it_is_where_our_own_pace_leaves_no_room_to_try_again(
+    error: PartnerError | Postponed, first: float, last: float
+) -> None:
+    refused = Hold("credentials_refused", NOW - 90, NOW, "Status 401.", probes=2)
+
+    request = after_error(error, refused, TurnedClock(NOW), random.Random(1))
+
+    assert (request.reason, request.detail, request.own_pace) == ("credentials_refused", "Status 401.", False)
+    assert not request.probe, "the partner was not tried"
+    assert request.due_at is not None
+    assert first <= request.due_at - NOW <= last
+    for standing in (None, Hold("come_back_later", NOW - 90, NOW, own_pace=True), Hold("gathering", NOW - 90)):
+        assert after_error(error, standing, TurnedClock(NOW), random.Random(1)).own_pace
 
 
 def test_a_hold_of_a_batch_that_ended_its_worker_needs_someone(capfd: pytest.CaptureFixture[str]) -> None:
