@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -47,13 +48,14 @@ class Dmp:
         self._requests = 0
         self.under_way = 0
 
-    def send(self, mutations: Sequence[Wanted], *, parts: int = 1) -> None:
-        """One request, by a task of its own. parts: messages for each audience, as a large request has them."""
+    def send(self, mutations: Sequence[Wanted], *, parts: int = 1, visits: bool = False) -> None:
+        """One request, by a task of its own. parts: messages for each audience, as a large request has them. visits: each user
+        comes with a field that differs between requests, so that none of a replay's mutations is known to overtake another."""
         self._requests += 1
         request_id = f"r{self._requests}"
         self.under_way += 1
         receiver = self._world.processes["receiver"]
-        messages = self._messages(request_id, mutations, parts)
+        messages = self._messages(request_id, mutations, parts, {"visit": request_id} if visits else {})
         self._world.scheduler.spawn(request_id, receiver, lambda: self._publish(request_id, messages))
 
     def create(self, audience: str) -> None:
@@ -79,9 +81,9 @@ class Dmp:
         announced = Message(VERSION, "created", CONNECTOR, audience, request_id, now, name=audience)
         self._publish(request_id, [announced])
 
-    def _messages(self, request_id: str, mutations: Sequence[Wanted], parts: int) -> list[Message]:
+    def _messages(self, request_id: str, mutations: Sequence[Wanted], parts: int, fields: dict[str, Any]) -> list[Message]:
         entries = [
-            (audience, Mutation(index=index, direction=direction, user={"id": user}))  # type: ignore[arg-type]
+            (audience, Mutation(index=index, direction=direction, user={"id": user}, fields=fields))  # type: ignore[arg-type]
             for index, (audience, user, direction) in enumerate(mutations)
         ]
         size = -(-len(entries) // parts)

@@ -196,11 +196,16 @@ class Invariants:
 
     def everything_arrived(self, members: dict[str, set[str]], rejected: Iterable[Any]) -> None:
         """The last mutation that the queue accepted for each user and audience is the partner's state; only those that the
-        partner refused are rejected."""
+        partner refused are rejected, and each of those is in the store's list."""
+        listed = set()
         for rejection in rejected:
+            listed.add((rejection.request_id, rejection.index))
             if not self._ledger.is_just(rejection):
                 mutation = self._ledger.mutations[rejection.request_id, rejection.index]
                 raise Broken(f"rejected ({rejection.code}), and the partner had not refused it: {mutation}", mutation.audience)
+        for mutation in self._ledger.mutations.values():
+            if mutation.fates == {"rejected"} and mutation.key not in listed:
+                raise Broken(f"said to be rejected, and not among the rejections: {mutation}", mutation.audience)
         for last in self._ledger.last():
             self.nothing_lost(last.audience)
             # A user whose last mutation was rejected, or skipped as the connector asks: the partner's state is that of before.

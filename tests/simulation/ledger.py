@@ -38,7 +38,7 @@ class Ledger:
         self.mutations: dict[Key, Accepted] = {}
         self._order = 0
         self._unsettled: dict[str, dict[Key, Accepted]] = {}
-        self._refusable: dict[str, set[str]] = {}
+        self._refused: dict[tuple[str, str], set[str]] = {}
 
     # what the queue and the DMP say
 
@@ -82,9 +82,9 @@ class Ledger:
         for rejection in rejections:
             self._settle(self.mutations[rejection.request_id, rejection.index], "rejected")
 
-    def may_refuse(self, row: str, code: str) -> None:
-        """The partner has been told to refuse this user, so it may be rejected with this code."""
-        self._refusable.setdefault(row, set()).add(code)
+    def refused(self, audience: str, row: str, code: str) -> None:
+        """The partner has refused this user, and it is certain that it was about this user: from here on it may be rejected."""
+        self._refused.setdefault((audience, row), set()).add(code)
 
     # what is asked
 
@@ -94,8 +94,8 @@ class Ledger:
 
     def is_just(self, rejection: Rejection) -> bool:
         """Whether the partner had refused that user in that way."""
-        row = self.mutations[rejection.request_id, rejection.index].row
-        return rejection.code == "discarded" or rejection.code in self._refusable.get(row, ())
+        mutation = self.mutations[rejection.request_id, rejection.index]
+        return rejection.code == "discarded" or rejection.code in self._refused.get((mutation.audience, mutation.row), ())
 
     def last(self) -> list[Accepted]:
         """For each user and audience the last mutation that the queue accepted."""

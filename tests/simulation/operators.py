@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from relay.domain.errors import NotFound
+from relay.domain.errors import NotFound, StoreUnavailable
 from relay.domain.message import VERSION, Message, Replay
 from tests.simulation.invariants import CONNECTOR_OFF
 from tests.simulation.world import CONNECTOR, World
@@ -30,7 +30,7 @@ class Operators:
                 lambda: self.switch(on=True),
                 lambda: self.pause(chance.random() < 0.6),
                 lambda: self.pause_audience("a.1", chance.random() < 0.6),
-                lambda: self.switch_action(chance.choice(("paused", None))),
+                lambda: self.switch_action(chance.choice(("paused", "skipped", None))),
                 lambda: self.publish(chance.choice((1, 2))),
                 self.resume,
                 lambda: self._world.surplus_resume("a.1"),
@@ -69,6 +69,12 @@ class Operators:
         self._world.bring_forward()
         self._world.publishing().publish(CONNECTOR, version)
 
+    def journal(self, *, days: int) -> None:
+        """Another version of the connector, whose journal is kept for so long; 0: it is off."""
+        self._tell(f"the journal is {'on' if days else 'off'}")
+        self._world.bring_forward()
+        self._world.publishing().apply(self._world.setting._replace(journal_days=days).document)
+
     def resume(self, audience: str | None = None) -> None:
         """`diy holds resume`: holds are due now."""
         self._tell("resumes the holds", audience or "")
@@ -89,8 +95,14 @@ class Operators:
             replay=Replay(since=now - back_s),
             journal_days=self._world.setting.journal_days,
         )
-        self._world.plain.queue.publish([message])
-        self._tell(f"asks for a replay of the last {back_s:g} s", audience)
+        pubsub = self._world.pubsub
+        queue = pubsub.queue_for(self._world.processes["receiver"]) if pubsub else self._world.plain.queue
+        try:
+            queue.publish([message])
+        except StoreUnavailable:
+            self._tell("asks for a replay, and is told that it is not certain", audience)
+        else:
+            self._tell(f"asks for a replay of the last {back_s:g} s", audience)
         self._world.scheduler.stir()
 
     def switch_everything_on(self) -> None:

@@ -17,10 +17,13 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 import requests
+from msgspec.structs import replace
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 from adapters.connection import current as current_call
+from adapters.contract import Prepared, Rejected
+from adapters.pangolin import Pangolin
 from tests.simulation.boundaries import CALL, Moment, Watching
 from tests.simulation.invariants import Broken, InHand, Invariants
 from tests.simulation.ledger import Ledger
@@ -131,6 +134,7 @@ class ScriptedPartner:
         self.racy = False
         self.limit: tuple[int, float] | None = None
         self.calls = 0
+        self._several = False
         self._arrivals: deque[float] = deque()
         self._flights: list[Flight] = []
 
@@ -218,6 +222,20 @@ class ScriptedPartner:
         if len(self._arrivals) > calls:
             raise Broken(f"{len(self._arrivals)} calls within {per_s:g} s; the partner allows {calls}", audience)
 
+    @contextmanager
+    def knows_several(self) -> Iterator[None]:
+        """Meanwhile a user has several identifiers, `a/b`, and whoever shares one of them is the same member here."""
+        real = Pangolin.prepare
+
+        def prepare(adapter: Pangolin, operation: str, values: dict[str, Any]) -> Prepared | Rejected:
+            prepared = real(adapter, operation, values)
+            return replace(prepared, keys=tuple(values["id"].split("/"))) if isinstance(prepared, Prepared) else prepared
+
+        self._several = True
+        with patch.object(Pangolin, "prepare", prepare):
+            yield
+        self._several = False
+
     # what it does
 
     def lists_of(self, reference: str) -> list[PartnerList]:
@@ -265,23 +283,34 @@ class ScriptedPartner:
         users = [user["id"] for user in flight.body["users"]]
         refused = set(users) if self.refuses_all else self.rejected
         if not self.poison.isdisjoint(users):
+            if len(users) == 1:
+                self._ledger.refused(flight.audience, users[0], "call_refused")
             return 400, {"error": "One of the users makes the whole call unreadable."}
         taken = [user for user in users if user not in refused]
-        rejected = [
+        rejected: list[dict[str, Any]] = [
             {"index": index, "code": "user_rejected", "message": "This user is not accepted."}
             for index, user in enumerate(users)
             if user in refused
         ]
+        if taken or len(users) == 1:
+            for each in rejected:
+                self._ledger.refused(flight.audience, users[each["index"]], "user_rejected")
         if fate.applies == "part":
             taken = taken[: len(taken) // 2]
         direction = _DIRECTIONS[flight.method]
         if direction == "joined":
             found.members.update(taken)
         else:
-            found.members.difference_update(taken)
+            found.members.difference_update(self._same(found.members, taken))
         self._ledger.applied(flight.audience, direction, taken)
         self._tell(f"{'+' if direction == 'joined' else '-'}{taken} applied", flight.audience)
         return 200, {"accepted": len(taken), "rejected": rejected}
+
+    def _same(self, members: set[str], users: list[str]) -> set[str]:
+        if not self._several:
+            return set(users)
+        parts = {part for user in users for part in user.split("/")}
+        return {member for member in members if not parts.isdisjoint(member.split("/"))}
 
     def _list(self, path: str) -> PartnerList | None:
         wanted = unquote(path.partition("/")[0])

@@ -20,7 +20,7 @@ from relay.backends.google.pubsub_wire import PublishRequest, PublishResponse
 from relay.backends.google.queue import GoogleQueue
 from relay.backends.interfaces import Leased
 from relay.configuration import read
-from relay.domain.message import decode
+from relay.domain.message import Message, decode
 from tests.simulation.scheduler import Task
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class PubSub:
         self._world = world
         self._keys: dict[str, _Key] = {}
         self._numbers = 0
+        self._newest = 0
         self.accepting: Callable[[], Accepting] = lambda: "yes"
         self.goes_back: Callable[[], int] = lambda: 0
         self.breaks_off: Callable[[], float] = lambda: 0.0
@@ -115,16 +116,30 @@ class PubSub:
         known = self._keys.setdefault(message.key, _Key())
         self._numbers += 1
         at = round(self._world.machine.now() * 1e6)
-        if known.messages:
-            before = known.messages[-1].at
-            at = before if self.equal_times() else max(at, before + 1)
+        if known.messages and self.equal_times() and not self._world.setting.journal_days:
+            at = known.messages[-1].at
+        else:
+            self._newest = at = max(at, self._newest + 1)
         known.messages.append(Published(f"m{self._numbers}", ordering_key, at, data))
+        self._journal(message, at, data)
         self._world.accepted(process, [message])
         if known.task is None:
             known.task = self._world.scheduler.spawn(f"pushes {message.key}", self._world.cloud, lambda: self._push_all(known))
         else:
             self._world.scheduler.wake(known.task)
         return f"m{self._numbers}"
+
+    def _journal(self, message: Message, at: int, data: bytes) -> None:
+        """A copy for replays, at once and under its position here. Of two with one position the store's journal can keep one, so
+        there are none where there is a journal."""
+        plain = self._world.plain
+        if message.kind != "change" or not plain.connectors.state(message.connector).journal_since:
+            return
+        with plain.database.transaction(durable=False) as connection:
+            connection.execute(
+                "INSERT INTO journal (position, connector, audience, accepted_at, items, body) VALUES (?, ?, ?, ?, ?, ?)",
+                (at, message.connector, message.audience, at / 1e6, len(message.mutations), data),
+            )
 
     # handing out
 

@@ -31,6 +31,7 @@ SETTINGS = (
     Setting(workers=2, pushed=True),
     Setting(workers=3, pushed=True, max_items=2),
     Setting(workers=2, pushed=True, max_age="60s"),
+    Setting(workers=2, pushed=True, journal_days=7),
 )
 
 FREEZES_S = (4.0, 45.0, 118.0, 151.0, 400.0)
@@ -181,7 +182,7 @@ class Seeded:
         elif what < 0.87:
             self._end_of_a_process()
         elif self.world.setting.journal_days and what < 0.95:
-            self.operators.replay(self.chance.choice(AUDIENCES), back_s=self.chance.choice((3.0, 60.0, 100_000.0)))
+            self._journal()
         else:
             self.operators.do_something(self.chance)
 
@@ -190,7 +191,7 @@ class Seeded:
             (self.chance.choice(AUDIENCES), self.chance.choice(USERS), self.chance.choice(("joined", "left")))
             for _ in range(self.chance.choice((1, 1, 2, 3, 5)))
         ]
-        self.dmp.send(wanted, parts=self.chance.choice((1, 1, 2)))
+        self.dmp.send(wanted, parts=self.chance.choice((1, 1, 2)), visits=self.chance.random() < 0.4)
 
     def _sky(self) -> None:
         name = self.chance.choice([*SKIES, "fine", "fine"])
@@ -199,7 +200,7 @@ class Seeded:
         self.world.partner.weather = (lambda: fates[0]) if len(fates) == 1 else (lambda: self.chance.choice(fates))
 
     def _refusals(self) -> None:
-        partner, ledger = self.world.partner, self.world.ledger
+        partner = self.world.partner
         what = self.chance.choice(("rejected", "poison", "all", "gone", "none"))
         user = self.chance.choice(("u1", "u2"))
         self.world.tell("partner", f"refuses: {what} {user if what in ('rejected', 'poison') else ''}")
@@ -207,11 +208,12 @@ class Seeded:
         partner.poison = {user} if what == "poison" else set()
         partner.refuses_all = what == "all"
         partner.gone = what == "gone"
-        if what in ("rejected", "poison"):
-            ledger.may_refuse(user, "user_rejected" if what == "rejected" else "call_refused")
-        if what == "all":
-            for each in USERS:
-                ledger.may_refuse(each.lower(), "user_rejected")
+
+    def _journal(self) -> None:
+        if self.chance.random() < 0.75:
+            self.operators.replay(self.chance.choice(AUDIENCES), back_s=self.chance.choice((3.0, 60.0, 100_000.0)))
+        else:
+            self.operators.journal(days=self.chance.choice((0, self.world.setting.journal_days)))
 
     def _clock(self) -> None:
         if any(process.is_sending for process in self.world.processes.values()):

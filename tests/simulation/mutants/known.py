@@ -12,9 +12,15 @@ Patch = Callable[[], AbstractContextManager[Any]]
 MUTANTS: dict[str, Patch] = {}
 
 
-def mutant(mechanism: str) -> Callable[[Patch], Patch]:
+SHOWN_BY: dict[str, str] = {}
+"""Mechanism → the title of the scenario that is about it, and is played first."""
+
+
+def mutant(mechanism: str, *, shown_by: str = "") -> Callable[[Patch], Patch]:
     def known(switch_off: Patch) -> Patch:
         MUTANTS[mechanism] = switch_off
+        if shown_by:
+            SHOWN_BY[mechanism] = shown_by
         return switch_off
 
     return known

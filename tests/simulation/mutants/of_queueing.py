@@ -15,7 +15,7 @@ from relay.domain import audience as policy
 from tests.simulation.mutants.known import mutant
 
 
-@mutant("the publish order within a key")
+@mutant("the publish order within a key", shown_by="the parts of a request keep their order")
 def _publish_order() -> AbstractContextManager[Any]:
     return patch.object(queue, "rows_of", lambda messages: messages_rows_of(list(messages)[::-1]))
 
@@ -44,7 +44,7 @@ def _lease() -> AbstractContextManager[Any]:
     return patch.object(EmbeddedBackend, "open", classmethod(opened))
 
 
-@mutant("an acknowledgement counts while its lease does")
+@mutant("an acknowledgement counts while its lease does", shown_by="an acknowledgement that comes too late frees nothing")
 def _late_acknowledgement() -> AbstractContextManager[Any]:
     def holds_it(self: Any, connection: sqlite3.Connection, leased: Any) -> bool:
         row = connection.execute("SELECT 1 FROM keys WHERE key = ? AND head = ?", (leased.key, leased.position)).fetchone()

@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 from adapters.contract import Delivered, Rejected
+from relay.backends.embedded import reports
 from relay.domain.errors import BatchRefused
 from tests.simulation.mutants.known import mutant
 from worker import delivery, plan
@@ -60,3 +61,19 @@ def _alike() -> AbstractContextManager[Any]:
 def _rest() -> AbstractContextManager[Any]:
     real = delivery._rest
     return patch.object(delivery, "_rest", lambda messages, *given: (None,) * len(real(messages, *given)))
+
+
+@mutant("net effect: rows that share only some keys go in rounds")
+def _rounds() -> AbstractContextManager[Any]:
+    real = plan._Rows.add
+
+    def add(self: Any, one: Any, prepared: Any, row: Any) -> Any:
+        self._sharing = {}
+        return real(self, one, prepared, row)
+
+    return patch.object(plan._Rows, "add", add)
+
+
+@mutant("a rejection is written down")
+def _rejections() -> AbstractContextManager[Any]:
+    return patch.object(reports, "add_rejections", lambda *given: None)

@@ -20,7 +20,10 @@ from tests.simulation.mutants.known import MUTANTS, mutant
 from worker import attempt, budget
 
 
-@mutant("position: a message behind a later one is refused")
+@mutant(
+    "position: a message behind a later one is refused",
+    shown_by="frozen with both clocks before beginning its turn, and wakes later",
+)
 def _position() -> AbstractContextManager[Any]:
     real = policy.begin_turn
 
@@ -30,12 +33,31 @@ def _position() -> AbstractContextManager[Any]:
     return patch.object(policy, "begin_turn", begin)
 
 
-@mutant("a message that is behind is let through in the end")
+@mutant(
+    "position: of two that have the same one, too, the earlier one is refused",
+    shown_by="a message comes late, after a later one with its publish time",
+)
+def _same_position() -> AbstractContextManager[Any]:
+    real = policy.begin_turn
+
+    def begin(audience: policy.Audience, **named: Any) -> Any:
+        return real(replace(audience, turns_at=audience.turns_at[-1:]), **named)
+
+    return patch.object(policy, "begin_turn", begin)
+
+
+@mutant(
+    "a message that is behind is let through in the end",
+    shown_by="acknowledgements lost, so that the queue goes back behind a hold",
+)
 def _let_through() -> AbstractContextManager[Any]:
     return patch.object(policy, "REFUSAL_LIMIT", 10**9)
 
 
-@mutant("what waits in front of one that was let through has to come again")
+@mutant(
+    "what waits in front of one that was let through has to come again",
+    shown_by="acknowledgements lost, so that the queue goes back behind a hold",
+)
 def _went_back() -> AbstractContextManager[Any]:
     real = turns._fenced
     return patch.object(turns, "_fenced", lambda *given: replace(real(*given), went_back_at=0))
@@ -59,7 +81,9 @@ def _lenient_fence() -> Iterator[None]:
 MUTANTS["fence: a write of a turn that is over fails"] = _lenient_fence
 
 
-@mutant("fence: a turn that is over starts no call")
+@mutant(
+    "fence: a turn that is over starts no call", shown_by="duplicate: a message is pushed again while its first worker still runs"
+)
 def _fence_of_calls() -> AbstractContextManager[Any]:
     return patch.object(worker.fence.Fence, "require", lambda self: None)
 
@@ -105,14 +129,29 @@ def _budget_of_one_clock() -> AbstractContextManager[Any]:
     return patch.object(budget.Budget, "elapsed_s", elapsed)
 
 
-@mutant("stopping: no further call begins")
+@mutant(
+    "stopping: no further call begins", shown_by="SIGTERM: what is in hand is finished or given back, and no further call begins"
+)
 def _stopping() -> AbstractContextManager[Any]:
     return patch.object(budget.Budget, "left_for_calls_s", budget.Budget.remaining_s)
 
 
-@mutant("crash count: what ends its worker is set aside")
+@mutant(
+    "crash count: what ends its worker is set aside",
+    shown_by="a batch that ends its worker every time is set aside, and the others go on",
+)
 def _crash_count() -> AbstractContextManager[Any]:
     return patch.object(policy, "CRASH_LIMIT", 10**9)
+
+
+@mutant("crash count: a failing store does not count")
+def _forgiven() -> AbstractContextManager[Any]:
+    real = policy.begin_turn
+
+    def begin(audience: policy.Audience, *, forgiven: int = 0, **named: Any) -> Any:
+        return real(audience, **named)
+
+    return patch.object(policy, "begin_turn", begin)
 
 
 @contextmanager
@@ -138,6 +177,9 @@ MUTANTS["fresh read: the hold, as the turn begins"] = lambda: _stale("hold")
 MUTANTS["fresh read: the connector's state, as the turn begins"] = lambda: _stale("state")
 
 
-@mutant("fresh read: the connector's state, before each step of a resume")
+@mutant(
+    "fresh read: the connector's state, before each step of a resume",
+    shown_by="a long hold: what comes, and what is switched, between two steps of its resume",
+)
 def _stale_resume() -> AbstractContextManager[Any]:
     return patch.object(attempt.Attempt, "_fresh_state", lambda self: self._turn.state)

@@ -54,8 +54,6 @@ def _partial_failure() -> None:
     with Stage(TWO) as stage:
         stage.sends("+u1")
         stage.partner.rejected, stage.partner.poison = {"u2"}, {"u3"}
-        stage.world.ledger.may_refuse("u2", "user_rejected")
-        stage.world.ledger.may_refuse("u3", "call_refused")
         stage.partner.scripted.append(Fate(500, applies="part"))
         stage.sends("+u2", "+u3", "+u4", "+u5", "-u1")
         stage.passes(60)
@@ -127,3 +125,29 @@ def _two_creators() -> None:
         stage.passes(60)
         stage.arrives()
         assert stage.members() == {"u1"}
+
+
+@scenario("what a turn has not yet asked for when another one is asked to come back later is not sent")
+def _come_back_later_meanwhile() -> None:
+    with Stage(TWO) as stage:
+        stage.sends("+u9")
+        stage.sends("+u9", audience="a.2")
+        # Its turn has begun, so it knows nothing of what the partner says next.
+        stage.script.on("after", "begin_turn", lambda world, moment: faults.delay(world, 5.0), audience="a.2")
+        stage.sends("-u9", audience="a.2", within_s=0.1)
+        stage.partner.scripted.append(Fate(429, applies="no", retry_after=90))
+        stage.sends("+u1", within_s=2)
+        calls = stage.partner.calls
+        stage.passes(60)
+        assert stage.partner.calls == calls
+        stage.arrives()
+
+
+@scenario("users who share only some of their identifiers are sent in the order of their mutations")
+def _rounds() -> None:
+    with Stage() as stage, stage.partner.knows_several():
+        stage.sends("+u1/a", "+u2/b")
+        # Additions go before removals in the connector's document, and u2/c is u2/b at the partner.
+        stage.sends("-u2/b", "+u2/c", "-u1/d", "+u1/a")
+        stage.arrives()
+        assert stage.members() == {"u1/a", "u2/c"}

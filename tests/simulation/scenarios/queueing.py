@@ -112,6 +112,45 @@ def _goes_back_behind_a_hold() -> None:
         assert stage.members() == {"u9"}
 
 
+@scenario("two messages with one publish time, and the queue goes back behind a hold")
+def _goes_back_between_equal_times() -> None:
+    with Stage(PUSHED) as stage:
+        queue = stage.world.pubsub
+        assert queue is not None
+        stage.sends("+u9")
+        stage.sends("+u1")
+        stage.operators.pause_audience("a.1", True)
+        same = iter([True])
+        queue.equal_times = lambda: next(same, False)
+        back = iter([2])
+        queue.goes_back = lambda: next(back, 0)
+        stage.sends("-u1")
+        stage.passes(300)
+        assert stage.told("delivers again")
+        stage.arrives()
+        assert stage.members() == {"u9"}
+
+
+@scenario("a message comes late, after a later one with its publish time")
+def _late_between_equal_times() -> None:
+    with Stage(PUSHED) as stage:
+        queue = stage.world.pubsub
+        assert queue is not None
+        stage.sends("+u9")
+        # Its first push breaks off before it has begun its turn. The second one is settled, and so is what comes behind it.
+        once = iter([10.0])
+        queue.breaks_off = lambda: next(once, 0.0)
+        stage.script.on("before", "begin_turn", lambda world, moment: faults.delay(world, 60.0))
+        stage.sends("+u1")
+        same = iter([True])
+        queue.equal_times = lambda: next(same, False)
+        stage.sends("-u1")
+        stage.passes(100)
+        assert stage.told("gives up the push")
+        assert stage.members() == {"u9"}
+        stage.arrives()
+
+
 @scenario("deadline passed while the first worker still runs")
 def _deadline_passed() -> None:
     with Stage(Setting(workers=2, max_items=1)) as stage:
