@@ -7,16 +7,12 @@ nowhere is under which name the ordering key is among a record's attributes; her
 
 from __future__ import annotations
 
-import argparse
 import io
-import signal
 import sys
-import threading
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Any
 
 import fastavro
@@ -34,6 +30,7 @@ from relay.configuration import Configuration
 from relay.domain.errors import ConfigurationError, StoreUnavailable
 from relay.local_run.cloud_storage import StorageServer
 from relay.local_run.kept_objects import KeptObjects
+from relay.local_run.stand_in import given_port, told_to_end
 
 SIGN = "the Cloud Storage stand-in listens on"
 """What the program prints when it can be used."""
@@ -173,16 +170,8 @@ def _subscriber(channels: Channels) -> SubscriberClient:
 
 def main() -> int:
     """Serves the bucket and fills it until Ctrl-C or a TERM. The exit code: 1 if it could not start."""
-    parser = argparse.ArgumentParser(prog="python -m relay.local_run.journal_export", description=__doc__)
-    parser.add_argument("--port", type=int, required=True, help="port of 127.0.0.1 to listen on")
-    port = parser.parse_args().port
-    over = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        over.set()
-
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, end)
+    port = given_port("relay.local_run.journal_export", __doc__)
+    over = told_to_end()
     configuration = relay.configuration.read()
     try:
         server = StorageServer(port)

@@ -6,15 +6,11 @@ serves 127.0.0.1 alone.
 
 from __future__ import annotations
 
-import argparse
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Any
 
 import grpc
@@ -23,6 +19,7 @@ from google.protobuf import empty_pb2
 
 from relay.domain.errors import ConfigurationError
 from relay.local_run.kept_secrets import KeptSecrets, Refused
+from relay.local_run.stand_in import given_port, told_to_end
 
 SERVICE = "google.cloud.secretmanager.v1.SecretManagerService"
 SIGN = "the Secret Manager stand-in listens on"
@@ -103,16 +100,8 @@ def _handler(method: Callable[[Any], Any], request: Any, response: Any) -> grpc.
 
 def main() -> int:
     """Serves until Ctrl-C or a TERM. The exit code: 1 if it could not start."""
-    parser = argparse.ArgumentParser(prog="python -m relay.local_run.secret_manager", description=__doc__)
-    parser.add_argument("--port", type=int, required=True, help="port of 127.0.0.1 to listen on")
-    port = parser.parse_args().port
-    over = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        over.set()
-
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, end)
+    port = given_port("relay.local_run.secret_manager", __doc__)
+    over = told_to_end()
     try:
         server = SecretManagerServer(port)
     except ConfigurationError as error:

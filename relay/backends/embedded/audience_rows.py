@@ -11,6 +11,9 @@ from relay.backends.records import AUDIENCE
 from relay.domain.audience import Audience, Waiting
 from relay.domain.message import Message, decode, encode
 
+A_REPLAY = "items = 0 AND json_extract(CAST(body AS TEXT), '$.kind') = 'replay'"
+"""The condition by which a row of `waiting` is a replay."""
+
 
 class Size(msgspec.Struct, frozen=True):
     """What batches amount to: their number, their mutations, their encoded size."""

@@ -143,8 +143,7 @@ class Forgetting:
         """Whether a replay waits."""
         with self._transaction() as connection:
             replays = connection.execute(
-                "SELECT 1 FROM waiting WHERE connector = ? AND audience = ? AND items = 0"
-                " AND json_extract(CAST(body AS TEXT), '$.kind') = 'replay'",
+                f"SELECT 1 FROM waiting WHERE connector = ? AND audience = ? AND {rows.A_REPLAY}",  # noqa: S608 - ours
                 (connector, audience_id),
             ).fetchone()
             audience = rows.load(connection, connector, audience_id)

@@ -6,6 +6,7 @@ import math
 import sqlite3
 from collections.abc import Generator, Sequence
 
+from relay.backends.embedded.audience_rows import A_REPLAY
 from relay.backends.embedded.connector_rows import live_connector, load_state
 from relay.backends.embedded.database import Database
 from relay.backends.interfaces import Journaled, JournalSize
@@ -30,10 +31,7 @@ SELECT name FROM names WHERE name IS NOT NULL AND :before > (
 )
 """
 
-_REPLAYS_WAIT = """
-SELECT DISTINCT audience FROM waiting
-WHERE connector = ? AND items = 0 AND json_extract(CAST(body AS TEXT), '$.kind') = 'replay'
-"""
+_REPLAYS_WAIT = f"SELECT DISTINCT audience FROM waiting WHERE connector = ? AND {A_REPLAY}"  # noqa: S608 - ours
 
 _FIRST_ONES = """
 SELECT position, accepted_at, length(body) FROM journal INDEXED BY journal_of_audience

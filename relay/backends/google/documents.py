@@ -137,7 +137,7 @@ class Documents:
 
     def query(self, query: Query) -> list[Stored]:
         """What the query finds, in its order."""
-        return self._query(query, {})[0]
+        return self._query(query)
 
     # writing
 
@@ -202,7 +202,7 @@ class Documents:
                 found[stored.path] = stored
         return found, begun
 
-    def _query(self, query: Query, within: dict[str, Any]) -> tuple[list[Stored], bytes]:
+    def _query(self, query: Query) -> list[Stored]:
         parent, _, collection = query.collection.rpartition("/")
         structured = StructuredQuery(
             {
@@ -224,15 +224,10 @@ class Documents:
             }
         )
         request = RunQueryRequest(
-            {"parent": f"{self._root}/{parent}" if parent else self._root, "structured_query": structured, **within}
+            {"parent": f"{self._root}/{parent}" if parent else self._root, "structured_query": structured}
         )
-        found: list[Stored] = []
-        begun = b""
-        for answer in self._stream(lambda api, options: api.run_query(request, **options), within):
-            begun = answer.transaction or begun
-            if answer.HasField("document"):
-                found.append(self._stored(answer.document))
-        return found, begun
+        answers = self._stream(lambda api, options: api.run_query(request, **options), {})
+        return [self._stored(answer.document) for answer in answers if answer.HasField("document")]
 
     def _stream(
         self, call: Callable[[FirestoreClient, dict[str, Any]], Iterable[Any]], within: dict[str, Any]
@@ -330,12 +325,6 @@ class Transaction:
     def get_all(self, paths: Iterable[str], *, fields: Sequence[str] | None = None) -> dict[str, Stored]:
         """As `Documents.get_all`."""
         found, begun = self._documents._get_all(paths, fields, self._within())
-        self.identifier = self.identifier or begun
-        return found
-
-    def query(self, query: Query) -> list[Stored]:
-        """As `Documents.query`."""
-        found, begun = self._documents._query(query, self._within())
         self.identifier = self.identifier or begun
         return found
 

@@ -42,10 +42,10 @@ class Interposed(Documents):
         self.reads += len(asked)
         return super()._get_all(asked, fields, within)
 
-    def _query(self, query: Query, within: dict[str, Any]) -> tuple[list[Stored], bytes]:
-        found, begun = super()._query(query, within)
+    def _query(self, query: Query) -> list[Stored]:
+        found = super()._query(query)
         self.reads += max(1, len(found))
-        return found, begun
+        return found
 
     def _commit(self, writes: Sequence[Write], transaction: bytes | None) -> None:
         before, self.before_commit = self.before_commit, None
