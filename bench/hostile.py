@@ -134,9 +134,14 @@ class Bench:
     def __init__(self, stack: _Overloaded, pool: ProcessPoolExecutor, seconds: float) -> None:
         self._stack, self._pool, self._seconds = stack, pool, seconds
 
+    def pair(self, raw: bytes, seconds: float) -> tuple[Measured, Measured]:
+        """The floor and the receiver, shortly after each other: a shared machine is slower or faster for longer than that."""
+        floor, receiver = (self._loaded(name, [(raw, 0.0)], seconds)[0] for name in ("floor", "receiver"))
+        return floor, receiver
+
     def alone(self, name: str, raw: bytes) -> Measured:
         """One server with as many of these requests as it can answer."""
-        return self._loaded(name, [(raw, 0.0)])[0]
+        return self._loaded(name, [(raw, 0.0)], self._seconds)[0]
 
     def shared(self, good: bytes, bad: bytes) -> Shared:
         """The receiver with one kind after the other, then with both: whatever else the machine does concerns all of them."""
@@ -144,17 +149,17 @@ class Bench:
         beside = {}
         for name, (of_good, of_bad) in OFFERED.items():
             rates = good_alone.rate(200) * of_good, bad_alone.rate(401) * of_bad
-            good_beside, bad_beside = self._loaded("receiver", [(good, rates[0]), (bad, rates[1])])
+            good_beside, bad_beside = self._loaded("receiver", [(good, rates[0]), (bad, rates[1])], self._seconds)
             beside[name] = rates[0], good_beside, bad_beside
         return Shared(good_alone, beside)
 
-    def _loaded(self, name: str, requests: list[tuple[bytes, float]]) -> list[Measured]:
+    def _loaded(self, name: str, requests: list[tuple[bytes, float]], seconds: float) -> list[Measured]:
         port, pid = self._stack.ports[name], self._stack.processes[name].pid
         before = cpu_s(pid)
-        under_way = [self._pool.submit(sent, port, raw, self._seconds, rate) for raw, rate in requests]
+        under_way = [self._pool.submit(sent, port, raw, seconds, rate) for raw, rate in requests]
         counts = [each.result() for each in under_way]
         cpu_us = (cpu_s(pid) - before) * 1e6 / max(1, sum(count.total() for count in counts))
-        return [Measured({status: number / self._seconds for status, number in count.items()}, cpu_us) for count in counts]
+        return [Measured({status: number / seconds for status, number in count.items()}, cpu_us) for count in counts]
 
 
 def cpu_s(leader: int) -> float:
@@ -185,25 +190,28 @@ def measure(seconds: float, rounds: int) -> tuple[Table, Table]:
             bench = Bench(stack, pool, seconds)
             for name in ("floor", "receiver"):
                 bench.alone(name, bad)  # what is done once is done
-            costs = [(bench.alone("floor", bad), bench.alone("receiver", bad)) for _ in range(rounds)]
+            costs = [bench.pair(bad, seconds / 5) for _ in range(8 * rounds)]
             shared = [bench.shared(good, bad) for _ in range(rounds)]
         finally:
             stack.stop()
     return _costs(costs, shared), _shares(shared)
 
 
-def _costs(costs: list[tuple[Measured, Measured]], shared: list[Shared]) -> Table:
-    """Of the round that was disturbed least: what else the machine does only ever adds to it."""
-    least = {
-        "floor": min((floor for floor, _ in costs), key=lambda one: one.cpu_us),
-        "bad": min((refused for _, refused in costs), key=lambda one: one.cpu_us),
-        "good": min((one.alone for one in shared), key=lambda one: one.cpu_us),
+def _costs(pairs: list[tuple[Measured, Measured]], shared: list[Shared]) -> Table:
+    """Medians; what a bad signature costs is compared pair by pair."""
+    found = {
+        "floor": [floor for floor, _ in pairs],
+        "bad": [refused for _, refused in pairs],
+        "good": [one.alone for one in shared],
     }
-    floor_us = least["floor"].cpu_us
-    return {
-        name: {"cpu_us": one.cpu_us, "a_second": sum(one.rates.values()), "floor_%": 100 * one.cpu_us / floor_us}
-        for name, one in least.items()
+    table = {
+        name: {"cpu_us": _middle(one.cpu_us for one in each), "a_second": _middle(sum(one.rates.values()) for one in each)}
+        for name, each in found.items()
     }
+    table["bad"]["floor_%"] = _middle(100 * refused.cpu_us / floor.cpu_us for floor, refused in pairs)
+    for name in ("floor", "good"):
+        table[name]["floor_%"] = 100 * table[name]["cpu_us"] / table["floor"]["cpu_us"]
+    return table
 
 
 def _shares(shared: list[Shared]) -> Table:

@@ -111,9 +111,14 @@ class InboundView:
         return known.connectors.get(name or known.default)
 
     def latest(self, name: str) -> CompiledInbound | None:
-        """The same from the copy that is there, without waiting for anything."""
+        """The same from the copy that is there, without waiting for anything; None as well as long as there is none."""
+        self._watching()
         known = self._known
         return None if known is None else known.connectors.get(name or known.default)
+
+    def is_due(self) -> bool:
+        """Whether the copy is old enough for `reread` to look at the document."""
+        return self._looked_at is None or self._clock.monotonic() - self._looked_at >= self._reread_s
 
     async def reread(self) -> None:
         """Has the document looked at again where the copy is older than `reread_s`, and waits for that, within bounds: for a
@@ -123,7 +128,7 @@ class InboundView:
         (https://cloud.google.com/run/docs/configuring/billing-settings). Those who are refused again and again cause one look in
         `reread_s` seconds, all of them together, and wait for no other.
         """
-        if self._looked_at is None or self._clock.monotonic() - self._looked_at >= self._reread_s:
+        if self.is_due():
             await self._ask(self._watching(), pause_s=self._reread_s, wait_s=REREAD_WAIT_S)
 
     def read_ahead(self) -> None:

@@ -58,24 +58,31 @@ def require_basic(connector: CompiledInbound, request: Request) -> None:
     raise Refusal(401, sentence, {"WWW-Authenticate": _BASIC_CHALLENGE}, code="basic_refused")
 
 
-def require_signature(connector: CompiledInbound, request: Request, body: bytes) -> None:
-    """Refuses a body that was not signed with one of the connector's secrets.
+def is_signed(connector: CompiledInbound, request: Request, body: bytes) -> bool:
+    """Whether the body was signed with one of the connector's secrets.
 
     X-HMAC is HMAC-SHA1 over the body's bytes, in hexadecimal of either case (docs/wire-format.md).
     """
-    given = (first_of(request, b"x-hmac") or b"").strip().lower()
+    given = _given_signature(request)
     genuine = False
     for key in connector.hmac_keys:
         genuine |= hmac.compare_digest(hmac.digest(key, body, "sha1").hex().encode(), given)
-    if genuine:
-        return
+    return genuine
+
+
+def signature_refused(connector: CompiledInbound, request: Request) -> Refusal:
+    """What a request is answered that was not."""
     if not connector.hmac_keys:
         sentence = "The HMAC secret of this connector is not set yet, so that no request can be accepted."
-    elif not given:
+    elif not _given_signature(request):
         sentence = "The signature (header X-HMAC) is missing."
     else:
         sentence = "The signature (header X-HMAC) does not match: the HMAC secret in the DMP is not the one of this connector."
-    raise Refusal(401, sentence, {"WWW-Authenticate": _SIGNATURE_CHALLENGE}, code="signature_refused")
+    return Refusal(401, sentence, {"WWW-Authenticate": _SIGNATURE_CHALLENGE}, code="signature_refused")
+
+
+def _given_signature(request: Request) -> bytes:
+    return (first_of(request, b"x-hmac") or b"").strip().lower()
 
 
 def _is_among(given: bytes, digests: tuple[bytes, ...]) -> bool:

@@ -19,7 +19,7 @@ from handlers.creation import Creator
 from handlers.inbound import CompiledInbound, InboundView
 from handlers.mapp.answer import Answer
 from handlers.mapp.arrival import Arrival, BodyFields, Countdown, Deadlines
-from handlers.mapp.authenticity import require_allowed_place, require_basic, require_signature
+from handlers.mapp.authenticity import is_signed, require_allowed_place, require_basic, signature_refused
 from handlers.mapp.body import MAX_HELD_BYTES, HeldBytes, read_bytes, read_object, require_announced_size
 from handlers.mapp.changing import change
 from handlers.mapp.creating import Creations
@@ -88,21 +88,22 @@ class Receiver:
             self._refusals.write(record, problem, began)
         elif problem is not None or record.type == RequestType.CREATE_AUDIENCE:
             record.write(response.status_code, (self._clock.monotonic() - began) * 1000, problem)
+        problem = None  # it knows this frame, which knows it: the body would stay until somebody collects such circles
         return response
 
     async def _answer(self, request: Request, record: RequestRecord) -> dict[str, Any]:
         received_at = self._clock.now()
-        connector = await self._connector(request.scope["path"])
+        path: str = request.scope["path"]
+        connector = self._inbound.latest(_name_in(path)) or await self._connector(path)
         record.connector = connector.name
         query: bytes = request.scope["query_string"]
         _require_method(request.method, query)
         try:
             _require_admission(connector, request)
         except Refusal:
-            newer = await self._newer(connector, request)
-            if newer is None:
+            if not self._may_have_changed(connector, path):
                 raise
-            connector = newer
+            connector = await self._newer(request)
         limit = connector.inbound.max_body_bytes
         require_announced_size(request, limit)
         if request.method == "GET":
@@ -110,15 +111,12 @@ class Receiver:
             return {}
         body = await read_bytes(request, limit=limit, within_s=self._deadlines.body_s, held=self._held)
         countdown = Countdown(self._clock)
-        try:
-            require_signature(connector, request, body)
-        except Refusal:
-            newer = await self._newer(connector, request)
-            if newer is None:
-                raise
-            require_signature(newer, request, body)
-            connector = newer
-        record.genuine = True
+        record.genuine = is_signed(connector, request, body)
+        if not record.genuine and self._may_have_changed(connector, path):
+            connector = await self._newer(request)
+            record.genuine = is_signed(connector, request, body)
+        if not record.genuine:
+            raise signature_refused(connector, request)
         wanted, fields = _type_and_fields(type_in_query(query), body)
         record.type = wanted
         return await self._handle(wanted, Arrival(connector, fields, record, received_at, countdown))
@@ -142,16 +140,14 @@ class Receiver:
                     )
                 }
 
-    async def _newer(self, connector: CompiledInbound, request: Request) -> CompiledInbound | None:
-        """For a request that was refused: the connector as it is by now, if it is another than it was known as, and admits the
-        request; None if it is not. Raises `Refusal`."""
+    def _may_have_changed(self, connector: CompiledInbound, path: str) -> bool:
+        """Whether to look at it again before a request is refused. Nobody waits for the answer: a flood asks it, too."""
+        return self._inbound.is_due() or self._inbound.latest(_name_in(path)) is not connector
+
+    async def _newer(self, request: Request) -> CompiledInbound:
+        """For a request that was refused: the connector as it is by now, where that admits the request. Raises `Refusal`."""
         await self._inbound.reread()
-        path = request.scope["path"]
-        if self._inbound.latest(_name_in(path)) is connector:
-            return None
-        newer = await self._connector(path)
-        if newer is connector:
-            return None
+        newer = await self._connector(request.scope["path"])
         _require_admission(newer, request)
         return newer
 

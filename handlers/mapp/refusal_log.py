@@ -40,13 +40,14 @@ class RefusalLog:
 
     def write(self, record: RequestRecord, refusal: Refusal, began: float) -> None:
         """began: when the request came, monotonic seconds."""
+        kind = record.connector, refusal.status, refusal.code
         now = self._clock.monotonic()
-        if _is_trouble_of_ours(refusal) or self._has_share((record.connector, refusal.status, refusal.code), now):
+        if _is_trouble_of_ours(refusal) or self._has_share(kind, now):
             record.write(refusal.status, (now - began) * 1000, refusal)
             return
         if not self._counted:
             asyncio.get_running_loop().call_later(_SECOND_S, self._tell)
-        self._counted[record.connector, refusal.status, refusal.code] += 1
+        self._counted[kind] += 1
 
     def _has_share(self, kind: _Kind, now: float) -> bool:
         if now - self._began >= _SECOND_S:
@@ -55,7 +56,7 @@ class RefusalLog:
         written = self._written[kind]  # reading adds nothing
         if written >= IN_A_SECOND or (not written and len(self._written) >= MOST_SHARES):
             return False
-        self._written[kind] += 1
+        self._written[kind] = written + 1
         return True
 
     def _tell(self) -> None:

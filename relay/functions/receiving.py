@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 from relay.configuration import Configuration
@@ -30,14 +31,21 @@ REREAD_STAND_IN_S = 2.0
 
 def load_ahead() -> None:
     """Imports what the first request would wait for, longer than its answer may take, and reads the inbound document where that
-    is a mounted file. Nothing connects, since the server forks after this."""
+    is a mounted file. Nothing connects, since the server forks after this.
+
+    What is there then stays until the end: the garbage collector need not look at it again, as it would for every few requests,
+    and forked processes go on sharing its pages.
+    """
+    import handlers.mapp.receiver  # noqa: F401 - to have it, like those below
 
     if parts.configuration().backend == "google":
         import relay.backends.google.inbound
-        import relay.backends.google.publisher  # noqa: F401 - to have it
+        import relay.backends.google.publisher
 
         if parts.configuration().inbound_file:
             _view().read_ahead()
+    gc.collect()
+    gc.freeze()
 
 
 async def receive(request: Request) -> Response:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import socket
 from collections.abc import Iterator
 
 import pytest
 import requests
+from starlette.requests import Request
 
+from handlers.inbound import InboundView
+from handlers.mapp.receiver import Receiver
+from tests.clock import TurnedClock
 from tests.unit.mapp.conftest import Lines
 from tests.unit.mapp.edge import SECRET, Edge, connector, error_of, eventually, signature, user
 
@@ -203,3 +209,39 @@ def test_additional_fields_of_the_body_travel_with_every_message_and_so_are_limi
 
 def test_the_signature_is_checked_before_the_json(edge: Edge) -> None:
     assert edge.post(b"{", type="ADD_TO_AUDIENCE", sign=SECRET + "!").status_code == 401
+
+
+# --- memory ---------------------------------------------------------------------------------------------------------
+
+
+class Body(bytes):
+    """Tells when it is gone."""
+
+    def __del__(self) -> None:
+        gone.append(len(self))
+
+
+gone: list[int] = []
+
+
+def test_the_body_of_a_refused_request_is_given_back_at_once_and_waits_for_no_garbage_collector(edge: Edge) -> None:
+    headers = [(b"x-hmac", b"wrong")]
+    head = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers, "server": ("127.0.0.1", 1)}
+
+    async def arriving() -> dict[str, object]:
+        return {"type": "http.request", "body": Body(b"x" * LIMIT)}
+
+    async def refused() -> None:
+        view = InboundView(edge.backend.inbound, reread_s=3600)
+        receiver = Receiver(view, edge.publisher, edge.creator, TurnedClock())
+        for _ in range(3):
+            gone.clear()
+            assert (await receiver(Request(head, arriving))).status_code == 401
+            assert gone == [LIMIT]
+        view.close()
+
+    gc.disable()
+    try:
+        asyncio.run(refused())
+    finally:
+        gc.enable()
