@@ -40,7 +40,7 @@ def load_ahead() -> None:
 
     if parts.configuration().backend == "google":
         import relay.backends.google.inbound
-        import relay.backends.google.publisher
+        import relay.backends.google.publisher  # noqa: F401 - to have it
 
         if parts.configuration().inbound_file:
             _view().read_ahead()
