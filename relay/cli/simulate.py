@@ -152,7 +152,10 @@ def _reach(address: str, secrets: Credentials) -> None:
     answer = dmp.validate()
     dmp.close()
     if answer.status == 0:
-        raise RelayError(f"{address} is {seen(answer)} Is the receiver running? 'make run' starts it.")
+        raise RelayError(
+            f"{address} is {seen(answer)} Is the receiver running? 'make run' starts it; if it has another port, say "
+            "RECEIVER_PORT=... here, too."
+        )
     if answer.status == 401:
         raise RelayError(
             f"{address} does not accept these secrets ({answer.error}). Set SIMULATE_HMAC_SECRET and SIMULATE_BASIC."

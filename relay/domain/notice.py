@@ -123,8 +123,8 @@ def begins(before: Watch, after: Watch) -> bool:
 
 def unwatched(before: Watch) -> Watch:
     """The record while nobody is to be told how the connector stands, since somebody switched it off or it is incomplete: what
-    was told stays so, and what was not is seen anew when it runs again."""
-    return replace(before, seen=None)
+    was told stays so, and what was not is seen anew when it runs again. That a trouble is over stays known, and when that was."""
+    return before if before.seen is not None and before.seen.standing == "fine" else replace(before, seen=None)
 
 
 def told(watch: Watch, notice: Notice, channels: tuple[Channel, ...]) -> Watch:

@@ -19,7 +19,7 @@ from relay.backends import open_backend
 from relay.configuration import LOCAL_SECRETS, Configuration
 from relay.domain.errors import RelayError
 from relay.local_run import arrival, banner, logs, readiness
-from relay.local_run.preparation import CONNECTOR, Prepared, check_address, check_ports, prepare
+from relay.local_run.preparation import CONNECTOR, Prepared, alone, check_address, check_ports, prepare
 from relay.local_run.processes import Children
 from relay.local_run.stack import Process, Stack
 from relay.local_run.terminal import Terminal
@@ -51,6 +51,10 @@ class LocalRun:
     def run(self) -> int:
         """The exit code. Raises `RelayError` before anything is started."""
         check_address(self._configuration)
+        with alone(self._configuration.state_dir):
+            return self._run_alone()
+
+    def _run_alone(self) -> int:
         check_ports(self._configuration)
         self._stack.check()
         self._say(f"state: {self._stack.state}")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -32,6 +35,28 @@ def check_address(configuration: Configuration) -> None:
             f"HOST is {configuration.host!r}, and a local run uses secrets that everybody knows, so it stays on this machine: "
             "leave HOST out, or set HOST=127.0.0.1."
         )
+
+
+@contextlib.contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """While inside, no other local run works on this state: each would make the connector deliver to its own Pangolin, and the
+    other's users with it. The lock ends with the process, however that dies.
+
+    Raises `ConfigurationError` where another one runs.
+    """
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(directory / "local-run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"Another 'make run' works on the state in {directory}. End it first, or give this one a state of its own: "
+                "STATE_DIR=... make run"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def check_ports(configuration: Configuration) -> None:

@@ -118,6 +118,15 @@ def test_while_it_is_switched_off_no_time_counts() -> None:
     assert again.seen == Situation("on_hold", "partner_unavailable", BEGINNING + 10 * STANDS_S)
 
 
+def test_trouble_that_was_over_before_it_was_switched_off_ended_then() -> None:
+    watch = Watch(1, "shop")
+    for second, (standing, reason) in [(0, REFUSED), (33, FINE)]:
+        watch = look(watch, standing, reason, BEGINNING + second)
+    again = look(unwatched(watch), *FINE, BEGINNING + 10 * STANDS_S)
+
+    assert (again.told, again.trouble_since) == (Situation("fine", None, BEGINNING + 33), 0)
+
+
 def a_notice(identifier: str) -> Notice:
     return Notice(identifier, "shop", BEGINNING, Situation("on_hold", "partner_unavailable", BEGINNING))
 

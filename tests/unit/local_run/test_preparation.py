@@ -20,7 +20,7 @@ from relay.domain.clock import SystemClock
 from relay.domain.errors import ConfigurationError
 from relay.local_run import banner
 from relay.local_run.embedded import EmbeddedStack
-from relay.local_run.preparation import DOCUMENT, check_address, check_ports, prepare
+from relay.local_run.preparation import DOCUMENT, alone, check_address, check_ports, prepare
 from relay.simulator.population import audiences
 
 
@@ -41,6 +41,17 @@ def base_url(backend: EmbeddedBackend) -> object:
 
 def version(backend: EmbeddedBackend) -> int:
     return backend.connectors.state("pangolin").live
+
+
+def test_a_second_local_run_on_the_same_state_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
+    state = tmp_path / "not made yet"
+    with alone(state):
+        with pytest.raises(ConfigurationError, match=r"Another 'make run' works on the state"), alone(state):
+            pass
+        with alone(tmp_path / "another"):
+            pass
+    with alone(state):
+        pass
 
 
 def test_a_new_state_gets_the_local_secrets_and_the_connector(backend: EmbeddedBackend) -> None:
