@@ -105,6 +105,7 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True):
     one_audience       with these settings every audience becomes one and the same at the partner, where two would undo each
                        other's removals: the document must limit its set operations to one audience
     connect            somebody has to allow the access in a browser: the adapter has an `authorization`
+    api_version        of the partner's API that it speaks, in the partner's words; empty: the API has none
     linked             nothing makes audiences at the partner from here: a person does, and then links each by its ID
     """
 
@@ -126,6 +127,7 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True):
     one_audience: bool = False
     connect: bool = False
     linked: bool = False
+    api_version: str = ""
 
     def operation(self, name: str) -> Operation | None:
         """The operation of that name."""

@@ -96,6 +96,7 @@ class Meta(Partner):
     description = Description(
         name="meta",
         title="Meta",
+        api_version=API_VERSION,
         summary=f"Custom audiences for Facebook and Instagram, by version {API_VERSION} of Meta's Marketing API.",
         settings=(
             Field("account_id", "Ad account", required=True, dynamic=True, help="Its number, with or without `act_` in front."),

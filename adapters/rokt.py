@@ -119,6 +119,7 @@ _SETTINGS = (
 _DESCRIPTION = Description(
     name="rokt",
     title="ROKT",
+    api_version="V2, or V1 where that is set",
     summary="Keeps custom audiences, which ROKT calls lists, and sends events such as conversions.",
     settings=_SETTINGS,
     secrets=(

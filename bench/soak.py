@@ -36,7 +36,7 @@ CALM_S = 10.0
 CALM_WITHIN_S = 180.0
 WATCHED = ("receiver", STEADY)
 
-ROWS_KEPT_BY_AGE = ("attempts", "counters", "latencies", "audit")
+ROWS_KEPT_BY_AGE = ("attempts", "counters", "latencies", "daily_counters", "daily_latencies", "audit")
 """They grow until their age is reached, whatever happens; their number is shown, and their room is not held against the rest."""
 
 

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from relay.backends.interfaces import AuditEntry, Token
+from relay.backends.interfaces import AuditEntry, Draft, Token
 from relay.domain import audience, connector, notice, outcome
 from relay.domain.message import UnknownVersion
 
@@ -56,3 +56,4 @@ REJECTION = Record(outcome.Rejection, outcome.VERSION, "A rejection")
 WATCH = Record(notice.Watch, notice.VERSION, "The record of a connector's notices")
 TOKEN = Record(Token, 1, "A token")
 AUDIT_ENTRY = Record(AuditEntry, 1, "An audit entry")
+DRAFT = Record(Draft, 1, "A draft")

@@ -103,8 +103,9 @@ def meaning(audience: Audience, hold: Hold, connector: Connector | None = None, 
 
 def what_to_do(audience: Audience, hold: Hold, connector: Connector | None = None, state: ConnectorState | None = None) -> str:
     """The advice with the names filled in; empty where it passes by itself. connector, state: see `meaning`."""
-    names = sorted(partner_secret_names(connector, describe)) if connector else []
-    return _template(audience, hold, connector, state).format(
+    template = _template(audience, hold, connector, state)
+    names = sorted(partner_secret_names(connector, describe)) if connector and "{secrets}" in template else []
+    return template.format(
         connector=shlex.quote(audience.connector),
         audience=shlex.quote(audience.id),
         secrets=", ".join(f"diy secrets set {shlex.quote(name)}" for name in names) or "diy secrets list",

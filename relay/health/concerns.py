@@ -72,10 +72,10 @@ def about_room(depth: QueueDepth | None) -> Concern | None:
     return Concern(True, "disk_full", what, "make room on the disk that holds STATE_DIR")
 
 
-def about_overdue(held: Iterable[Held], now: float, *, pushed: bool = False) -> Concern | None:
-    """That nobody looks at these holds, of connectors that run, if so. pushed: behind a queue that calls the worker, it is the
-    function `tick` that should."""
-    overdue = sum(1 for one in held if _overdue(one, now))
+def about_overdue(held: Iterable[Held], now: float, *, at_least: int = 0, pushed: bool = False) -> Concern | None:
+    """That nobody looks at holds, of connectors that run, if so. at_least: so many are overdue, among these or others. pushed:
+    behind a queue that calls the worker, it is the function `tick` that should look."""
+    overdue = max(at_least, sum(1 for one in held if is_overdue(one, now)))
     if not overdue:
         return None
     late = f"{count(overdue, 'hold')} overdue by more than {duration(OVERDUE_S)}"
@@ -85,7 +85,8 @@ def about_overdue(held: Iterable[Held], now: float, *, pushed: bool = False) -> 
     return Concern(True, "no_worker", f"No worker tries again what waits: {late}.", "diy worker")
 
 
-def _overdue(one: Held, now: float) -> bool:
+def is_overdue(one: Held, now: float) -> bool:
+    """Whether it should have been tried again by now."""
     return one.due_at is not None and one.due_at < now - OVERDUE_S and one.hold.asked_at < now - OVERDUE_S
 
 
@@ -169,8 +170,8 @@ def _to_look_at(group: Sequence[Held]) -> str:
     return f"diy holds show {shlex.quote(first.connector)} {shlex.quote(first.id)}"
 
 
-def about_creations(audiences: Iterable[Audience]) -> Iterator[Concern]:
-    """Of audiences whose creation the partner refused for good."""
+def about_creations(audiences: Sequence[Audience], *, more: int = 0) -> Iterator[Concern]:
+    """Of audiences of a connector whose creation the partner refused for good. more: how many there are beside these."""
     for audience in audiences:
         if audience.status != "failed":
             continue
@@ -179,6 +180,9 @@ def about_creations(audiences: Iterable[Audience]) -> Iterator[Concern]:
         link = f"diy audiences link {which} PARTNER_ID"
         do = f"create it again: diy audiences create {which} --name NAME; or name an existing one: {link}"
         yield Concern(True, "creation_failed", what, do)
+    if audiences and more > 0:
+        what = f"{count(more, 'other audience')} could not be created at the partner."
+        yield Concern(True, "creation_failed", what, f"diy audiences list {shlex.quote(audiences[0].connector)}")
 
 
 def about_notice(watch: Watch, notify: Notify) -> Iterator[Concern]:

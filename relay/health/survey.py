@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from adapters.registry import describe
-from relay.backends.interfaces import Backend, PushQueue, QueueDepth
+from relay.backends.interfaces import AudienceSummary, Backend, PushQueue, QueueDepth
 from relay.connectors.completeness import missing
-from relay.connectors.live import all_live
+from relay.connectors.live import all_live, live
 from relay.domain.audience import Audience
 from relay.domain.connector import Connector, ConnectorState, Notify
+from relay.domain.errors import NotFound
 from relay.health import concerns as about
 from relay.health.advice import paused_actions
-from relay.health.concerns import Concern, Held
+from relay.health.concerns import Concern
+from relay.health.many import WhatWaits, about_old, about_waiting, overdue, what_waits
 
 HOUR_S = 3600.0
 _LOOKED_AT = 1_000
+_NAMED = 100
+"""Audiences that are named, of all that are paused and of all that could not be created."""
+_UNREADABLE = "unreadable"
 
 Standing = Literal["running", "on hold", "paused", "incomplete", "off", "not published"]
 """`on hold`: it runs, but all of its audiences wait, or its partner is left alone for a while. `paused`: by an operator, it or an
@@ -42,13 +47,13 @@ class ConnectorHealth(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """How everything stands. queue: None where it cannot tell. concerns: those that belong to no connector. held: all audiences
-    that wait."""
+    """How everything stands. queue: None where it cannot tell. concerns: those that belong to no connector. running: the
+    connectors that run, switched off or not, by name."""
 
     queue: QueueDepth | None
     connectors: tuple[ConnectorHealth, ...]
     concerns: tuple[Concern, ...]
-    held: tuple[Held, ...]
+    running: dict[str, Connector]
 
     @property
     def someone_must_act(self) -> bool:
@@ -58,20 +63,53 @@ class Health(msgspec.Struct, frozen=True):
 
 
 def look(backend: Backend, now: float) -> Health:
-    """Looks at everything. `now`: seconds since the epoch."""
+    """Looks at everything, with a number of reads that depends on that of connectors, and not on what they hold. `now`: seconds
+    since the epoch."""
     depth = backend.queue.depth()
     states = all_states(backend)
     running = {connector.name: connector for connector in all_live(backend.connectors)}
-    audiences: defaultdict[str, list[Audience]] = defaultdict(list)
-    for audience in backend.audiences.all():
-        audiences[audience.connector].append(audience)
-    connectors = tuple(_connector(backend, state, running.get(state.name), audiences[state.name], now) for state in states)
-    return Health(
-        depth,
-        connectors,
-        tuple(_about_everything(backend, depth, states, connectors, audiences, now)),
-        tuple(one for state in states for one in _held(audiences[state.name], state)),
-    )
+    seen = _Seen(backend, now)
+    waits = {state.name: seen.waits(state) for state in states}
+    connectors = tuple(_connector(seen, waits[state.name], running.get(state.name)) for state in states)
+    return Health(depth, connectors, tuple(_about_everything(backend, depth, waits, connectors, now)), running)
+
+
+def health_of(backend: Backend, name: str, now: float) -> ConnectorHealth | None:
+    """How one connector stands, without a look at the others; None if there is none of that name."""
+    state = next((state for state in all_states(backend) if state.name == name), None)
+    if state is None:
+        return None
+    try:
+        connector = live(backend.connectors, name)
+    except NotFound:
+        connector = None
+    seen = _Seen(backend, now, name)
+    return _connector(seen, seen.waits(state), connector)
+
+
+class _Seen:
+    """What is read at once for all connectors, or for one.
+
+    failed, paused: connector → audiences whose creation failed, and paused ones, some of them.
+    unreadable: connectors with mutations of the last hours that could not be read.
+    """
+
+    def __init__(self, backend: Backend, now: float, name: str | None = None) -> None:
+        self.backend = backend
+        self.now = now
+        since = now - HOUR_S
+        self.summaries = backend.audiences.summary(name)
+        self.failed = _by_connector(backend.audiences.page(name, status="failed", limit=_NAMED))
+        self.paused = _by_connector(backend.audiences.page(name, paused=True, limit=_NAMED))
+        reports = backend.reports
+        self.totals = reports.totals_of_all(since=since) if name is None else {name: reports.totals(name, since=since)}
+        skipped = any(totals.get("skipped") for totals in self.totals.values())
+        codes = reports.rejection_codes(name, since=since) if skipped else []
+        self.unreadable = {one.connector for one in codes if one.code == _UNREADABLE and one.newest_at > since}
+
+    def waits(self, state: ConnectorState) -> WhatWaits:
+        """What waits in a connector."""
+        return what_waits(self.backend.audiences, self.summaries.get(state.name, AudienceSummary()), state)
 
 
 def all_states(backend: Backend) -> list[ConnectorState]:
@@ -84,59 +122,57 @@ def all_states(backend: Backend) -> list[ConnectorState]:
 def _about_everything(
     backend: Backend,
     depth: QueueDepth | None,
-    states: Sequence[ConnectorState],
+    waits: Mapping[str, WhatWaits],
     connectors: Sequence[ConnectorHealth],
-    audiences: dict[str, list[Audience]],
     now: float,
 ) -> Iterator[Concern]:
-    if not states:
+    if not waits:
         yield Concern(False, "no_connector", "There is no connector yet.", "diy connectors apply FILE")
-    resumed = {connector.name for connector in connectors if connector.standing in ("running", "on hold")}
-    resumable = (
-        one
-        for state in states
-        if state.name in resumed and state.not_before <= now
-        for one in _held(audiences[state.name], state)
-    )
+    resumed = [waits[connector.name] for connector in connectors if connector.standing in ("running", "on hold")]
+    late = sum(overdue(one, now) for one in resumed if one.state.not_before <= now)
     pushed = isinstance(backend.queue, PushQueue)
-    if no_worker := about.about_queue(depth) or about.about_overdue(resumable, now, pushed=pushed):
+    if no_worker := about.about_queue(depth) or about.about_overdue((), now, at_least=late, pushed=pushed):
         yield no_worker
     if no_room := about.about_room(depth):
         yield no_room
 
 
-def _held(audiences: Iterable[Audience], state: ConnectorState) -> list[Held]:
-    return [Held(audience, audience.hold, state) for audience in audiences if audience.hold]
-
-
-def _connector(
-    backend: Backend, state: ConnectorState, connector: Connector | None, audiences: Sequence[Audience], now: float
-) -> ConnectorHealth:
+def _connector(seen: _Seen, waits: WhatWaits, connector: Connector | None) -> ConnectorHealth:
+    backend, now, state = seen.backend, seen.now, waits.state
     lacking = _missing(backend, connector) if connector else []
-    held = _held(audiences, state)
-    totals = backend.reports.totals(state.name, since=now - HOUR_S)
+    totals = seen.totals.get(state.name, {})
     rejected = totals.get("rejected", 0)
+    failed = seen.failed.get(state.name, [])
     concerns = [
         *(about.about_state(state, lacking, now) if connector else [_about_unpublished(backend, state)]),
-        *about.about_holds(held, state, connector),
-        *about.about_paused(audiences, state),
-        *(about.about_old_holds(held, state, connector, now) if connector else []),
-        *about.about_creations(audiences),
+        *about_waiting(waits, connector),
+        *about.about_paused(seen.paused.get(state.name, []), state),
+        *(about_old(waits, connector, now) if connector else []),
+        *about.about_creations(failed, more=waits.summary.by_status.get("failed", 0) - len(failed)),
         *(_about_notice(backend, connector) if connector else []),
-        *about.about_rejections(state.name, rejected, _unreadable(backend, state.name, now) if totals.get("skipped") else 0),
+        *about.about_rejections(
+            state.name, rejected, _unreadable(backend, state.name, now) if state.name in seen.unreadable else 0
+        ),
     ]
     return ConnectorHealth(
         name=state.name,
         title=connector.title if connector else "",
-        standing=_standing(state, connector, lacking, audiences, now),
+        standing=_standing(waits, connector, lacking, now),
         version=state.live,
         delivered=totals.get("delivered", 0),
         rejected=rejected,
-        waiting_batches=sum(one.hold.batches for one in held),
-        waiting_mutations=sum(one.hold.items for one in held),
-        oldest_s=max((now - one.hold.oldest_at for one in held if one.hold.oldest_at), default=0.0),
+        waiting_batches=waits.batches,
+        waiting_mutations=waits.mutations,
+        oldest_s=max(0.0, now - waits.oldest_at) if waits.oldest_at else 0.0,
         concerns=tuple(concerns),
     )
+
+
+def _by_connector(audiences: Iterable[Audience]) -> dict[str, list[Audience]]:
+    found: defaultdict[str, list[Audience]] = defaultdict(list)
+    for audience in audiences:
+        found[audience.connector].append(audience)
+    return found
 
 
 def _about_notice(backend: Backend, connector: Connector) -> Iterator[Concern]:
@@ -148,7 +184,7 @@ def _unreadable(backend: Backend, connector: str, now: float) -> int:
     """How many of the newest rejections are mutations of the last hour that could not be read: they count as skipped, as others
     do that nobody needs to know of."""
     newest = backend.reports.rejections(connector, limit=_LOOKED_AT, newest_first=True)
-    return sum(1 for _, rejection in newest if rejection.code == "unreadable" and rejection.at > now - HOUR_S)
+    return sum(1 for _, rejection in newest if rejection.code == _UNREADABLE and rejection.at > now - HOUR_S)
 
 
 def _missing(backend: Backend, connector: Connector) -> list[str]:
@@ -159,13 +195,12 @@ def _missing(backend: Backend, connector: Connector) -> list[str]:
 
 
 def _about_unpublished(backend: Backend, state: ConnectorState) -> Concern:
-    newest = 0 if "@" in state.name else backend.connectors.versions(state.name)[-1].number
+    newest = 0 if "@" in state.name else backend.connectors.newest(state.name)
     return about.about_unpublished(state, newest)
 
 
-def _standing(
-    state: ConnectorState, connector: Connector | None, lacking: Sequence[str], audiences: Sequence[Audience], now: float
-) -> Standing:
+def _standing(waits: WhatWaits, connector: Connector | None, lacking: Sequence[str], now: float) -> Standing:
+    state = waits.state
     if connector is None:
         return "not published"
     if not state.enabled:
@@ -174,10 +209,4 @@ def _standing(
         return "incomplete"
     if state.paused or paused_actions(state, connector):
         return "paused"
-    return "on hold" if state.not_before > now or _all_wait(audiences) else "running"
-
-
-def _all_wait(audiences: Sequence[Audience]) -> bool:
-    """Whether all of them do, other than to gather. A record that only remembers an answer to the DMP is none."""
-    real = [audience for audience in audiences if not audience.answers_to]
-    return bool(real) and all(audience.hold and audience.hold.reason != "gathering" for audience in real)
+    return "on hold" if state.not_before > now or waits.all_wait else "running"

@@ -45,3 +45,15 @@ def relative(seconds: float) -> str:
     if abs(seconds) < 1:
         return "now"
     return f"in {duration(seconds)}" if seconds > 0 else f"{duration(-seconds)} ago"
+
+
+def iso(at: float | None) -> str | None:
+    """A moment for programs: UTC, `2026-03-01T11:00:00Z`; None for none."""
+    if not at:
+        return None
+    return datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def dated(at: float, now: float) -> str:
+    """A moment and how far it is: `2026-03-01 11:00:05 UTC (3 min ago)`."""
+    return f"{moment(at)} ({relative(at - now)})"

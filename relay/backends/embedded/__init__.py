@@ -9,6 +9,7 @@ from relay.backends.embedded.audiences import EmbeddedAudiences
 from relay.backends.embedded.audit import EmbeddedAudit
 from relay.backends.embedded.connectors import EmbeddedConnectors
 from relay.backends.embedded.database import Database
+from relay.backends.embedded.drafts import EmbeddedDrafts
 from relay.backends.embedded.files import remove_leftovers
 from relay.backends.embedded.inbound import EmbeddedInbound
 from relay.backends.embedded.journal import EmbeddedJournal
@@ -25,6 +26,7 @@ from relay.backends.interfaces import (
     Audiences,
     Audit,
     Connectors,
+    Drafts,
     InboundStore,
     Journal,
     Notices,
@@ -54,6 +56,7 @@ class EmbeddedBackend:
     inbound: InboundStore
     audit: Audit
     notices: Notices
+    drafts: Drafts
     traces: Traces
     journal: Journal
 
@@ -73,6 +76,7 @@ class EmbeddedBackend:
         self.inbound = EmbeddedInbound(state_dir / "inbound.json")
         self.audit = EmbeddedAudit(self.database, clock)
         self.notices = EmbeddedNotices(self.database)
+        self.drafts = EmbeddedDrafts(self.database)
         self.traces = EmbeddedTraces(self.database, clock)
 
     @classmethod

@@ -7,12 +7,24 @@ from collections.abc import Iterator
 
 import msgspec
 
+from relay.backends.embedded.schema import sought_in
 from relay.backends.records import AUDIENCE
 from relay.domain.audience import Audience, Waiting
 from relay.domain.message import Message, decode, encode
 
 A_REPLAY = "items = 0 AND json_extract(CAST(body AS TEXT), '$.kind') = 'replay'"
 """The condition by which a row of `waiting` is a replay."""
+
+_OF_THE_RECORD = (
+    "record", "hold_reason", "due_at", "asked_at", "status", "answers", "paused", "batches", "items", "bytes", "oldest_at",
+    "sought",
+)  # fmt: skip
+_COLUMNS = ("connector", "id", *_OF_THE_RECORD)
+
+_SAVE = (
+    f"INSERT INTO audiences ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{column}' for column in _COLUMNS)})"  # noqa: S608 - ours
+    " ON CONFLICT (connector, id) DO UPDATE SET " + ", ".join(f"{column} = excluded.{column}" for column in _OF_THE_RECORD)
+)
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -39,17 +51,23 @@ def save(connection: sqlite3.Connection, audience: Audience) -> None:
     """Writes the record, new or not."""
     hold = audience.hold
     connection.execute(
-        "INSERT INTO audiences (connector, id, record, hold_reason, due_at, asked_at) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (connector, id) DO UPDATE SET record = excluded.record, hold_reason = excluded.hold_reason,"
-        " due_at = excluded.due_at, asked_at = excluded.asked_at",
-        (
-            audience.connector,
-            audience.id,
-            AUDIENCE.write(audience),
-            hold.reason if hold else None,
-            hold.due_at if hold else None,
-            hold.asked_at if hold else 0,
-        ),
+        _SAVE,
+        {
+            "connector": audience.connector,
+            "id": audience.id,
+            "record": AUDIENCE.write(audience),
+            "hold_reason": hold.reason if hold else None,
+            "due_at": hold.due_at if hold else None,
+            "asked_at": hold.asked_at if hold else 0,
+            "status": audience.status,
+            "answers": bool(audience.answers_to),
+            "paused": audience.paused,
+            "batches": hold.batches if hold else 0,
+            "items": hold.items if hold else 0,
+            "bytes": hold.bytes if hold else 0,
+            "oldest_at": (hold.oldest_at or None) if hold else None,
+            "sought": sought_in(audience.id, audience.name, audience.partner_id),
+        },
     )
 
 

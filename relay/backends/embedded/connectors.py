@@ -40,6 +40,12 @@ class EmbeddedConnectors:
             raise _no_such_document(document)
         return [DOCUMENT_VERSION.read(record) for (record,) in found]
 
+    def newest(self, document: str) -> int:
+        number: int | None = self._database.row("SELECT max(number) FROM document_versions WHERE document = ?", (document,))[0]
+        if number is None:
+            raise _no_such_document(document)
+        return number
+
     def version(self, document: str, number: int) -> DocumentVersion:
         with self._database.snapshot() as connection:
             return _version(connection, document, number)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
 
+from relay.backends.embedded.counter_rows import COUNTERS, LATENCIES, count, hour_of, minute_of, numbers_of
 from relay.backends.embedded.database import Database
 from relay.backends.embedded.rejection_rows import add_rejections
-from relay.backends.interfaces import ATTEMPTS_KEPT, latency_class
+from relay.backends.interfaces import ATTEMPTS_KEPT, RejectionCode
 from relay.backends.records import REJECTION, REPORT
 from relay.domain.outcome import Rejection, Report
 
 MOST_ATTEMPTS_KEPT = 10_000
 """Of each connector, failed ones included: a partner that is away for days fails the probes of thousands of audiences every five
 minutes, and no disk has room for all of that."""
-
-_MINUTE_S = 60
 
 _REJECTED_CONNECTORS = """
     WITH RECURSIVE names (name) AS (
@@ -39,7 +38,7 @@ class EmbeddedReports:
     def attempt(self, report: Report, rejections: Sequence[Rejection]) -> None:
         with self._database.transaction() as connection:
             _add_attempt(connection, report)
-            _count(connection, report)
+            count(connection, report)
             add_rejections(connection, rejections)
 
     def attempts(self, connector: str | None = None, *, limit: int = 50, failed_only: bool = False) -> list[Report]:
@@ -78,27 +77,71 @@ class EmbeddedReports:
         )
         return [(number, REJECTION.read(record)) for number, record in found]
 
+    def rejection_codes(self, connector: str | None = None, *, since: float) -> list[RejectionCode]:
+        counted = self._database.rows(
+            f"SELECT connector, action, code, sum(number), max(newest) FROM hourly_rejections"  # noqa: S608 - parts are ours
+            f" WHERE {_where(connector, 'hour >= :hour')} GROUP BY connector, action, code",
+            {"connector": connector, "hour": hour_of(since)},
+        )
+        newest = {
+            number: REJECTION.read(record)
+            for number, record in self._database.rows(
+                "SELECT number, record FROM rejections WHERE number IN (SELECT value FROM json_each(?))",
+                (json.dumps([row[-1] for row in counted]),),
+            )
+        }
+        codes = [
+            RejectionCode(
+                of, action, code, newest[last].hint if last in newest else "", number, newest[last].at if last in newest else 0
+            )
+            for of, action, code, number, last in counted
+        ]
+        return sorted(codes, key=lambda one: -one.number)
+
     def totals(self, connector: str | None, *, since: float) -> dict[str, int]:
-        return dict(self._sums("counters", "outcome", connector, since))
+        return _sum(numbers for _, _, numbers in numbers_of(self._database, COUNTERS, connector, since=since))
+
+    def totals_of_all(self, *, since: float) -> dict[str, dict[str, int]]:
+        hours: defaultdict[str, list[dict[str, int]]] = defaultdict(list)
+        for of, _, numbers in numbers_of(self._database, COUNTERS, None, since=since):
+            hours[of].append(numbers)
+        return {of: _sum(found) for of, found in hours.items()}
 
     def by_minute(self, connector: str, *, since: float) -> list[tuple[int, dict[str, int]]]:
         minutes: defaultdict[int, dict[str, int]] = defaultdict(dict)
         for minute, outcome, number in self._database.rows(
             "SELECT minute, outcome, number FROM counters WHERE connector = ? AND minute >= ? ORDER BY minute, outcome",
-            (connector, _minute(since)),
+            (connector, minute_of(since)),
         ):
             minutes[minute][outcome] = number
         return list(minutes.items())
 
-    def latencies(self, connector: str | None, *, since: float) -> dict[int, int]:
-        return dict(self._sums("latencies", "within_ms", connector, since))
+    def by_hour(self, connector: str | None, *, since: float) -> dict[str, dict[int, dict[str, int]]]:
+        hours: defaultdict[str, dict[int, dict[str, int]]] = defaultdict(dict)
+        for of, hour, numbers in numbers_of(self._database, COUNTERS, connector, since=since):
+            hours[of][hour] = numbers
+        return dict(hours)
 
-    def _sums(self, table: str, column: str, connector: str | None, since: float) -> list[Any]:
-        return self._database.rows(
-            f"SELECT {column}, sum(number) FROM {table} WHERE {_where(connector, 'minute >= :minute')}"  # noqa: S608 - ours
-            f" GROUP BY {column} ORDER BY {column}",
-            {"connector": connector, "minute": _minute(since)},
-        )
+    def latencies(self, connector: str | None, *, since: float) -> dict[int, int]:
+        return _in_classes(_sum(numbers for _, _, numbers in numbers_of(self._database, LATENCIES, connector, since=since)))
+
+    def latencies_by_hour(self, connector: str | None, *, since: float) -> dict[int, dict[int, int]]:
+        hours: defaultdict[int, list[dict[str, int]]] = defaultdict(list)
+        for _, hour, numbers in numbers_of(self._database, LATENCIES, connector, since=since):
+            hours[hour].append(numbers)
+        return {hour: _in_classes(_sum(hours[hour])) for hour in sorted(hours)}
+
+
+def _sum(some: Iterable[dict[str, int]]) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for numbers in some:
+        for name, number in numbers.items():
+            sums[name] = sums.get(name, 0) + number
+    return sums
+
+
+def _in_classes(numbers: dict[str, int]) -> dict[int, int]:
+    return {bound: numbers[str(bound)] for bound in sorted(map(int, numbers))}
 
 
 def _add_attempt(connection: sqlite3.Connection, report: Report) -> None:
@@ -113,26 +156,6 @@ def _add_attempt(connection: sqlite3.Connection, report: Report) -> None:
         "DELETE FROM attempts WHERE connector = ? AND (nth = ? AND NOT failed OR nth = ?)",
         (report.connector, nth - ATTEMPTS_KEPT, nth - MOST_ATTEMPTS_KEPT),
     )
-
-
-def _count(connection: sqlite3.Connection, report: Report) -> None:
-    minute = _minute(report.at)
-    connection.executemany(
-        "INSERT INTO counters (connector, minute, outcome, number) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET number = number + excluded.number",
-        [(report.connector, minute, outcome, number) for outcome, number in report.counts.items() if number],
-    )
-    delivered = report.counts.get("delivered", 0)
-    if delivered:
-        connection.execute(
-            "INSERT INTO latencies (connector, minute, within_ms, number) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET number = number + excluded.number",
-            (report.connector, minute, latency_class(report.lag_ms), delivered),
-        )
-
-
-def _minute(moment: float) -> int:
-    return int(moment // _MINUTE_S) * _MINUTE_S
 
 
 def _where(connector: str | None, *conditions: str) -> str:

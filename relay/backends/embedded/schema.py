@@ -182,8 +182,123 @@ CREATE TABLE notices (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTNER_IDS, _JOURNAL)
+# What somebody writes in the console and has not finished.
+_DRAFTS = """
+CREATE TABLE drafts (
+    key TEXT PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    changed_at REAL NOT NULL,
+    record BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+
+# What pages show is added up as it is written, so that no page counts rows. By hours: counters and latencies (`hours`: hour of
+# the day → what is counted → number, as JSON, since many small rows take long to read), and rejections, by triggers, since
+# several parts write and delete them; `newest`: number of the newest of those.
+# Of an audience: what is counted of it, and what a search looks at.
+ADDED_UP = """
+INSERT INTO daily_{table} SELECT connector, hour / 24 * 86400, json_group_object(hour % 24, json(numbers)) FROM (
+    SELECT connector, hour, json_group_object({column}, number) AS numbers FROM (
+        SELECT connector, minute / 3600 AS hour, {column}, sum(number) AS number FROM {table} GROUP BY 1, 2, 3
+    ) GROUP BY connector, hour
+) GROUP BY 1, 2;"""
+"""All minutes of a table, added up."""
+
+_COUNTED = """
+CREATE TABLE daily_counters (
+    connector TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    hours TEXT NOT NULL,
+    PRIMARY KEY (connector, day)
+) WITHOUT ROWID;
+CREATE INDEX daily_counters_by_day ON daily_counters (day);
+{counters}
+CREATE TABLE daily_latencies (
+    connector TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    hours TEXT NOT NULL,
+    PRIMARY KEY (connector, day)
+) WITHOUT ROWID;
+CREATE INDEX daily_latencies_by_day ON daily_latencies (day);
+{latencies}
+
+CREATE TABLE hourly_rejections (
+    connector TEXT NOT NULL,
+    hour INTEGER NOT NULL,
+    action TEXT NOT NULL,
+    code TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    newest INTEGER NOT NULL,
+    PRIMARY KEY (connector, action, code, hour)
+) WITHOUT ROWID;
+INSERT INTO hourly_rejections (connector, hour, action, code, number, newest)
+    SELECT connector, CAST(at / 3600 AS INTEGER) * 3600, action, json_extract(CAST(record AS TEXT), '$.code'), count(*),
+        max(number)
+    FROM rejections GROUP BY 1, 2, 3, 4;
+-- Not an upsert: within a trigger, what the outer statement does about conflicts counts.
+CREATE TRIGGER rejection_added AFTER INSERT ON rejections BEGIN
+    INSERT OR IGNORE INTO hourly_rejections VALUES (
+        NEW.connector, CAST(NEW.at / 3600 AS INTEGER) * 3600, NEW.action, json_extract(CAST(NEW.record AS TEXT), '$.code'), 0, 0
+    );
+    UPDATE hourly_rejections SET number = number + 1, newest = max(newest, NEW.number)
+        WHERE connector = NEW.connector AND hour = CAST(NEW.at / 3600 AS INTEGER) * 3600 AND action = NEW.action
+            AND code = json_extract(CAST(NEW.record AS TEXT), '$.code');
+END;
+CREATE TRIGGER rejection_removed AFTER DELETE ON rejections BEGIN
+    UPDATE hourly_rejections SET number = number - 1
+        WHERE connector = OLD.connector AND hour = CAST(OLD.at / 3600 AS INTEGER) * 3600 AND action = OLD.action
+            AND code = json_extract(CAST(OLD.record AS TEXT), '$.code');
+    DELETE FROM hourly_rejections
+        WHERE connector = OLD.connector AND hour = CAST(OLD.at / 3600 AS INTEGER) * 3600 AND action = OLD.action
+            AND code = json_extract(CAST(OLD.record AS TEXT), '$.code') AND number = 0;
+    -- Mostly the oldest go first, so that this finds nothing to do; and what is as old is near in the line.
+    UPDATE hourly_rejections SET newest = (
+            SELECT one.number FROM rejections AS one
+            WHERE one.connector = OLD.connector AND one.number < OLD.number AND one.action = OLD.action
+                AND CAST(one.at / 3600 AS INTEGER) * 3600 = hourly_rejections.hour
+                AND json_extract(CAST(one.record AS TEXT), '$.code') = hourly_rejections.code
+            ORDER BY one.number DESC LIMIT 1
+        )
+        WHERE connector = OLD.connector AND hour = CAST(OLD.at / 3600 AS INTEGER) * 3600 AND action = OLD.action
+            AND code = json_extract(CAST(OLD.record AS TEXT), '$.code') AND newest = OLD.number;
+END;
+
+ALTER TABLE audiences ADD COLUMN status TEXT NOT NULL DEFAULT 'unknown';
+ALTER TABLE audiences ADD COLUMN answers INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audiences ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audiences ADD COLUMN batches INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audiences ADD COLUMN items INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audiences ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audiences ADD COLUMN oldest_at REAL;
+ALTER TABLE audiences ADD COLUMN sought TEXT NOT NULL DEFAULT '';
+UPDATE audiences SET
+    status = coalesce(json_extract(CAST(record AS TEXT), '$.status'), 'unknown'),
+    answers = coalesce(json_extract(CAST(record AS TEXT), '$.answers_to'), '') <> '',
+    paused = coalesce(json_extract(CAST(record AS TEXT), '$.paused'), 0),
+    batches = coalesce(json_extract(CAST(record AS TEXT), '$.hold.batches'), 0),
+    items = coalesce(json_extract(CAST(record AS TEXT), '$.hold.items'), 0),
+    bytes = coalesce(json_extract(CAST(record AS TEXT), '$.hold.bytes'), 0),
+    oldest_at = nullif(json_extract(CAST(record AS TEXT), '$.hold.oldest_at'), 0),
+    sought = sought_in(
+        id, json_extract(CAST(record AS TEXT), '$.name'), json_extract(CAST(record AS TEXT), '$.partner_id')
+    );
+CREATE INDEX audiences_summed ON audiences (connector, status, answers, hold_reason);
+CREATE INDEX audiences_held_by_reason
+    ON audiences (connector, hold_reason, id, paused, batches, items, bytes, oldest_at, due_at, asked_at)
+    WHERE hold_reason IS NOT NULL;
+CREATE INDEX audiences_by_status ON audiences (status, connector, id) WHERE status <> 'ready';
+CREATE INDEX audiences_paused ON audiences (connector, id) WHERE paused;
+""".replace("{counters}", ADDED_UP.format(table="counters", column="outcome")).replace(
+    "{latencies}", ADDED_UP.format(table="latencies", column="within_ms")
+)
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTNER_IDS, _JOURNAL, _DRAFTS, _COUNTED)
 """Never change one that was released: append another."""
+
+
+def sought_in(audience_id: str, name: str | None, partner_id: str | None) -> str:
+    """What a search for audiences looks at, without case."""
+    return "\n".join((audience_id, name or "", partner_id or "")).casefold()
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -194,6 +309,7 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 def migrate(connection: sqlite3.Connection, migrations: tuple[str, ...] = MIGRATIONS) -> None:
     """Applies what is missing, all or nothing; safe when several processes do so at once."""
+    connection.create_function("sought_in", 3, sought_in, deterministic=True)
     connection.execute("BEGIN EXCLUSIVE")
     try:
         for script in migrations[version_of(connection) :]:

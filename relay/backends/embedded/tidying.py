@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from relay.backends.embedded.connector_rows import live_connector
+from relay.backends.embedded.counter_rows import COUNTED, forget_counted
 from relay.backends.embedded.database import Database
 from relay.backends.embedded.journal import EmbeddedJournal
 from relay.backends.interfaces import (
@@ -47,9 +48,11 @@ class Tidying:
             )
         self._delete("audit", "at < ?", (now - AUDIT_KEPT_S,))
         self._delete_drafts(now - DRAFTS_KEPT_S)
-        for table in ("counters", "latencies"):
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM drafts WHERE changed_at < ?", (now - DRAFTS_KEPT_S,))
+        for table in COUNTED:
             with self._database.transaction() as connection:
-                connection.execute(f"DELETE FROM {table} WHERE minute < ?", (now - COUNTERS_KEPT_S,))  # noqa: S608 - ours
+                forget_counted(connection, table, now - COUNTERS_KEPT_S)
 
     def _delete_drafts(self, before: float) -> None:
         """Versions that were never published. The newest one of a document stays, so that its number is not given again."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from relay.backends.google.audit import GoogleAudit
     from relay.backends.google.connectors import GoogleConnectors
     from relay.backends.google.documents import Documents, Write
+    from relay.backends.google.drafts import GoogleDrafts
     from relay.backends.google.inbound import GoogleInbound
     from relay.backends.google.journal import GoogleJournal
     from relay.backends.google.publisher import GooglePublisher
@@ -147,6 +148,13 @@ class GoogleBackend:
         from relay.backends.google.traces import GoogleTraces
 
         return GoogleTraces(self._documents, self._clock, self.connectors, self.journal)
+
+    @_Part
+    def drafts(self) -> GoogleDrafts:
+        """See `interfaces.Drafts`."""
+        from relay.backends.google.drafts import GoogleDrafts
+
+        return GoogleDrafts(self._documents)
 
     @_Part
     def _documents(self) -> Documents:

@@ -157,6 +157,9 @@ def record_write(path: str, audience: Audience, *, counted: int, before: Kept | 
     held_by   its connector, if it has a hold: what finds the held ones
     look_at   when its hold is to be looked at, seconds since the epoch: when it is due, or was asked for without effect
     next_due  when its hold is due, unless it was asked for
+    held_as   why it has a hold
+    unready   its status unless that is `ready`; `answers`, if it only remembers an answer to the DMP: most have neither
+    paused    true, if it is
     """
     fields: dict[str, Any] = {
         "record": AUDIENCE.write(audience).decode(),
@@ -165,9 +168,14 @@ def record_write(path: str, audience: Audience, *, counted: int, before: Kept | 
     }
     if begun_by:
         fields["begun_by"] = begun_by
+    if audience.status != "ready" or audience.answers_to:
+        fields["unready"] = "answers" if audience.answers_to else audience.status
+    if audience.paused:
+        fields["paused"] = True
     hold = audience.hold
     if hold is not None:
         fields["held_by"] = audience.connector
+        fields["held_as"] = hold.reason
         due_at = 0.0 if hold.reason in ALWAYS_LOOKED_AT else hold.due_at
         if due_at is not None:
             fields["look_at"] = max(due_at, hold.asked_at + ASK_AGAIN_S) if hold.asked_at else due_at

@@ -1,4 +1,4 @@
-"""`interfaces.Audiences` on Firestore: turns, holds and creations over one collection of records."""
+"""`interfaces.Audiences` on Firestore: turns, holds, creations and overviews over one collection of records."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from relay.backends.google import audience_documents as docs
 from relay.backends.google.creations import Creations
 from relay.backends.google.documents import Documents, Query, Write
 from relay.backends.google.holds import Holds
+from relay.backends.google.overviews import Overviews
 from relay.backends.google.turns import Turns
 from relay.domain.audience import Audience
 from relay.domain.clock import Clock
 from relay.domain.outcome import Rejection
 
 
-class GoogleAudiences(Turns, Holds, Creations):
+class GoogleAudiences(Turns, Holds, Creations, Overviews):
     """All of it. rejection_writes: how rejections are written, in the transaction of the batches that become them."""
 
     def __init__(

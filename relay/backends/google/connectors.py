@@ -68,6 +68,12 @@ class GoogleConnectors:
             raise _no_such_document(document)
         return [docs.version_of(stored) for stored in found]
 
+    def newest(self, document: str) -> int:
+        stored = self._documents.get(docs.document_path(document))
+        if stored is None or not stored.fields.get("newest"):
+            raise _no_such_document(document)
+        return int(stored.fields["newest"])
+
     def version(self, document: str, number: int) -> DocumentVersion:
         stored = self._documents.get(docs.version_path(document, number))
         if stored is None:

@@ -30,6 +30,7 @@ from google.cloud.firestore_v1.types import (
     BatchGetDocumentsRequest,
     CommitRequest,
     RollbackRequest,
+    RunAggregationQueryRequest,
     RunQueryRequest,
     StructuredQuery,
     TransactionOptions,
@@ -83,6 +84,7 @@ class Query(NamedTuple):
     order       fields; a minus before one: descending. Documents without an ordered field are not found
     limit       0: all
     fields      what is read of each document; None: everything
+    behind      values of the ordered fields, and a path: only what comes behind it, in that order and that of the paths
     """
 
     collection: str
@@ -90,6 +92,7 @@ class Query(NamedTuple):
     order: Sequence[str] = ()
     limit: int = 0
     fields: Sequence[str] | None = None
+    behind: Sequence[Any] = ()
 
 
 class Write(NamedTuple):
@@ -138,6 +141,20 @@ class Documents:
     def query(self, query: Query) -> list[Stored]:
         """What the query finds, in its order."""
         return self._query(query)
+
+    def count(self, query: Query) -> int:
+        """How many documents the query finds. Costs a read for each thousand of them, and one at least."""
+        request = RunAggregationQueryRequest(
+            {
+                "parent": self._parent(query),
+                "structured_aggregation_query": {
+                    "structured_query": self._structured(query),
+                    "aggregations": [{"alias": "number", "count": {}}],
+                },
+            }
+        )
+        answers = self._stream(lambda api, options: api.run_aggregation_query(request, **options), {})
+        return sum(answer.result.aggregate_fields["number"].integer_value for answer in answers if answer.HasField("result"))
 
     # writing
 
@@ -203,18 +220,30 @@ class Documents:
         return found, begun
 
     def _query(self, query: Query) -> list[Stored]:
-        parent, _, collection = query.collection.rpartition("/")
-        structured = StructuredQuery(
+        request = RunQueryRequest({"parent": self._parent(query), "structured_query": self._structured(query)})
+        answers = self._stream(lambda api, options: api.run_query(request, **options), {})
+        return [self._stored(answer.document) for answer in answers if answer.HasField("document")]
+
+    def _parent(self, query: Query) -> str:
+        parent = query.collection.rpartition("/")[0]
+        return f"{self._root}/{parent}" if parent else self._root
+
+    def _structured(self, query: Query) -> StructuredQuery:
+        *values, path = query.behind or [None]
+        order = [*query.order, "__name__"] if query.behind else query.order
+        cursor = [*(encoded(value) for value in values), {"reference_value": f"{self._root}/{path}"}]
+        return StructuredQuery(
             {
-                "from_": [{"collection_id": collection}],
+                "from_": [{"collection_id": query.collection.rpartition("/")[2]}],
                 "where": _filter(query.where),
                 "order_by": [
                     {
                         "field": {"field_path": field.removeprefix("-")},
                         "direction": "DESCENDING" if field.startswith("-") else "ASCENDING",
                     }
-                    for field in query.order
+                    for field in order
                 ],
+                **({"start_at": {"values": cursor, "before": False}} if query.behind else {}),
                 **({"limit": query.limit} if query.limit else {}),
                 **(
                     {}
@@ -223,11 +252,6 @@ class Documents:
                 ),
             }
         )
-        request = RunQueryRequest(
-            {"parent": f"{self._root}/{parent}" if parent else self._root, "structured_query": structured}
-        )
-        answers = self._stream(lambda api, options: api.run_query(request, **options), {})
-        return [self._stored(answer.document) for answer in answers if answer.HasField("document")]
 
     def _stream(
         self, call: Callable[[FirestoreClient, dict[str, Any]], Iterable[Any]], within: dict[str, Any]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from relay.backends.google.documents import Documents, Query, Stored
 from relay.backends.google.names import safe_name
@@ -21,6 +22,7 @@ PAGE = 300
 _DIGITS = 16
 _LARGEST = 10**_DIGITS - 1
 _BEHIND_ALL_DIGITS = ":"
+_BEHIND_ALL_NAMES = "\x7f"
 
 
 class Numbers:
@@ -55,12 +57,27 @@ def number_in(key: str) -> int:
     return int(key[-_DIGITS:])
 
 
+def name_in(key: str) -> str:
+    """The only name of a key, which is not a long one (see `safe_name`)."""
+    return unquote(key.rpartition("/")[0])
+
+
 class Line(NamedTuple):
     """The records of a collection whose key in this field has these names, in the order of their numbers."""
 
     collection: str
     field: str
     names: tuple[str, ...] = ()
+
+    @property
+    def beginning(self) -> str:
+        """In front of all of its keys, and of those of longer names that begin with these."""
+        return _beginning(self.names)
+
+    @property
+    def end_of_longer(self) -> str:
+        """Behind all keys of names that begin with these."""
+        return _beginning(self.names) + _BEHIND_ALL_NAMES
 
     @property
     def end(self) -> str:

@@ -2,7 +2,8 @@
 
     rejections/{hash}  record, connector, expire_at, and keys (see `ordered`)
                        with the number of the rejection: in_all, in_connector, in_audience, in_both (connector, audience), in_user
-                       with moments in microseconds: by_age (connector, when it was made), by_expiry (when it expires)
+                       with moments in microseconds: by_age (connector, when it was made), by_code (connector, action, code, when
+                       it was made), by_expiry (when it expires)
 
 The hash is that of what makes it the same rejection: connector, audience, request, index and action.
 """
@@ -16,9 +17,10 @@ from typing import Any
 
 import msgspec
 
-from relay.backends.google.documents import Stored, Write
+from relay.backends.google.documents import Documents, Query, Stored, Write
 from relay.backends.google.ordered import Line, Numbers, number_at, ordered_key
 from relay.backends.google.values import moment
+from relay.backends.interfaces import RejectionCode
 from relay.backends.records import REJECTION
 from relay.domain.clock import Clock
 from relay.domain.connector import Retention
@@ -103,6 +105,27 @@ def by_age(*connector: str) -> Line:
     return Line(REJECTIONS, "by_age", connector)
 
 
+def by_code(*names: str) -> Line:
+    """Rejections of a connector, an action and a code, or of more of them one after the other, by the moment at which they were
+    made."""
+    return Line(REJECTIONS, "by_code", names)
+
+
+def rejection_codes(documents: Documents, connector: str | None, *, since: float) -> Iterator[RejectionCode]:
+    """How many there are of each code since that moment, for two reads of each code that there is or was, and one of every
+    thousand rejections. Those that a program before this one stored are not among them."""
+    line = by_code() if connector is None else by_code(connector)
+    end = line.end_of_longer
+    while found := documents.query(
+        Query(REJECTIONS, [("by_code", ">=", line.beginning), ("by_code", "<", end)], ["-by_code"], limit=1, fields=("record",))
+    ):
+        newest = rejection_in(found[0])
+        of_code = by_code(newest.connector, newest.action, newest.code)
+        if newest.at >= since and (number := documents.count(of_code.query(above=number_at(since) - 1))):
+            yield RejectionCode(newest.connector, newest.action, newest.code, newest.hint, number, newest.at)
+        end = of_code.beginning
+
+
 def rejection_in(stored: Stored) -> Rejection:
     """The rejection that the document holds."""
     return REJECTION.read(stored.fields["record"].encode())
@@ -124,6 +147,7 @@ def _fields(one: Rejection, number: int, kept_s: float) -> dict[str, Any]:
         "in_both": ordered_key((one.connector, one.audience), number),
         "in_user": ordered_key((one.user_hash,), number),
         "by_age": ordered_key((one.connector,), number_at(one.at)),
+        "by_code": ordered_key((one.connector, one.action, one.code), number_at(one.at)),
         **expiry(one.at, kept_s),
     }
 

@@ -9,11 +9,12 @@ An attempt without rejections is one commit of two writes.
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from relay.backends.google.counters import Counters, Shards, counter_writes
+from relay.backends.google.counters import HOUR_S, Counters, Shards, counter_writes
 from relay.backends.google.documents import Changed, Documents, Write
 from relay.backends.google.names import safe_name
 from relay.backends.google.ordered import PAGE, Line, Numbers, ordered_key
@@ -22,10 +23,12 @@ from relay.backends.google.rejections import (
     RetentionOf,
     in_chunks,
     line_of,
+    rejection_codes,
     rejection_in,
     rejection_writes,
 )
 from relay.backends.google.values import moment
+from relay.backends.interfaces import RejectionCode
 from relay.backends.records import REPORT
 from relay.domain.clock import Clock
 from relay.domain.outcome import Rejection, Report
@@ -123,8 +126,31 @@ class GoogleReports:
                 return found
         return found
 
+    def rejection_codes(self, connector: str | None = None, *, since: float) -> list[RejectionCode]:
+        found = rejection_codes(self._documents, connector, since=since // HOUR_S * HOUR_S)
+        return sorted(found, key=lambda one: (-one.number, one.connector, one.action, one.code))
+
     def totals(self, connector: str | None, *, since: float) -> dict[str, int]:
         return self._counters.sums("counts", connector, since=since)
+
+    def totals_of_all(self, *, since: float) -> dict[str, dict[str, int]]:
+        totals: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+        for of, _, outcome, number in self._counters.by_hour("counts", None, since=since):
+            totals[of][outcome] += number
+        return {of: dict(sorted(numbers.items())) for of, numbers in totals.items()}
+
+    def by_hour(self, connector: str | None, *, since: float) -> dict[str, dict[int, dict[str, int]]]:
+        hours: defaultdict[str, defaultdict[int, defaultdict[str, int]]]
+        hours = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
+        for of, hour, outcome, number in self._counters.by_hour("counts", connector, since=since):
+            hours[of][hour][outcome] += number
+        return {of: {hour: dict(sorted(found[hour].items())) for hour in sorted(found)} for of, found in hours.items()}
+
+    def latencies_by_hour(self, connector: str | None, *, since: float) -> dict[int, dict[int, int]]:
+        hours: defaultdict[int, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
+        for _, hour, bound, number in self._counters.by_hour("latencies", connector, since=since):
+            hours[hour][int(bound)] += number
+        return {hour: dict(sorted(hours[hour].items())) for hour in sorted(hours)}
 
     def by_minute(self, connector: str, *, since: float) -> list[tuple[int, dict[str, int]]]:
         return self._counters.by_minute(connector, since=since)

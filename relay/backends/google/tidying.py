@@ -8,12 +8,14 @@ from contextlib import suppress
 
 from relay.backends.google.audit import AUDIT
 from relay.backends.google.counters import ALL_COUNTERS, HOUR_S
+from relay.backends.google.days import ALL_DAYS, DAY_S, AddingUp
 from relay.backends.google.documents import Changed, Documents, Query, Stored, Write
+from relay.backends.google.drafts import DRAFTS
 from relay.backends.google.ordered import Line, number_at, number_in
 from relay.backends.google.rejections import BY_EXPIRY, REJECTIONS, RetentionOf, by_age, expiry
 from relay.backends.google.reports import ATTEMPTS, ATTEMPTS_KEPT_S
 from relay.backends.google.values import moment
-from relay.backends.interfaces import AUDIT_KEPT_S, COUNTERS_KEPT_S
+from relay.backends.interfaces import AUDIT_KEPT_S, COUNTERS_KEPT_S, DRAFTS_KEPT_S
 from relay.domain.clock import Clock
 
 _AT_ONCE = 500
@@ -42,6 +44,9 @@ class Tidying:
         self._keep_longer(kept, now)
         self._delete_before(Line(ATTEMPTS, "in_all"), now - ATTEMPTS_KEPT_S)
         self._delete_before(AUDIT, now - AUDIT_KEPT_S)
+        self._delete(Query(DRAFTS, [("changed_at", "<", now - DRAFTS_KEPT_S)]), unchanged=True)
+        AddingUp(self._documents, self._clock, ALL_COUNTERS).add_up()
+        self._delete(ALL_DAYS.query(below=int(now - COUNTERS_KEPT_S - DAY_S) + 1))
         self._delete(ALL_COUNTERS.query(below=int(now - COUNTERS_KEPT_S - HOUR_S) + 1))
         for document in self._documents.query(Query("documents", fields=())):
             self._delete(Query(f"{document.path}/versions", [("expire_at", "<", moment(now))]), unchanged=True)

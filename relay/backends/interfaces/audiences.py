@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from relay.domain.audience import Audience, HoldReason, HoldRequest, Verdict, Waiting
+from relay.domain.audience import Audience, HoldReason, HoldRequest, Status, Verdict, Waiting
 from relay.domain.connector import ConnectorState
 from relay.domain.message import Message
 from relay.domain.outcome import Rejection
@@ -30,6 +30,41 @@ class Turn(msgspec.Struct, frozen=True):
     let_through: bool = False
 
 
+class HoldSummary(msgspec.Struct, frozen=True):
+    """Audiences that are held for one reason, and what waits in them.
+
+    oldest_at  when the oldest request that waits was received, seconds since the epoch; 0 if that is unknown
+    next_due   when the next of them is tried again; for one that was asked for since, when it was asked for. None if none is by
+               itself. Audiences that are paused have no part in it
+    partly     they were too many to look at all of them: what waits is at least so much, and the moments are those of some
+    """
+
+    audiences: int = 0
+    batches: int = 0
+    items: int = 0
+    bytes: int = 0
+    oldest_at: float = 0
+    next_due: float | None = None
+    partly: bool = False
+
+
+class AudienceSummary(msgspec.Struct, frozen=True):
+    """The audiences of one connector, added up. A record that only remembers an answer to the DMP (`answers_to`) is not counted
+    as an audience, though what is held in it is.
+
+    holds: by the reason that the hold was set for, whether or not the audience was paused after that.
+    """
+
+    audiences: int = 0
+    by_status: dict[str, int] = {}
+    holds: dict[HoldReason, HoldSummary] = {}
+
+    @property
+    def held(self) -> int:
+        """How many have a hold."""
+        return sum(one.audiences for one in self.holds.values())
+
+
 class Audiences(Protocol):
     """Audiences, their turns and their holds. Methods that take a `Turn` raise `TurnLost` once another turn has begun."""
 
@@ -41,6 +76,29 @@ class Audiences(Protocol):
 
     def held(self, connector: str | None = None) -> list[Audience]:
         """Those with a hold, in the order of connector and ID."""
+        ...
+
+    def page(
+        self,
+        connector: str | None = None,
+        *,
+        like: str = "",
+        status: Status | None = None,
+        held: Collection[HoldReason] = (),
+        paused: bool = False,
+        after: tuple[str, str] | None = None,
+        limit: int,
+    ) -> list[Audience]:
+        """The first `limit` of them behind `after` (connector, ID), in the order of connector and ID (on google, where other
+        characters than letters, digits and `-._~` are in them, the order is another one, and always the same).
+
+        like: part of the ID, the name or the partner's ID, whatever its case. status: those that have it. held: those with a hold
+        for one of these reasons, as the hold has it; empty: all, held or not. paused: those that an operator paused.
+        """
+        ...
+
+    def summary(self, connector: str | None = None) -> dict[str, AudienceSummary]:
+        """Connector → its audiences, added up; of one, or of all; connectors without any are left out."""
         ...
 
     # turns

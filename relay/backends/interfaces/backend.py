@@ -8,6 +8,7 @@ from relay.backends.interfaces.audiences import Audiences
 from relay.backends.interfaces.audit import Audit
 from relay.backends.interfaces.connectors import Connectors
 from relay.backends.interfaces.credentials import InboundStore, Secrets, Tokens
+from relay.backends.interfaces.drafts import Drafts
 from relay.backends.interfaces.journal import Journal
 from relay.backends.interfaces.notices import Notices
 from relay.backends.interfaces.queue import Publisher, Queue
@@ -51,14 +52,17 @@ class Backend(Protocol):
         ...
 
     @property
+    def drafts(self) -> Drafts: ...
+
+    @property
     def traces(self) -> Traces: ...
 
     def publisher(self) -> Publisher: ...
 
     def tidy(self) -> None:
         """Deletes records whose age has passed: rejections and the journal (each connector's retention), attempts, counters (40
-        days), audit (400 days), and versions that were never published (90 days; the newest version of a document stays). Held
-        batches are the worker's to retire, since they become rejections."""
+        days), audit (400 days), drafts (90 days), and versions that were never published (90 days; the newest version of a
+        document stays). Held batches are the worker's to retire, since they become rejections."""
         ...
 
     def close(self) -> None: ...

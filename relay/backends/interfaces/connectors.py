@@ -19,6 +19,10 @@ class Connectors(Protocol):
         """All versions, oldest first; `NotFound` if there is no such document."""
         ...
 
+    def newest(self, document: str) -> int:
+        """Number of its newest version; `NotFound` if there is no such document."""
+        ...
+
     def version(self, document: str, number: int) -> DocumentVersion: ...
 
     def add_version(self, document: DocumentVersion) -> DocumentVersion:

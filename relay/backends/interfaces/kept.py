@@ -9,7 +9,7 @@ FAILED_ATTEMPTS_KEPT_S = 7 * 86400.0
 """Failed attempts are kept so long, beyond that number too."""
 
 DRAFTS_KEPT_S = 90 * 86400.0
-"""Versions that were never published are kept so long."""
+"""Versions that were never published are kept so long, and drafts that nobody changes."""
 
 COUNTERS_KEPT_S = 40 * 86400.0
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from relay.domain.outcome import Rejection, Report
 
 LATENCY_CLASSES_MS: tuple[int, ...] = (
@@ -17,6 +19,17 @@ LATENCY_CLASSES_MS: tuple[int, ...] = (
 def latency_class(latency_ms: float) -> int:
     """The upper bound of its class; the last one has no end."""
     return next((bound for bound in LATENCY_CLASSES_MS if latency_ms <= bound), LATENCY_CLASSES_MS[-1])
+
+
+class RejectionCode(msgspec.Struct, frozen=True):
+    """Rejections of one kind. hint: that of the newest. newest_at: when that was made, seconds since the epoch."""
+
+    connector: str
+    action: str
+    code: str
+    hint: str
+    number: int
+    newest_at: float
 
 
 class Reports(Protocol):
@@ -41,14 +54,32 @@ class Reports(Protocol):
         number. Where several have the same one, a page that ends among them is so much longer than `limit`."""
         ...
 
+    def rejection_codes(self, connector: str | None = None, *, since: float) -> list[RejectionCode]:
+        """How many rejections there are of each connector, action and code that were made since the hour in which that moment
+        lies, most first. What was deleted, by its age or since somebody is to be forgotten, is not counted."""
+        ...
+
     def totals(self, connector: str | None, *, since: float) -> dict[str, int]:
         """outcome → number since that moment, by minutes."""
+        ...
+
+    def totals_of_all(self, *, since: float) -> dict[str, dict[str, int]]:
+        """connector → outcome → number since that moment, by minutes."""
         ...
 
     def by_minute(self, connector: str, *, since: float) -> list[tuple[int, dict[str, int]]]:
         """(minute as seconds since the epoch, outcome → number), oldest first, minutes without any left out."""
         ...
 
+    def by_hour(self, connector: str | None, *, since: float) -> dict[str, dict[int, dict[str, int]]]:
+        """connector → hour as seconds since the epoch → outcome → number, hours oldest first, hours without any left out; of all
+        connectors for None. Of the first hour, the minutes since that moment."""
+        ...
+
     def latencies(self, connector: str | None, *, since: float) -> dict[int, int]:
         """Upper bound of a class (`LATENCY_CLASSES_MS`) → number of mutations delivered within it."""
+        ...
+
+    def latencies_by_hour(self, connector: str | None, *, since: float) -> dict[int, dict[int, int]]:
+        """Hour as seconds since the epoch → upper bound of a class → number of mutations delivered within it, as `by_hour`."""
         ...

@@ -1,0 +1,146 @@
+"""Counters and latencies as rows: by minute, and added up by hour in the same transaction, a row for each connector and day.
+
+Whatever is read since a moment is added up from the minutes of the hour in which that moment lies, and from whole hours after it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from relay.backends.embedded.database import Database
+from relay.backends.interfaces import latency_class
+from relay.domain.outcome import Report
+
+MINUTE_S = 60
+HOUR_S = 3_600
+DAY_S = 86_400
+
+Numbers = dict[str, int]
+"""What is counted → number."""
+
+_hours = msgspec.json.Decoder(dict[int, Numbers])
+_encode = msgspec.json.encode
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """A table with its sums by hour. column: what is counted apart in it."""
+
+    table: str
+    column: str
+
+    @property
+    def daily(self) -> str:
+        """The table of the sums, a row for each connector and day."""
+        return f"daily_{self.table}"
+
+
+COUNTERS = Counted("counters", "outcome")
+LATENCIES = Counted("latencies", "within_ms")
+COUNTED = (COUNTERS, LATENCIES)
+
+
+def minute_of(moment: float) -> int:
+    """Its beginning, seconds since the epoch."""
+    return int(moment // MINUTE_S) * MINUTE_S
+
+
+def hour_of(moment: float) -> int:
+    """Its beginning, seconds since the epoch."""
+    return int(moment // HOUR_S) * HOUR_S
+
+
+def _day_of(moment: float) -> int:
+    return int(moment // DAY_S) * DAY_S
+
+
+def count(connection: sqlite3.Connection, report: Report) -> None:
+    """Counts the attempt."""
+    _add(connection, COUNTERS, report, {outcome: number for outcome, number in report.counts.items() if number})
+    delivered = report.counts.get("delivered", 0)
+    if delivered:
+        _add(connection, LATENCIES, report, {str(latency_class(report.lag_ms)): delivered})
+
+
+def _add(connection: sqlite3.Connection, counted: Counted, report: Report, numbers: Numbers) -> None:
+    if not numbers:
+        return
+    connection.executemany(
+        f"INSERT INTO {counted.table} (connector, minute, {counted.column}, number) VALUES (?, ?, ?, ?)"  # noqa: S608 - ours
+        " ON CONFLICT DO UPDATE SET number = number + excluded.number",
+        [(report.connector, minute_of(report.at), name, number) for name, number in numbers.items()],
+    )
+    day = _day_of(report.at)
+    hours = _day(connection, counted, report.connector, day)
+    hour = hours.setdefault((hour_of(report.at) - day) // HOUR_S, {})
+    for name, number in numbers.items():
+        hour[name] = hour.get(name, 0) + number
+    _put_day(connection, counted, report.connector, day, hours)
+
+
+def _day(connection: sqlite3.Connection, counted: Counted, connector: str, day: int) -> dict[int, Numbers]:
+    row = connection.execute(
+        f"SELECT hours FROM {counted.daily} WHERE connector = ? AND day = ?", (connector, day)  # noqa: S608 - ours
+    ).fetchone()
+    return _hours.decode(row[0]) if row else {}
+
+
+def _put_day(connection: sqlite3.Connection, counted: Counted, connector: str, day: int, hours: dict[int, Numbers]) -> None:
+    connection.execute(
+        f"INSERT INTO {counted.daily} (connector, day, hours) VALUES (?, ?, ?)"  # noqa: S608 - ours
+        " ON CONFLICT DO UPDATE SET hours = excluded.hours",
+        (connector, day, _encode(hours).decode()),
+    )
+
+
+def numbers_of(
+    database: Database, counted: Counted, connector: str | None, *, since: float
+) -> Iterator[tuple[str, int, Numbers]]:
+    """(connector, hour, numbers) since that minute: each connector's hours in order; of one connector, or of all."""
+    with database.snapshot() as connection:
+        days = connection.execute(
+            f"SELECT connector, day, hours FROM {counted.daily}"  # noqa: S608 - ours
+            f" WHERE {'TRUE' if connector is None else 'connector = :connector'} AND day >= :day ORDER BY connector, day",
+            {"connector": connector, "day": _day_of(since)},
+        ).fetchall()
+        first = _first_hours(connection, counted, {of for of, _, _ in days}, since)
+    next_hour = hour_of(since) + HOUR_S
+    for of, day, stored in days:
+        if numbers := first.pop(of, None):
+            yield of, hour_of(since), numbers
+        for nth, numbers in sorted(_hours.decode(stored).items()):
+            if (hour := day + nth * HOUR_S) >= next_hour:
+                yield of, hour, numbers
+
+
+def _first_hours(connection: sqlite3.Connection, counted: Counted, connectors: set[str], since: float) -> dict[str, Numbers]:
+    """Connector → what its minutes have of the hour of that moment."""
+    found: defaultdict[str, Numbers] = defaultdict(dict)
+    # A few steps for each connector, in place of a look at every row of an index.
+    for of, name, number in connection.execute(
+        f"SELECT value, {counted.column}, sum(number) FROM json_each(:connectors) CROSS JOIN {counted.table}"  # noqa: S608 - ours
+        f" ON connector = value AND minute >= :minute AND minute < :next GROUP BY value, {counted.column}",
+        {"connectors": json.dumps(sorted(connectors)), "minute": minute_of(since), "next": hour_of(since) + HOUR_S},
+    ):
+        found[of][str(name)] = number
+    return found
+
+
+def forget_counted(connection: sqlite3.Connection, counted: Counted, before: float) -> None:
+    """Minutes that began before that moment. What is left of its hour is added up anew."""
+    connection.execute(f"DELETE FROM {counted.table} WHERE minute < ?", (before,))  # noqa: S608 - ours
+    day, hour = _day_of(before), hour_of(before)
+    connection.execute(f"DELETE FROM {counted.daily} WHERE day < ?", (day,))  # noqa: S608
+    left: dict[str, Any] = dict(
+        connection.execute(f"SELECT connector, hours FROM {counted.daily} WHERE day = ?", (day,)).fetchall()  # noqa: S608
+    )
+    for of, stored in left.items():
+        hours = {nth: numbers for nth, numbers in _hours.decode(stored).items() if day + nth * HOUR_S > hour}
+        if rest := _first_hours(connection, counted, {of}, hour).get(of):
+            hours[(hour - day) // HOUR_S] = rest
+        _put_day(connection, counted, of, day, hours)
