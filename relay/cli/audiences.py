@@ -6,19 +6,18 @@ from typing import Any
 
 import click
 
-from relay.cli.connectors.chosen import require_may_call
 from relay.cli.hold_record import Setups, hold_as_json
 from relay.cli.known import known_audience
 from relay.cli.output import iso, moment, show_fields, show_json, show_table
 from relay.cli.resync import resync
-from relay.cli.sending_again import progress, progress_as_json
+from relay.cli.sending_again import progress_as_json
 from relay.cli.session import Session, with_state
-from relay.connectors.live import live
 from relay.domain.audience import Audience
-from relay.domain.errors import Conflict, NotFound
 from relay.domain.outcome import Report
 from relay.health.advice import hold_reason, needs_someone, what_to_do
 from relay.health.wording import count
+from relay.operating import audiences as by_hand
+from relay.operating.sending_again import progress
 
 _ATTEMPTS = 10
 
@@ -114,11 +113,9 @@ def create(session: Session, connector: str, audience_id: str, name: str, custom
     Example:
       diy audiences create pangolin a5940e473cea659.356693871497425011 --name "Buyers"
     """
-    from worker.creation import create_audience
-
-    whose = int(customer) if customer and customer.isdecimal() else customer
-    audience = create_audience(session.backend, connector, audience_id, name=name, customer=whose, clock=session.clock)
-    session.backend.audit.add(by=session.by, what="create audience", subject=f"{connector}/{audience.id}")
+    audience = by_hand.create(
+        session.backend, connector, audience_id, name=name, customer=customer, by=session.by, clock=session.clock
+    )
     _result(session, audience)
 
 
@@ -137,12 +134,7 @@ def link(session: Session, connector: str, audience_id: str, partner_id: str, na
     Example:
       diy audiences link pangolin a5940e473cea659.356693871497425011 1042
     """
-    session.backend.connectors.state(connector)
-    try:
-        audience = session.backend.audiences.link(connector, audience_id, partner_id=partner_id, name=name)
-    except Conflict as taken:
-        raise Conflict(f"{taken} Link the other one elsewhere first, or choose another ID at the partner.") from None
-    session.backend.audit.add(by=session.by, what="link audience", subject=f"{connector}/{audience_id}", detail=partner_id)
+    audience = by_hand.link(session.backend, connector, audience_id, partner_id=partner_id, name=name, by=session.by)
     _result(session, audience)
 
 
@@ -157,14 +149,8 @@ def describe(session: Session, connector: str, audience_id: str) -> None:
     Example:
       diy audiences describe pangolin a5940e473cea659.356693871497425011
     """
-    from worker.partners import Partners
-
     audience = known_audience(session.backend, connector, audience_id)
-    if audience.partner_id is None:
-        raise NotFound(f"The partner has no audience for {audience_id!r} yet.")
-    require_may_call(session.backend, connector, session.now)
-    adapter = Partners(session.backend, session.clock).open(live(session.backend.connectors, connector))
-    said = adapter.describe_audience(audience.partner_id)
+    said = by_hand.described(session.backend, audience, session.clock)
     if session.as_json:
         show_json(said)
     else:

@@ -7,12 +7,14 @@ import click
 from relay.cli.hold_record import Setups, hold_as_json
 from relay.cli.known import known_audience
 from relay.cli.output import iso, moment, show_fields, show_json, show_table
-from relay.cli.sending_again import progress, progress_as_json
+from relay.cli.sending_again import progress_as_json
 from relay.cli.session import Session, with_state
 from relay.domain.audience import Audience, Hold
 from relay.domain.errors import NotFound
 from relay.health.advice import due_at, hold_reason, meaning, needs_someone, what_to_do
 from relay.health.wording import count
+from relay.operating.holding import Holding, subject
+from relay.operating.sending_again import progress
 
 
 @click.group()
@@ -136,26 +138,17 @@ def resume(session: Session, connector: str, audience_id: str | None) -> None:
     Example:
       diy holds resume pangolin
     """
-    store = session.backend
-    state = store.connectors.state(connector)
+    state = session.backend.connectors.state(connector)
     if audience_id is not None:
         audience = known_audience(session.backend, connector, audience_id)
         if state.paused:
             raise click.UsageError(f"All of {connector} is paused: diy holds resume {connector}")
-        if audience.paused:
-            store.audiences.set_paused(connector, audience_id, False)
-            click.echo(f"{audience_id} is no longer paused.")
+        resumed = _holding(session).resume_audience(audience)
     else:
-        if state.paused:
-            store.connectors.set_paused(connector, False)
-            click.echo(f"{connector} is no longer paused.")
-        for audience in store.audiences.all(connector):
-            if audience.paused:
-                store.audiences.set_paused(connector, audience.id, False)
-                click.echo(f"{audience.id} is no longer paused.")
-    due = store.audiences.make_due(connector, audience_id)
-    store.audit.add(by=session.by, what="resume", subject=_subject(connector, audience_id), detail=count(due, "hold"))
-    click.echo(f"{count(due, 'hold')} will be tried now." if due else "Nothing waits in a hold.")
+        resumed = _holding(session).resume(connector)
+    for unpaused in [*([connector] if resumed.connector else []), *resumed.audiences]:
+        click.echo(f"{unpaused} is no longer paused.")
+    click.echo(f"{count(resumed.holds, 'hold')} will be tried now." if resumed.holds else "Nothing waits in a hold.")
     if not state.enabled:
         session.note(f"{connector} is off, so it goes on waiting: diy connectors enable {connector}")
     elif state.not_before > session.now:
@@ -173,15 +166,11 @@ def pause(session: Session, connector: str, audience_id: str | None) -> None:
     Example:
       diy holds pause pangolin
     """
-    store = session.backend
     if audience_id is not None:
         known_audience(session.backend, connector, audience_id)
-        store.audiences.set_paused(connector, audience_id, True)
-    else:
-        store.connectors.set_paused(connector, True)
-    subject = _subject(connector, audience_id)
-    store.audit.add(by=session.by, what="pause", subject=subject)
-    click.echo(f"{subject} is paused. To go on: diy holds resume {connector}{f' {audience_id}' if audience_id else ''}")
+    _holding(session).pause(connector, audience_id)
+    who = subject(connector, audience_id)
+    click.echo(f"{who} is paused. To go on: diy holds resume {connector}{f' {audience_id}' if audience_id else ''}")
 
 
 @holds.command()
@@ -196,17 +185,12 @@ def discard(session: Session, connector: str, audience_id: str, yes: bool) -> No
     Example:
       diy holds discard pangolin a5940e473cea659.356693871497425011
     """
-    from worker.retention import discard as drop
-
     _, hold = _held(session, connector, audience_id)
     waiting = f"{count(hold.batches, 'batch', 'batches')} with {count(hold.items, 'mutation')}"
     if not yes:
         click.confirm(f"Drop {waiting} of {audience_id} for good?", abort=True, err=True)
-    dropped = drop(session.backend, session.clock, connector, audience_id)
-    subject = _subject(connector, audience_id)
-    batches = count(dropped.batches, "batch", "batches")
-    session.backend.audit.add(by=session.by, what="discard", subject=subject, detail=batches)
-    click.echo(f"{batches} dropped; see diy rejections list {connector}.")
+    dropped = _holding(session).discard(connector, audience_id)
+    click.echo(f"{count(dropped.batches, 'batch', 'batches')} dropped; see diy rejections list {connector}.")
     if dropped.replays:
         click.echo(
             f"{count(dropped.replays, 'replay')} among them: what had not been sent again is in the journal still, and not among "
@@ -221,5 +205,5 @@ def _held(session: Session, connector: str, audience_id: str) -> tuple[Audience,
     return audience, audience.hold
 
 
-def _subject(connector: str, audience_id: str | None) -> str:
-    return connector if audience_id is None else f"{connector}/{audience_id}"
+def _holding(session: Session) -> Holding:
+    return Holding(session.backend, session.by, session.clock)

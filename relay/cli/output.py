@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -57,9 +56,7 @@ def moment(at: float | None, now: float) -> str:
 
 def iso(at: float | None) -> str | None:
     """A moment for JSON: UTC, `2026-03-01T11:00:00Z`; None for none."""
-    if not at:
-        return None
-    return datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return wording.iso(at)
 
 
 def printable(text: str) -> str:

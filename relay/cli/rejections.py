@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import click
 
 from relay.backends.interfaces import Backend
-from relay.cli.output import iso, moment, show_json, show_table
+from relay.cli.output import moment, show_json, show_table
 from relay.cli.session import Session, with_state
 from relay.domain.errors import ConfigurationError
-from relay.domain.outcome import Rejection
-
-_PAGE = 1_000
-
-COLUMNS = ("at", "connector", "audience", "direction", "action", "code", "hint", "request_id", "index", "user_sha256")
-"""Columns of the CSV, and keys of the JSON. `user_sha256`: SHA-256 of the identifier as it was received."""
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""Spreadsheets run cells that begin so; texts of a partner must not."""
+from relay.health.rejections_csv import Counting, Selection, record, selected, text_of
 
 
 @click.group()
@@ -48,7 +38,7 @@ def list_(session: Session, connector: str | None, audience: str | None, limit: 
     found = session.backend.reports.rejections(connector, limit=limit, audience=audience, newest_first=True)
     newest = [rejection for _, rejection in reversed(found)]
     if session.as_json:
-        show_json([_record(rejection) for rejection in newest])
+        show_json([record(rejection) for rejection in newest])
         return
     show_table(
         ["at", "connector", "audience", "direction", "action", "code", "hint", "user (sha-256)"],
@@ -113,38 +103,9 @@ def _write_file(output: Path, backend: Backend, connector: str | None, audience:
 
 
 def _write(file: TextIO, backend: Backend, connector: str | None, audience: str | None) -> int:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    number = 0
-    for number, rejection in enumerate(_all(backend, connector, audience), start=1):  # noqa: B007 - the last one counts them
-        writer.writerow([_harmless(value) for value in _record(rejection).values()])
-    return number
-
-
-def _all(backend: Backend, connector: str | None, audience: str | None) -> Iterator[Rejection]:
     if connector is not None:
         backend.connectors.state(connector)
-    after = 0
-    while page := backend.reports.rejections(connector, limit=_PAGE, audience=audience, after=after):
-        yield from (rejection for _, rejection in page)
-        after = page[-1][0]
-
-
-def _record(rejection: Rejection) -> dict[str, Any]:
-    values = (
-        iso(rejection.at),
-        rejection.connector,
-        rejection.audience,
-        rejection.direction,
-        rejection.action,
-        rejection.code,
-        rejection.hint,
-        rejection.request_id,
-        rejection.index,
-        rejection.user_hash,
-    )
-    return dict(zip(COLUMNS, values, strict=True))
-
-
-def _harmless(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    rejections = Counting(selected(backend.reports, Selection(connector, audience)))
+    for piece in text_of(rejections):
+        file.write(piece)
+    return rejections.number

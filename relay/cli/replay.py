@@ -9,12 +9,13 @@ import click
 from relay.backends.interfaces import JournalSize
 from relay.cli.known import known_audience
 from relay.cli.output import iso, moment, show_json, show_table
-from relay.cli.sending_again import HOW, Asked, Kept, ask, finish, kept, off, with_events
+from relay.cli.sending_again import ask, finish, kept
 from relay.cli.session import Session, with_state
 from relay.domain.errors import Conflict
 from relay.domain.malformed import Malformed
 from relay.health.wording import count
 from relay.health.wording import moment as said
+from relay.operating.sending_again import HOW, Asked, Kept, off, with_events
 from relay.reading.quantities import parse_duration
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
-
 import click
 
 from relay.cli.known import known_audience
 from relay.cli.output import moment, show_fields, show_json
-from relay.cli.sending_again import HOW, Asked, Kept, ask, finish, kept, off, with_events
+from relay.cli.sending_again import finish, kept
 from relay.cli.session import Session, with_state
 from relay.domain.audience import Audience
-from relay.domain.creation import WAITS_FOR_CREATION
 from relay.domain.errors import Conflict
-from relay.domain.message import VERSION, Message
 from relay.health.wording import count
+from relay.operating.resyncing import carry_out, lack, require_possible
+from relay.operating.sending_again import HOW, Kept, off, with_events
 
 
 @click.command()
@@ -38,15 +36,8 @@ def resync(
       diy audiences resync pangolin a5940e473cea659.356693871497425011 --anew
     """
     audience = known_audience(session.backend, connector, audience_id)
-    if audience.answers_to:
-        raise Conflict(f"The DMP was answered another ID for it: diy audiences resync {connector} {audience.answers_to}")
     journal = kept(session, connector)
-    if anew and journal.connector.inbound.audience_id == "partner":
-        raise Conflict(
-            f"{connector} knows its audiences by the partner's IDs, and the DMP sends by them: one that is created anew would be "
-            "another audience. Have the DMP create it again; or, once it is there again under another ID: "
-            f"diy audiences link {connector} {audience_id} PARTNER_ID"
-        )
+    require_possible(audience, journal, anew=anew)
     if not partial:
         _require_whole(session, journal, audience, anew=anew)
     elif journal.reaches_to is None and not anew:
@@ -56,7 +47,7 @@ def resync(
         _show(session, journal, audience, since, anew=anew)
     if not yes:
         click.confirm(f"Do that with {audience.name or audience_id}?", abort=True, err=True)
-    asked = _carry_out(session, journal, audience, since, anew=anew)
+    asked = carry_out(session.backend, journal, audience, anew=anew, by=session.by, now=session.now)
     if asked is None:
         _done_without(session, audience)
     else:
@@ -64,28 +55,20 @@ def resync(
 
 
 def _require_whole(session: Session, journal: Kept, audience: Audience, *, anew: bool) -> None:
-    """Only of an audience that was announced is known when it began. Another one is on record since its first turn; what came
-    first may have been in the queue for long before that."""
-    connector, reaches_to = journal.connector.name, journal.reaches_to
-    is_later = reaches_to is not None and audience.created_at >= reaches_to
-    if is_later and audience.name:
+    lacking = lack(journal, audience, session.now, anew=anew)
+    if lacking is None:
         return
     ways = f"have the DMP send the whole audience again{', after --anew --partial' if anew else ''}"
-    if reaches_to is None:
-        raise Conflict(f"{off(connector)} To fill this audience: {ways}.")
-    lost = "They are not in the new list" if anew else "Those whom the partner lost stay missing"
-    stays = "" if anew else ", and those who left before stay members if the partner has them again"
-    lacking = (
-        "It was never announced, so it is not known whether its first changes were accepted before that and waited in the queue. "
-        "What may be lacking"
-        if is_later
-        else "What is lacking"
-    )
-    raise Conflict(
-        f"The journal of {connector} has everything since {moment(reaches_to, session.now)}, and this audience is on record "
-        f"since {moment(audience.created_at, session.now)}. {lacking}: users who joined before the journal begins and "
-        f"were not sent since. {lost} until the DMP sends them again{stays}. Best: {ways}. To send what there is: --partial."
-    )
+    if lacking.nothing:
+        raise Conflict(f"{lacking.what} To fill this audience: {ways}.{_gone(audience, anew=anew)}")
+    raise Conflict(f"{lacking.what} Best: {ways}. To send what there is: --partial.{_gone(audience, anew=anew)}")
+
+
+def _gone(audience: Audience, *, anew: bool) -> str:
+    """That there is nothing to fill, where the partner no longer has the audience; empty otherwise."""
+    if anew or audience.hold is None or audience.hold.reason != "audience_gone":
+        return ""
+    return " The partner no longer has this audience: --anew has it created there again first."
 
 
 def _show(session: Session, journal: Kept, audience: Audience, since: float | None, *, anew: bool) -> None:
@@ -107,45 +90,10 @@ def _show(session: Session, journal: Kept, audience: Audience, since: float | No
             f"The list {audience.partner_id or '(none yet)'} at the partner is forgotten here, not deleted there. Another one is "
             "created, unless the partner still finds the old one by our reference."
         )
+    if hint := _gone(audience, anew=anew):
+        click.echo(hint.strip())
     if since is not None:
         click.echo(f"What the journal has {HOW} {with_events(journal.connector)}".rstrip())
-
-
-def _carry_out(session: Session, journal: Kept, audience: Audience, since: float | None, *, anew: bool) -> Asked | None:
-    """Says in the audit what was done, also where the last of it failed."""
-    backend, connector = session.backend, journal.connector
-    done: list[str] = []
-    asked = None
-    try:
-        if anew:
-            known = backend.audiences.unlink(connector.name, audience.id)
-            done.append(f"{audience.partner_id} forgotten" if audience.partner_id else "anew")
-            backend.queue.publish([_announcement(session, known)])
-        else:
-            backend.audiences.make_due(connector.name, audience.id, reasons=WAITS_FOR_CREATION)
-        if since is not None:
-            asked = ask(session, connector, audience.id, since=since)
-            done.append("replay")
-    finally:
-        if done:
-            backend.audit.add(
-                by=session.by, what="resync audience", subject=f"{connector.name}/{audience.id}", detail=", ".join(done)
-            )
-    return asked
-
-
-def _announcement(session: Session, audience: Audience) -> Message:
-    """It is created even if the journal has nothing of it."""
-    return Message(
-        version=VERSION,
-        kind="created",
-        connector=audience.connector,
-        audience=audience.id,
-        request_id=uuid.uuid4().hex,
-        received_at=session.now,
-        name=audience.name,
-        customer=audience.customer,
-    )
 
 
 def _done_without(session: Session, audience: Audience) -> None:

@@ -13,8 +13,8 @@ from relay.cli.publishing import open_publishing
 from relay.cli.session import Session, with_state
 from relay.connectors.live import all_live
 from relay.connectors.publishing import generate_secret
-from relay.connectors.secret_names import secret_names
-from relay.domain.errors import Conflict
+from relay.connectors.secret_names import notify_secrets, secret_names
+from relay.connectors.secret_values import in_one_line, refuse_second_rotation
 from relay.domain.malformed import suggestion
 
 file_option = click.option(
@@ -51,7 +51,7 @@ def set_(session: Session, name: str, generate: bool, file: BinaryIO | None) -> 
     if name not in named:
         session.note(f"No connector that runs names it.{suggestion(name, named)}")
     if generate:
-        _say_where(session)
+        _say_where(session, name)
 
 
 @secrets.command()
@@ -73,12 +73,12 @@ def rotate(session: Session, name: str, generate: bool, file: BinaryIO | None) -
       diy secrets retire pangolin-hmac
     """
     if generate:
-        _refuse_second_rotation(session, name)
+        refuse_second_rotation(session.backend.secrets, name)
     value = _value(name, generate, file)
     open_publishing(session).rotate_secret(name, value)
     click.echo(f"{name} has a new value; the one before is still good. When nobody uses it any more: diy secrets retire {name}")
     if generate:
-        _say_where(session)
+        _say_where(session, name)
 
 
 @secrets.command()
@@ -157,16 +157,6 @@ def list_(session: Session) -> None:
     )
 
 
-def _refuse_second_rotation(session: Session, name: str) -> None:
-    """One who repeats a rotation that was cut short has not seen the value it made; another one would push out the value that the
-    DMP has."""
-    if len(session.backend.secrets.get(name)) > 1:
-        raise Conflict(
-            f"The secret '{name}' has been rotated, and its previous value is still good, since the DMP may use it. Put the "
-            f"current one into the DMP (diy connectors activation NAME --show-secrets), then: diy secrets retire {name}"
-        )
-
-
 def _value(name: str, generate: bool, file: BinaryIO | None) -> str:
     if generate and file:
         raise click.UsageError("Either --generate or --file.")
@@ -185,10 +175,7 @@ def _value(name: str, generate: bool, file: BinaryIO | None) -> str:
 
 def _from_file(file: BinaryIO) -> str:
     """One line; the line breaks of a PEM as `\\n`, which whoever signs with it understands."""
-    value = _text(file.read(), file.name)
-    if "-----BEGIN " in value:
-        return "\\n".join(line.strip() for line in value.split("\n"))
-    return _one_line(value, file.name)
+    return _one_line(in_one_line(_text(file.read(), file.name)), file.name)
 
 
 def _text(content: bytes, place: str) -> str:
@@ -207,5 +194,10 @@ def _one_line(value: str, place: str) -> str:
     return value
 
 
-def _say_where(session: Session) -> None:
-    session.note("To see a value that goes into the DMP: diy connectors activation NAME --show-secrets")
+def _say_where(session: Session, name: str) -> None:
+    """How to come by a value that was made here."""
+    live = all_live(session.backend.connectors)
+    if any(name in notify_secrets(connector.notify) for connector in live):
+        session.note("It is shown nowhere. If the webhook is to check signatures, choose a value yourself and set it here, too.")
+    else:
+        session.note("To see a value that goes into the DMP: diy connectors activation NAME --show-secrets")

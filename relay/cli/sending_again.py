@@ -1,55 +1,26 @@
-"""What `diy replay` and `diy audiences resync` share: how far the journal reaches, asking for a replay, following it."""
+"""What the commands `diy replay` and `diy audiences resync` share: asking for a replay, and following it."""
 
 from __future__ import annotations
 
 import sys
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
 import click
 import msgspec
 
-from adapters.registry import describe
 from relay.cli.lazy import SOMEONE_MUST_ACT
-from relay.cli.output import iso, moment, show_json, show_table
+from relay.cli.output import iso, show_json, show_table
 from relay.cli.session import Session
-from relay.connectors.live import live
 from relay.domain.audience import Audience, Replayed
-from relay.domain.connector import Connector, ConnectorState
-from relay.domain.message import VERSION, Message, Replay
-from relay.domain.switches import journal_reaches_to
+from relay.domain.connector import Connector
 from relay.health.advice import hold_reason, meaning
-from relay.health.wording import count, duration
+from relay.health.wording import duration
+from relay.operating import sending_again
+from relay.operating.sending_again import Asked, Kept, progress
 
 _LOOK_S = 0.5
 _SAY_AGAIN_S = 10.0
-
-HOW = (
-    "is sent again in its order, behind what waits already and in front of what comes from now on, as the connector is set up "
-    "now; so in the end each user is what the last change said. What a later change of the same user has taken the place of is "
-    "left out."
-)
-"""Behind the words for what is sent again."""
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """A connector and its journal. reaches_to: since when everything that was accepted is in it, seconds since the epoch; None:
-    it is off."""
-
-    connector: Connector
-    state: ConnectorState
-    reaches_to: float | None
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """A replay of one audience that was put into the queue. behind: the audience's position when that was done; its own comes
-    later."""
-
-    audience: str
-    request_id: str
-    behind: int = 0
-
 
 class Ended(msgspec.Struct, frozen=True):
     """A replay that is over. replayed: what came of it; None: not known, since another one that was behind it has begun, and
@@ -60,46 +31,12 @@ class Ended(msgspec.Struct, frozen=True):
 
 def kept(session: Session, connector: str) -> Kept:
     """Raises `NotFound` where there is no such connector, or no version of it is published."""
-    backend = session.backend
-    running, state = live(backend.connectors, connector), backend.connectors.state(connector)
-    reaches_to = journal_reaches_to(
-        state, days=running.retention.journal_days, late_s=backend.journal.late_s, now=session.now
-    )
-    return Kept(running, state, reaches_to)
-
-
-def off(connector: str) -> str:
-    """That nothing was kept, and what to do."""
-    return (
-        f"The journal of {connector} is off, so nothing was kept that could be sent again. Have the DMP send what is missing. To "
-        "keep what comes from now on, set retention.journal in the document: 1d, 7d or 30d."
-    )
-
-
-def with_events(connector: Connector) -> str:
-    """What sending again means for its actions that send events; empty if it has none."""
-    description = describe(connector.adapter, connector.settings)
-    kinds = {one.name: one.kind for one in description.operations} if description else {}
-    if any(kinds.get(action.operation) == "event" for action in connector.actions):
-        return "Events are sent again too, with the IDs they had; not every partner knows by them that it has them already."
-    return ""
+    return sending_again.kept(session.backend, connector, session.now)
 
 
 def ask(session: Session, connector: Connector, audience_id: str, *, since: float) -> Asked:
     """Puts a replay of this audience into the queue. Raises `StoreUnavailable`."""
-    message = Message(
-        version=VERSION,
-        kind="replay",
-        connector=connector.name,
-        audience=audience_id,
-        request_id=uuid.uuid4().hex,
-        received_at=session.now,
-        replay=Replay(since=since),
-        journal_days=connector.retention.journal_days,
-    )
-    audience = session.backend.audiences.get(connector.name, audience_id)
-    session.backend.queue.publish([message])
-    return Asked(audience_id, message.request_id, audience.position if audience is not None else 0)
+    return sending_again.ask(session.backend, connector, audience_id, since=since, now=session.now)
 
 
 def finish(session: Session, connector: str, asked: Sequence[Asked], *, wait: bool) -> None:
@@ -127,16 +64,6 @@ def _result(ended: Ended | None) -> list[str | None]:
         return ["yes; another replay followed, so how many is not known", None, None]
     done = ended.replayed
     return [f"{done.replay.sent:,}", f"{done.replay.overtaken:,}", duration(done.ended_at - done.began_at)]
-
-
-def progress(replayed: Replayed, now: float) -> str:
-    """How far it is, or how it ended."""
-    replay = replayed.replay
-    numbers = f"{count(replay.sent, 'mutation')} sent again, {replay.overtaken:,} left out"
-    since = f"of what was accepted since {moment(replay.since, now)}" if replay.since else "of all that the journal had"
-    if replayed.ended_at:
-        return f"ended {moment(replayed.ended_at, now)}: {numbers}, {since}"
-    return f"under way since {moment(replayed.began_at, now)}: {numbers} until now, {since}"
 
 
 def progress_as_json(replayed: Replayed | None) -> dict[str, Any] | None:

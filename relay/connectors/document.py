@@ -33,7 +33,7 @@ class Describe(Protocol):
     def __call__(self, name: str, settings: Mapping[str, Any] | None = None, /) -> Description | None: ...
 
 
-_KEYS = (
+KEYS = (
     "version", "name", "title", "notes", "adapter", "inbound", "settings", "secrets", "actions", "limits", "timeouts",
     "retention", "notify", "environments",
 )  # fmt: skip
@@ -125,7 +125,7 @@ def _check_environment_name(environment: str, environments: Section) -> None:
 def _read(
     document: dict[str, Any], problems: Problems, describe: Describe, adapters: Collection[str], environment: str = ""
 ) -> Connector:
-    section = Section(document, (), problems, known=_KEYS)
+    section = Section(document, (), problems, known=KEYS)
     section.read("version", values.choice(FORMAT), FORMAT)
     name = section.require("name", values.name, "")
     adapter = section.require("adapter", values.text, "")

@@ -57,6 +57,9 @@ for _name, _pattern in _SCALARS.items():
 _Loader.add_implicit_resolver(_PREFIX + "null", re.compile(r"\Z"), [""])
 _Loader.add_implicit_resolver(_PREFIX + "merge", re.compile(r"<<\Z"), ["<"])
 
+IMPLICIT = _Loader.yaml_implicit_resolvers
+"""First character → (tag, pattern) of the scalars that are not text."""
+
 
 def load(text: str) -> dict[str, Any]:
     """The document's values. Raises `DocumentError` with the line and column of what is wrong with it as YAML."""
@@ -81,6 +84,18 @@ def load(text: str) -> dict[str, Any]:
         # An escape such as "\U00110000" fails inside the parser, without a place.
         raise DocumentError([("", "This is not valid YAML.")]) from None
     return values
+
+
+def nodes_of(text: str) -> yaml.Node:
+    """The nodes of a text that `load` has read, with their places in it."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            raise DocumentError([("", "The document is empty.")])
+        return node
+    finally:
+        loader.dispose()
 
 
 def _sentence(error: yaml.MarkedYAMLError) -> str:

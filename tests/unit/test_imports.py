@@ -35,8 +35,14 @@ RULES = {
         "relay.health", "relay.domain", "relay.backends.interfaces", "relay.connectors", "relay.expressions", "adapters.contract",
         "adapters.registry",
     },
+    "relay/operating": {
+        "relay.operating", "relay.health", "relay.connectors", "relay.domain", "relay.backends.interfaces", "adapters", "worker",
+        "relay.expressions", "relay.reading", "handlers",
+    },
     "relay/console": {
         "relay.console", "relay.health", "relay.domain", "relay.backends", "relay.configuration", "relay.wide_log",
+        "relay.connectors", "relay.operating", "relay.expressions", "relay.reading", "adapters", "worker",
+        "relay.__version__",
     },
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ from relay.cli.output import printable
 from relay.cli.publishing import open_publishing
 from relay.cli.session import Session, with_state
 from relay.connectors.live import live
-from relay.domain.errors import ConfigurationError, Conflict, Refusal, TryAgain
+from relay.domain.errors import ConfigurationError, Refusal, TryAgain
 
 _HOST = "127.0.0.1"
 _PATH = "/callback"
@@ -51,20 +51,13 @@ def connect(
       diy connectors connect acme
       diy connectors connect acme --paste
     """
-    from adapters.registry import describe
-    from relay.connectors.completeness import in_a_row, missing_secrets
+    from relay.operating.checking import open_to_connect
     from worker.authorization import begin, finish
-    from worker.partners import Partners
 
     if redirect_uri and not paste:
         raise click.UsageError("--redirect-uri goes with --paste: nobody would wait there.")
     connector = live(session.backend.connectors, name)
-    description = describe(connector.adapter, connector.settings)
-    if description is not None and description.connect:
-        lacking = list(missing_secrets(connector, description, session.backend.secrets))
-        if lacking:
-            raise Conflict(f"{name} cannot be connected yet. {in_a_row(lacking)}")
-    adapter = Partners(session.backend, session.clock).open(connector)
+    adapter = open_to_connect(session.backend, session.clock, connector)
     if paste:
         pending = begin(
             adapter, redirect_uri=redirect_uri or f"http://{_HOST}:{port or _PORT_TO_PASTE}{_PATH}", clock=session.clock

@@ -67,20 +67,12 @@ def check(session: Session, name: str, file: Path | None) -> None:
       diy connectors check pangolin
       diy connectors check --file connector.yaml
     """
-    from adapters.registry import describe
-    from relay.connectors.completeness import in_a_row, missing_secrets, missing_settings
-    from worker.partners import Partners
+    from relay.operating.checking import check_credentials
 
     if not name and file is None:
         raise click.UsageError("Name the connector, or its document with --file.")
     connector = connector_to_ask(session.backend, name, file)
-    description = describe(connector.adapter, connector.settings)
-    if description is not None:
-        lacking = [*missing_secrets(connector, description, session.backend.secrets), *missing_settings(connector, description)]
-        if lacking:
-            raise Conflict(f"{connector.name} is incomplete: {in_a_row(lacking)}")
-    require_may_call(session.backend, connector.name, session.now)
-    Partners(session.backend, session.clock).open(connector).check_credentials()
+    check_credentials(session.backend, session.clock, connector)
     click.echo(f"The partner accepts the credentials of {connector.name}.")
 
 

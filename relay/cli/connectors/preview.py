@@ -20,31 +20,11 @@ from relay.domain.clock import Clock
 from relay.domain.connector import TRIGGERS, Connector, InboundConnector, Trigger
 from relay.domain.errors import ConfigurationError, Refusal
 from relay.domain.message import VERSION, Direction, Message, Mutation
-from relay.domain.outcome import hash_user
 from relay.health.wording import duration_in_words
+from relay.operating.given_user import SAMPLE_AUDIENCE, SAMPLE_NAME, SAMPLE_USER
 
 if TYPE_CHECKING:
     from worker.preview import Preview
-
-SAMPLE_AUDIENCE = "a000000000sample.100000000000000001"
-"""Has the form of the DMP's, and is none."""
-
-SAMPLE_NAME = "Sample audience"
-
-_SAMPLE_EMAIL = "sample@example.com"
-_SAMPLE_PHONE = "+15555550100"
-
-SAMPLE_USER = {
-    "id": "sample-user",
-    "email": _SAMPLE_EMAIL,
-    "email_sha256": hash_user(_SAMPLE_EMAIL),
-    "phone": _SAMPLE_PHONE,
-    "phone_sha256": hash_user(_SAMPLE_PHONE),
-    "idfa": "00000000-0000-4000-8000-000000000001",
-    "gaid": "00000000-0000-4000-8000-000000000002",
-    "cookie_id": "sample-cookie",
-}
-"""Nobody. Every canonical identifier is there, so that any mapping has something to show."""
 
 _SAMPLE = "sample"
 

@@ -1,53 +1,15 @@
-"""A request to a partner as a preview shows it: what is sent, but for the credentials."""
+"""A request to a partner as `diy connectors preview` prints it."""
 
 from __future__ import annotations
 
-import base64
-from typing import Any
-from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
-
-import msgspec
-
 from adapters.contract import Description, HttpRequest
 from relay.cli.output import printable
+from relay.operating import shown_request
+from relay.operating.shown_request import as_json
 
-_MASK = "***"
-
-
-def as_json(request: HttpRequest, description: Description) -> dict[str, Any]:
-    """For scripts. A body that is not JSON is in Base64."""
-    shown = {
-        "method": request.method,
-        "url": _url(request, description),
-        "headers": _headers(request, description),
-        "body": request.body,
-    }
-    return shown if request.raw is None else {**shown, "raw_base64": base64.b64encode(request.raw).decode()}
+__all__ = ["as_json", "as_text"]
 
 
 def as_text(request: HttpRequest, description: Description) -> str:
     """For people; control characters are shown escaped."""
-    headers = _headers(request, description)
-    lines = [f"{request.method} {_url(request, description)}", *(f"{name}: {value}" for name, value in headers.items())]
-    if request.raw is not None:
-        lines += ["", *request.raw.decode("utf-8", "backslashreplace").splitlines()]
-    elif request.body is not None:
-        lines += ["", *msgspec.json.format(msgspec.json.encode(request.body), indent=2).decode().split("\n")]
-    return "\n".join(printable(line) for line in lines)
-
-
-def _headers(request: HttpRequest, description: Description) -> dict[str, str]:
-    from adapters.client import headers_of
-
-    masked = {name.lower() for name in description.credential_headers}
-    plain = {name: value for name, value in headers_of(request).items() if name.lower() not in masked}
-    return {**plain, **dict.fromkeys(description.credential_headers, _MASK)}
-
-
-def _url(request: HttpRequest, description: Description) -> str:
-    masked = description.credential_query
-    if not masked:
-        return request.url
-    parts = urlsplit(request.url)
-    plain = [pair for pair in parts.query.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in masked]
-    return urlunsplit(parts._replace(query="&".join([*plain, *(f"{quote(name, safe='')}={_MASK}" for name in masked)])))
+    return "\n".join(printable(line) for line in shown_request.as_text(request, description).split("\n"))

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from relay.backends import open_backend
 from relay.cli import main
 from relay.configuration import read
-from relay.console.overview import overview_of
+from relay.console.health_reading import health_page
 from relay.domain.clock import SystemClock
 from tests.emulators import Emulators, place
 
@@ -52,8 +52,8 @@ def test_status_and_console_say_where_to_look_for_what_the_queue_does_not_tell(e
 
     backend = open_backend(read(variables))
     try:
-        overview = overview_of(backend, SystemClock().now())
+        page = health_page(backend, read(variables), SystemClock().now())
     finally:
         backend.close()
-    assert overview.queue is None
-    assert "Cloud Monitoring" in overview.queue_elsewhere
+    assert page.queue is None
+    assert "Cloud Monitoring" in page.elsewhere

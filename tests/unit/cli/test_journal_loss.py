@@ -9,11 +9,11 @@ import pytest
 
 from adapters.registry import describe
 from relay.backends.embedded import EmbeddedBackend
-from relay.cli.connectors.journal_loss import out_of_reach
 from relay.connectors.live import live
 from relay.connectors.publishing import Publishing
 from relay.domain.connector import ConnectorState
 from relay.domain.message import VERSION, Message, Mutation
+from relay.health.journal_loss import out_of_reach
 from tests.clock import TurnedClock
 from tests.unit.cli.conftest import Diy
 

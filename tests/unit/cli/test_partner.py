@@ -10,8 +10,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from relay.cli.connectors.preview import SAMPLE_AUDIENCE
 from relay.domain.clock import SystemClock
+from relay.operating.given_user import SAMPLE_AUDIENCE
 from relay.pangolin.server import InThread
 from relay.simulator.population import audiences
 from tests.unit.cli.conftest import NOBODY_LISTENS, TOKEN, Diy

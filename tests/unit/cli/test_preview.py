@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relay.cli.connectors.preview import SAMPLE_AUDIENCE
+from relay.operating.given_user import SAMPLE_AUDIENCE
 from tests.unit.cli.conftest import NOBODY_LISTENS, Diy
 from tests.unit.cli.partners import HTTP, META, ROKT, write
 

@@ -248,6 +248,17 @@ def test_a_list_that_the_partner_lost_is_made_anew_and_filled(kept: Diy, partner
     assert kept.json("holds", "list") == []
 
 
+def test_a_resync_of_a_list_that_is_gone_points_to_making_it_anew(kept: Diy, partner: Partner) -> None:
+    kept.fine("audiences", "create", "pangolin", "a.1", "--name", "Buyers")
+    made_earlier(kept, "a.1")
+    assert "--anew" not in kept.fine("audiences", "resync", "pangolin", "a.1", "--yes")
+    kept.work()
+    partner.delete_list()
+    receive(kept, "a.1", "u1")
+    assert kept.json("holds", "list")[0]["reason"] == "audience_gone"
+    assert "--anew has it created there again first" in kept.fine("audiences", "resync", "pangolin", "a.1", "--yes")
+
+
 def test_a_list_that_lost_its_members_is_filled_again(kept: Diy, partner: Partner) -> None:
     kept.fine("audiences", "create", "pangolin", "a.1", "--name", "Buyers")
     receive(kept, "a.1", "u1", "u2")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.unit.cli.conftest import Diy
@@ -112,6 +113,15 @@ def test_rotating_keeps_the_value_before_until_it_is_retired(diy: Diy) -> None:
 def test_a_secret_that_is_not_set_cannot_be_rotated(diy: Diy) -> None:
     diy.apply()
     assert diy("secrets", "rotate", "nothing", input="new").exit_code == 1
+
+
+def test_who_generates_a_secret_for_notices_is_told_that_nobody_can_read_it(diy: Diy) -> None:
+    document = msgspec.yaml.decode((ROOT / "connectors" / "pangolin.yaml").read_bytes())
+    document["notify"] = {"webhook": "https://hooks.example/", "secret": "hook-secret"}
+    assert diy("connectors", "apply", "-", input=msgspec.yaml.encode(document).decode()).exit_code == 0
+
+    assert "choose a value yourself" in diy("secrets", "set", "hook-secret", "--generate").stderr
+    assert "activation NAME --show-secrets" in diy("secrets", "set", "pangolin-hmac", "--generate").stderr
 
 
 def test_a_generated_value_is_long_new_each_time_and_not_printed(diy: Diy) -> None:
