@@ -9,11 +9,14 @@ source deploy/commands.sh
 
 usage() {
   cat <<'USAGE'
-deploy/deploy.sh PROJECT REGION [--notify EMAIL] [--journal] [--dry-run]
+deploy/deploy.sh PROJECT REGION [--notify EMAIL] [--roles LIST] [--journal] [--dry-run]
 
   PROJECT         ID of the Google Cloud project; it must exist and have billing
   REGION          where everything is, e.g. europe-west1
   --notify EMAIL  who is told when something is wrong; kept by later runs
+  --roles LIST    who may do what in the console, e.g. 'alice@example.com=admin,*@example.com=viewer': the first that fits counts. An
+                  admin changes connectors and secrets, an operator switches, resumes and tests, a viewer looks, as does everybody
+                  without a list. Kept by later runs
   --journal       makes what connectors with retention.journal need: a bucket, and subscriptions that write to it; kept by later runs
   --dry-run       prints every command, as a shell script, and runs none
 
@@ -22,10 +25,13 @@ USAGE
 }
 
 notify=""
+roles=""
 journal=false
-take_words '--notify= --journal' "$@"
+take_words '--notify= --roles= --journal' "$@"
 address='^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$'
 [[ -z $notify || $notify =~ $address ]] || die "'$notify' is no e-mail address."
+one_role='[A-Za-z0-9._%+*?@-]+=(viewer|operator|admin)'
+[[ -z $roles || $roles =~ ^$one_role(,$one_role)*$ ]] || die "'$roles' is no list of roles. It looks like alice@example.com=admin,*@example.com=viewer; a role is viewer, operator or admin."
 $dry_run || need gcloud
 need python3
 
@@ -90,16 +96,19 @@ grant_project_rights() {
   # it.
   secrets="projects/$PROJECT_NUMBER/secrets"
   secrets="resource.name.startsWith(\"$secrets/$PREFIX-\") && !resource.name.startsWith(\"$secrets/$INBOUND_SECRET/\")"
-  for name in create deliver tick; do
+  for name in create deliver tick console; do
     grant "$name" roles/datastore.user diy-relay-database "$database"
   done
-  grant console roles/datastore.viewer diy-relay-database "$database"
-  # The console, too: whoever judges whether a connector can run looks whether its secrets are set. Viewer: which version is the
-  # previous one is said beside the values.
-  for name in create deliver tick console; do
+  # Viewer: which version is the previous one is said beside the values.
+  for name in create deliver tick; do
     grant "$name" roles/secretmanager.secretAccessor diy-relay-secrets "$secrets"
     grant "$name" roles/secretmanager.viewer diy-relay-secrets "$secrets"
   done
+  # The console is where secrets are set, rotated and forgotten, and where a published connector enters the inbound document: all of
+  # ours, and no others. To make one and to list them are rights in the project, whatever the secret is called; no other right of this
+  # role is one in a project.
+  secrets="resource.name.startsWith(\"projects/$PROJECT_NUMBER/secrets/$PREFIX-\") || resource.type == \"cloudresourcemanager.googleapis.com/Project\""
+  grant console roles/secretmanager.admin diy-relay-secrets-written "$secrets"
   patiently projects add-iam-policy-binding "$PROJECT" "--member=serviceAccount:$(account build)" --role=roles/run.builder --condition=None
   # Needed in projects made before April 2021 only (https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions).
   patiently iam service-accounts add-iam-policy-binding "$(account push)" --role=roles/iam.serviceAccountTokenCreator \
@@ -109,7 +118,7 @@ grant_project_rights() {
 # grant FUNCTION ROLE TITLE CONDITION
 grant() {
   patiently projects add-iam-policy-binding "$PROJECT" "--member=serviceAccount:$(account "$1")" "--role=$2" \
-    "--condition=^|^title=$3|expression=$4"
+    "--condition=^;^title=$3;expression=$4"
 }
 
 # ---------------------------------------------------------------------------------------------------------------- database
@@ -178,7 +187,8 @@ make_topic() {
   update_topic() { google pubsub topics update "$TOPIC" "--message-storage-policy-allowed-regions=$REGION"; }
   either update_topic create_topic pubsub topics describe "$TOPIC"
   local name
-  for name in diy deliver tick; do
+  # The console: whoever builds an audience anew, or has something sent again, puts that into the queue.
+  for name in diy deliver tick console; do
     patiently pubsub topics add-iam-policy-binding "$TOPIC" "--member=serviceAccount:$(account "$name")" --role=roles/pubsub.publisher
   done
 }
@@ -203,8 +213,11 @@ make_journal_bucket() {
     for role in roles/storage.objectCreator roles/storage.legacyBucketReader; do
       patiently storage buckets add-iam-policy-binding "gs://$bucket" "--member=serviceAccount:$pubsub" "--role=$role"
     done
-    # A replay reads.
-    patiently storage buckets add-iam-policy-binding "gs://$bucket" "--member=serviceAccount:$(account deliver)" --role=roles/storage.objectViewer
+    # A replay reads; the console says how much there is to be sent again.
+    local name
+    for name in deliver console; do
+      patiently storage buckets add-iam-policy-binding "gs://$bucket" "--member=serviceAccount:$(account "$name")" --role=roles/storage.objectViewer
+    done
   }
   depending_on JOURNAL_BUCKET update_bucket :
 }
@@ -250,12 +263,14 @@ write_days() {
 deploy_function() {
   local name=$1 variables=$2 track=(run)
   shift 2
-  if [[ $name == console ]]; then track=(beta run); fi # --iap
+  local variables_as=--set-env-vars
+  # --iap; and the list of roles stays as it is where none is given.
+  if [[ $name == console ]]; then track=(beta run) variables_as=--update-env-vars; fi
   google "${track[@]}" deploy "$PREFIX-$name" --source=. "--function=$name" --base-image=python313 \
     "--region=$REGION" "--service-account=$(account "$name")" \
     "--build-service-account=projects/$PROJECT/serviceAccounts/$(account build)" \
     --execution-environment=gen2 --cpu=1 --cpu-throttling --cpu-boost \
-    "--set-env-vars=BACKEND=google,GOOGLE_CLOUD_PROJECT=$PROJECT,GOOGLE_CLOUD_REGION=$REGION,FIRESTORE_DATABASE=$DATABASE,TOPIC=$TOPIC,SECRET_PREFIX=$PREFIX-,JOURNAL_BUCKET=$JOURNAL_BUCKET,ACK_DEADLINE_S=300,WORKERS=1,CLOUD_RUN_TIMEOUT_SECONDS=0,$variables" \
+    "$variables_as=BACKEND=google,GOOGLE_CLOUD_PROJECT=$PROJECT,GOOGLE_CLOUD_REGION=$REGION,FIRESTORE_DATABASE=$DATABASE,TOPIC=$TOPIC,SECRET_PREFIX=$PREFIX-,JOURNAL_BUCKET=$JOURNAL_BUCKET,ACK_DEADLINE_S=300,WORKERS=1,CLOUD_RUN_TIMEOUT_SECONDS=0,$variables" \
     "$@"
   # After a rollback the traffic is tied to an older revision.
   google run services update-traffic "$PREFIX-$name" "--region=$REGION" --to-latest
@@ -315,10 +330,12 @@ deploy_diy() {
 }
 
 deploy_console() {
-  say "console: the operator's page, behind Identity-Aware Proxy"
+  say "console: the operator's pages, behind Identity-Aware Proxy"
+  # A comma would end the variable.
+  local listed=${roles:+,CONSOLE_ROLES=${roles//,/;}}
   # The proxy signs for this service who is there, and the console checks that; it asks for no password.
   local signed_for="/projects/$PROJECT_NUMBER/locations/$REGION/services/$PREFIX-console"
-  deploy_function console "PUBLIC_URL=$DIY_URL,IAP_AUDIENCE=$signed_for,THREADS=8" --memory=512Mi --concurrency=8 --min-instances=0 --max-instances=2 \
+  deploy_function console "PUBLIC_URL=$DIY_URL,IAP_AUDIENCE=$signed_for,THREADS=8$listed" --memory=512Mi --concurrency=8 --min-instances=0 --max-instances=2 \
     --timeout=60s --ingress=all --no-allow-unauthenticated --iap
   address_of CONSOLE_URL console
   may_call "service-$PROJECT_NUMBER@gcp-sa-iap.iam.gserviceaccount.com" console

@@ -106,14 +106,14 @@ delete_functions() {
 delete_accounts() {
   say "Rights in the project, and service accounts"
   local name
-  for name in create deliver tick; do
+  for name in create deliver tick console; do
     revoke "$name" roles/datastore.user
   done
-  revoke console roles/datastore.viewer
-  for name in create deliver tick console; do
+  for name in create deliver tick; do
     revoke "$name" roles/secretmanager.secretAccessor
     revoke "$name" roles/secretmanager.viewer
   done
+  revoke console roles/secretmanager.admin
   revoke build roles/run.builder
   for name in "${ACCOUNTS[@]}"; do
     only_if_there iam service-accounts describe "$(account "$name")" -- iam service-accounts delete "$(account "$name")"

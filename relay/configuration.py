@@ -34,6 +34,7 @@ class Configuration(msgspec.Struct, frozen=True):
     secret_prefix        before the name of each secret in Secret Manager
     inbound_file         where the inbound document is mounted, in the receiver; empty: it is read from Secret Manager
     iap_audience         how Identity-Aware Proxy names the console in what it signs; empty: the console asks for its password
+    console_roles        which address has which role in the console, behind Identity-Aware Proxy (`console.roles.RoleList`)
     create_url           address of the private function `create`; empty: audiences are created in this process
     journal_bucket       Cloud Storage bucket of the journal; empty: there is none
     journal_batch_s      seconds after which the journal's subscriptions finish an object at the latest
@@ -61,6 +62,7 @@ class Configuration(msgspec.Struct, frozen=True):
     inbound_file: str = ""
     create_url: str = ""
     iap_audience: str = ""
+    console_roles: str = ""
     journal_bucket: str = ""
     journal_batch_s: float = 60.0
     pubsub_emulator: str = ""
@@ -120,6 +122,7 @@ def read(environment: Mapping[str, str] | None = None) -> Configuration:
         inbound_file=given.get("INBOUND_FILE", ""),
         create_url=given.get("CREATE_URL", ""),
         iap_audience=given.get("IAP_AUDIENCE", ""),
+        console_roles=given.get("CONSOLE_ROLES", ""),
         journal_bucket=given.get("JOURNAL_BUCKET", ""),
         journal_batch_s=_seconds(given, "JOURNAL_BATCH_S", 60.0),
         pubsub_emulator=given.get("PUBSUB_EMULATOR_HOST", ""),
@@ -159,6 +162,7 @@ def environment(configuration: Configuration, more: Mapping[str, str] = MappingP
         "INBOUND_FILE": configuration.inbound_file,
         "CREATE_URL": configuration.create_url,
         "IAP_AUDIENCE": configuration.iap_audience,
+        "CONSOLE_ROLES": configuration.console_roles,
         "JOURNAL_BUCKET": configuration.journal_bucket,
         "JOURNAL_BATCH_S": f"{configuration.journal_batch_s:g}",
         "PUBSUB_EMULATOR_HOST": configuration.pubsub_emulator,

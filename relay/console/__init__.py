@@ -1,34 +1,45 @@
-"""The operator's page: how the connectors stand, what waits and why, what failed last. It shows, and changes nothing."""
+"""The console: the operator's pages.
+
+`guard` lets people in, `parts` has what every page works with, `pages/` has a module for each page: a blueprint whose views read
+with a reader beside them and render a template of the same name. A view says which role it needs (`roles.needs`).
+"""
 
 from __future__ import annotations
 
-import hmac
-import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, render_template, request
+from flask import Flask, request
+from flask_bootstrap import Bootstrap5
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
 
-from relay.backends import open_backend
 from relay.backends.interfaces import Backend
-from relay.configuration import LOCAL_CONSOLE_PASSWORD, LOOPBACK, Configuration, refuse_known_console_password
-from relay.console import wording
-from relay.console.overview import overview_of
+from relay.configuration import Configuration, refuse_known_console_password
+from relay.console import assets, wording
+from relay.console import parts as console_parts
+from relay.console.guard import Guard, refusal
+from relay.console.login import login_pages
+from relay.console.pages import PAGES
+from relay.console.parts import Parts
+from relay.console.sessions import Sessions
+from relay.console.throttle import Throttle
 from relay.domain.clock import Clock, SystemClock
-from relay.domain.errors import RelayError
+from relay.domain.errors import ConfigurationError, NotFound, RelayError, StoreUnavailable
+from relay.wide_log import log, place_of
 
 if TYPE_CHECKING:
     from relay.console.identity import ProxyIdentity
 
-PROXY_HEADER = "X-Goog-IAP-JWT-Assertion"
+SESSION_H = 12
 
-_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-_HEADERS = {
-    "Content-Security-Policy": _POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
+_SAID = {
+    404: ("There is no such page", "The address may be mistyped, or the page has moved."),
+    405: ("That cannot be done here", "Nothing was changed. Load the page again, and use its buttons."),
+    413: ("That is too much at once", "Nothing was changed."),
 }
+"""Titles and sentences for what Flask itself refuses."""
 
 
 def create_app(
@@ -45,69 +56,63 @@ def create_app(
     Raises `ConfigurationError` where the page could be reached from elsewhere with the password that everybody knows.
     """
     refuse_known_console_password(configuration)
-    for_this_machine = configuration.console_password == LOCAL_CONSOLE_PASSWORD
-    now = clock or SystemClock()
+    given_clock = clock or SystemClock()
     if proxy is None and configuration.iap_audience:
         from relay.console.identity import ProxyIdentity
 
-        proxy = ProxyIdentity(configuration.iap_audience, now)
-    opened = _Opened(configuration, backend)
+        proxy = ProxyIdentity(configuration.iap_audience, given_clock)
+    parts = Parts(configuration, given_clock, backend)
     # functions-framework keeps /static for itself.
     app = Flask(__name__, static_url_path="/assets")
-    app.add_template_filter(wording.moment)
-    app.add_template_filter(wording.number)
-    app.add_template_filter(wording.commands)
-    app.add_template_global(wording.relative)
-    app.jinja_env.globals["looks_again_s"] = _looks_again_s(configuration)
-
-    @app.before_request
-    def let_in() -> Response | None:
-        if proxy is not None:
-            # The proxy keeps the header of Basic authentication for itself.
-            known = proxy.email(request.headers.get(PROXY_HEADER, ""))
-            return None if known else Response("The console is behind Identity-Aware Proxy: open it at its own address.", 401)
-        return ask_for_password()
-
-    def ask_for_password() -> Response | None:
-        # The server may listen on more addresses than HOST says, if it was told so on its command line.
-        if for_this_machine and request.remote_addr not in LOOPBACK:
-            return Response("The console has the password that everybody knows, and answers only to its own machine.", 403)
-        given = request.authorization.password if request.authorization else None
-        if given is not None and hmac.compare_digest(given.encode(), configuration.console_password.encode()):
-            return None
-        return Response("Log in with any name and the console's password.", 401, {"WWW-Authenticate": 'Basic realm="DIY Relay"'})
-
-    @app.after_request
-    def protect(response: Response) -> Response:
-        response.headers.update(_HEADERS)
-        return response
-
-    @app.errorhandler(RelayError)
-    def explain(error: RelayError) -> tuple[str, int]:
-        return render_template("trouble.html", sentence=str(error)), 503
-
-    @app.get("/")
-    def overview() -> str:
-        return render_template("overview.html", overview=overview_of(opened.get(), now.now()))
-
+    app.config.update(
+        BOOTSTRAP_SERVE_LOCAL=True,
+        SESSION_COOKIE_NAME="diy-relay",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=configuration.on_cloud_run,
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=SESSION_H),
+        WTF_CSRF_TIME_LIMIT=None,  # as long as the session
+        MAX_CONTENT_LENGTH=2 * 1024 * 1024,
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.session_interface = Sessions(parts)
+    console_parts.give(app.extensions, parts)
+    guard = Guard(parts, proxy)
+    guard.watch(app)
+    CSRFProtect(app)
+    Bootstrap5(app)
+    assets.number(app)
+    wording.teach(app)
+    app.register_blueprint(login_pages(guard, Throttle(given_clock)))
+    for pages in PAGES:
+        app.register_blueprint(pages)
+    _explain_errors(app)
     return app
 
 
-def _looks_again_s(configuration: Configuration) -> int:
-    """Seconds between two looks of an open page. On Google each one reads up to some hundred records, which are billed."""
-    return 60 if configuration.backend == "google" else 10
+def _explain_errors(app: Flask) -> None:
+    """Whatever goes wrong is a page, for strangers as well."""
 
+    @app.errorhandler(RelayError)
+    def explain(error: RelayError) -> tuple[str, int]:
+        if isinstance(error, NotFound):
+            return refusal("There is no such thing", str(error), 404)
+        if isinstance(error, StoreUnavailable | ConfigurationError):
+            return refusal("That does not work at the moment", str(error), 503)
+        return refusal("That cannot be done", str(error), 409)
 
-class _Opened:
-    """The back end, opened when it is first needed: the server forks before that."""
+    @app.errorhandler(CSRFError)
+    def expired(_: CSRFError) -> tuple[str, int]:
+        sentence = "This form is too old, or was not made by this console. Nothing was changed. Load the page again."
+        return refusal("Please try again", sentence, 400)
 
-    def __init__(self, configuration: Configuration, backend: Backend | None) -> None:
-        self._configuration = configuration
-        self._backend = backend
-        self._lock = threading.Lock()
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> tuple[str, int] | Response:
+        if error.code is None or error.code < 400:
+            return Response(error.get_body(), error.code or 500, error.get_headers())
+        return refusal(*_SAID.get(error.code, (error.name, "Nothing was changed.")), error.code)
 
-    def get(self) -> Backend:
-        with self._lock:
-            if self._backend is None:
-                self._backend = open_backend(self._configuration, create=False)
-            return self._backend
+    @app.errorhandler(Exception)
+    def broken(error: Exception) -> tuple[str, int]:
+        log("console_failed", "ERROR", error=type(error).__name__, at=place_of(error), page=request.endpoint)
+        return refusal("The console has a fault", "This page could not be made. The console's log says where it went wrong.", 500)

@@ -23,8 +23,15 @@ def begin() -> None:
         configuration = relay.configuration.read()
         if configuration.function == "console":
             relay.configuration.refuse_known_console_password(configuration)
+            _check_roles(configuration.console_roles)
         open_backend(configuration, create=False)
         if configuration.function == "diy":
             load_ahead()
     except ConfigurationError as error:
         sys.exit(f"diy-relay: {error}")
+
+
+def _check_roles(text: str) -> None:
+    from relay.console.roles import RoleList
+
+    RoleList(text)

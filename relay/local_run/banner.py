@@ -34,7 +34,7 @@ def text(configuration: Configuration, prepared: Prepared, audience: DmpAudience
     own_password = configuration.console_password != LOCAL_CONSOLE_PASSWORD
     rows = [
         ("receiver", receiver, "what the DMP calls"),
-        ("console", console, "for the operator; log in with any name and the console password"),
+        ("console", console, "for the operator: connectors, activity, holds; log in with the console password"),
         ("pangolin", pangolin, "the test platform: audiences and members, live"),
         *remarks.places,
         ("logs", logs, "all that the processes write; only you can read it. Trouble is shown here, too"),

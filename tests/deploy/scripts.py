@@ -47,6 +47,7 @@ def dry_run(script: str, *words: str) -> str:
 DRY_RUNS: Mapping[str, tuple[str, ...]] = {
     "deploy": ("deploy.sh", "--notify", "ops@example.com"),
     "deploy without --notify": ("deploy.sh",),
+    "deploy with roles": ("deploy.sh", "--roles", "alice@example.com=admin,*@example.com=viewer"),
     "deploy with the journal": ("deploy.sh", "--journal"),
     "teardown": ("teardown.sh",),
     "teardown with the data": ("teardown.sh", "--delete-data"),

@@ -22,6 +22,7 @@ from tests.deploy.scripts import (
     ROOT,
     answered,
     commands,
+    dry_run,
     needs_gcloud,
     run,
     shown,
@@ -205,11 +206,41 @@ def test_the_receiver_may_publish_read_its_document_and_have_audiences_made_and_
     }
 
 
+def test_the_console_may_write_records_and_our_secrets_and_publish_and_nothing_else() -> None:
+    member = "--member=serviceAccount:diy-relay-console@my-project.iam.gserviceaccount.com"
+    given = [words for words in commands(shown("deploy")) if member in words]
+
+    roles = {word.removeprefix("--role=roles/"): words for words in given for word in words if word.startswith("--role=")}
+    assert set(roles) == {"datastore.user", "secretmanager.admin", "pubsub.publisher", "storage.objectViewer"}
+    condition = next(word for word in roles["secretmanager.admin"] if word.startswith("--condition="))
+    assert '/secrets/diy-relay-")' in condition
+
+
+def test_the_list_of_roles_reaches_the_console_alone_and_can_be_read_there() -> None:
+    from relay.console.roles import RoleList
+
+    given = "alice@example.com=admin,*@example.com=viewer"
+    deployed = [words for words in commands(dry_run("deploy.sh", "--roles", given)) if "--base-image=python313" in words]
+
+    told = {words[words.index("deploy") + 1]: word for words in deployed for word in words if "-env-vars=" in word}
+    assert [name for name, word in told.items() if "CONSOLE_ROLES" in word] == ["diy-relay-console"]
+    variables = dict(pair.partition("=")[::2] for pair in told["diy-relay-console"].partition("=")[2].split(","))
+    roles = RoleList(variables["CONSOLE_ROLES"])
+    assert (roles.role_of("alice@example.com"), roles.role_of("bob@example.com")) == ("admin", "viewer")
+
+
+def test_without_a_list_the_one_that_the_console_has_stays() -> None:
+    console = next(words for words in commands(shown("deploy")) if "diy-relay-console" in words and "deploy" in words)
+
+    assert not any("CONSOLE_ROLES" in word or word.startswith("--set-env-vars") for word in console)
+
+
 @pytest.mark.parametrize("name", ["diy", "create", "deliver", "tick", "console"])
 def test_every_function_says_its_size_and_its_limits(name: str) -> None:
     words = next(words for words in commands(shown("deploy")) if f"diy-relay-{name}" in words and "deploy" in words)
     flags = dict(word.partition("=")[::2] for word in words if word.startswith("--"))
-    variables = dict(pair.partition("=")[::2] for pair in flags["--set-env-vars"].split(","))
+    told = flags["--update-env-vars" if name == "console" else "--set-env-vars"]
+    variables = dict(pair.partition("=")[::2] for pair in told.split(","))
 
     assert {"--memory", "--cpu", "--concurrency", "--min-instances", "--max-instances", "--timeout", "--cpu-boost"} <= set(flags)
     assert flags["--service-account"] == f"diy-relay-{name}@my-project.iam.gserviceaccount.com"
@@ -241,6 +272,9 @@ def test_deliver_ends_before_the_acknowledgement_deadline_and_after_the_budget()
         (("my-project", "Europe"), "no region"),
         ((*PLACE, "--notify"), "--notify needs a value"),
         ((*PLACE, "--notify", "$(rm -r .)@example.com"), "no e-mail address"),
+        ((*PLACE, "--roles", "alice@example.com"), "no list of roles"),
+        ((*PLACE, "--roles", "alice@example.com=owner"), "no list of roles"),
+        ((*PLACE, "--roles", "alice@example.com=admin,$(rm -r .)=viewer"), "no list of roles"),
         ((*PLACE, "--no-such-option"), "no option"),
         ((*PLACE, "--delete-data"), "no option"),
         ((*PLACE, "--notify="), "no option"),

@@ -223,7 +223,7 @@ def test_a_teardown_that_is_not_confirmed_deletes_nothing(project: Project, type
 def test_the_journal_is_made_where_it_is_asked_for_and_later_runs_keep_it(project: Project) -> None:
     first = deploy(project)
     assert not [words for words in first if words[0] == "storage" and words[2] != "list"]
-    assert all("JOURNAL_BUCKET=," in word for words in first for word in words if "--set-env-vars" in word)
+    assert all("JOURNAL_BUCKET=," in word for words in first for word in words if "-env-vars=" in word)
 
     asked = deploy(project, "--journal")
     bucket = f"{project.id}-diy-relay-journal"
@@ -240,7 +240,7 @@ def test_the_journal_is_made_where_it_is_asked_for_and_later_runs_keep_it(projec
     later = deploy(project)
     assert not [words for words in later if " ".join(words[:3]) in ("storage buckets create", "pubsub subscriptions create")]
     assert any(words[:4] == ["pubsub", "subscriptions", "update", "diy-relay-journal-7"] for words in later)
-    assert all(f"JOURNAL_BUCKET={bucket}," in word for words in later for word in words if "--set-env-vars" in word)
+    assert all(f"JOURNAL_BUCKET={bucket}," in word for words in later for word in words if "-env-vars=" in word)
 
 
 def test_a_subscription_of_the_journal_without_its_filter_is_refused_since_it_cannot_be_changed(project: Project) -> None:

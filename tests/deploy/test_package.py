@@ -41,7 +41,7 @@ def test_it_is_the_code_and_nothing_else() -> None:
     tops = {"main.py", "requirements.txt", "adapters", "handlers", "relay", "worker"}
     assert {name.partition("/")[0] for name in names} == tops
     assert [name for name in names if "__pycache__" in name or name.endswith(".pyc") or "/." in name] == []
-    assert "relay/console/templates/overview.html" in names
+    assert "relay/console/templates/home.html" in names
 
 
 def test_what_git_does_not_know_stays_out(tmp_path: Path) -> None:

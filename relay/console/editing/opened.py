@@ -1,0 +1,80 @@
+"""The draft that a visitor works on: opened for a page, saved with what was typed."""
+
+from __future__ import annotations
+
+import secrets as chance
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from adapters.contract import Description
+from adapters.registry import describe
+from relay.backends.drafts import overtaken
+from relay.backends.interfaces import Draft
+from relay.connectors.drafts import Problem, Unfinished, decoded, description_of, encoded, problems_of
+from relay.console.parts import backend, now, visitor
+
+
+class Opened(NamedTuple):
+    """A draft, what is in it, and what its adapter asks for so far; None while there is no adapter that is known."""
+
+    draft: Draft
+    unfinished: Unfinished
+    description: Description | None
+
+    @property
+    def name(self) -> str:
+        """What the document is called so far."""
+        return str(self.unfinished.values.get("name") or "")
+
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong with it."""
+        return problems_of(self.unfinished, describe)
+
+
+def open_draft(key: str) -> Opened:
+    """Raises `NotFound`."""
+    return _opened(backend().drafts.get(key))
+
+
+def begin_draft(unfinished: Unfinished, *, base: int = 0) -> Opened:
+    """A new draft, in the visitor's name. `base`: number of the version that it begins from."""
+    draft = Draft(
+        key=chance.token_urlsafe(12),
+        document=str(unfinished.values.get("name") or ""),
+        by=visitor().name,
+        changed_at=now(),
+        content=encoded(unfinished),
+        base=base,
+    )
+    stored = backend().drafts.put(draft)
+    backend().audit.add(by=visitor().name, what="begin draft", subject=stored.document or "(no name yet)")
+    return _opened(stored)
+
+
+def save(opened: Opened, unfinished: Unfinished) -> Opened:
+    """Keeps what was changed; nothing happens where nothing was. Raises `Conflict` where somebody else was faster."""
+    if unfinished == opened.unfinished:
+        return opened
+    draft = replace(
+        opened.draft,
+        document=str(unfinished.values.get("name") or ""),
+        by=visitor().name,
+        changed_at=now(),
+        content=encoded(unfinished),
+    )
+    return _opened(backend().drafts.put(draft))
+
+
+def require_seen(opened: Opened, form: Mapping[str, str]) -> None:
+    """Raises `Conflict` for a form that shows an older state of the draft than there is now."""
+    if form.get("revision") != str(opened.draft.revision):
+        raise overtaken()
+
+
+def _opened(draft: Draft) -> Opened:
+    unfinished = decoded(draft.content)
+    return Opened(draft, unfinished, description_of(unfinished, describe))
+
+

@@ -1,0 +1,31 @@
+"""A draft's connector as far as it can be made: for asking its partner, trying a mapping, and showing what would be sent."""
+
+from __future__ import annotations
+
+from adapters.contract import Adapter
+from adapters.registry import describe
+from relay.connectors.document import read_to_ask
+from relay.connectors.drafts import text_of
+from relay.console.editing.opened import Opened
+from relay.console.parts import backend, parts
+from relay.domain.connector import Connector
+from relay.domain.errors import DocumentError, PartnerError
+from worker.partners import Partners
+
+
+def connector_to_ask(opened: Opened, *, asked: str = "") -> Connector:
+    """What it takes to ask the partner something; the setting that is asked for may be missing. Raises `DocumentError`."""
+    return read_to_ask(text_of(opened.unfinished), asked, describe=describe)
+
+
+def partners() -> Partners:
+    """For one question."""
+    return Partners(backend(), parts().clock)
+
+
+def pure_adapter(opened: Opened) -> Adapter | None:
+    """For what calls nobody; None as long as the settings are not right."""
+    try:
+        return partners().open_for_preview(connector_to_ask(opened))
+    except (DocumentError, PartnerError):
+        return None

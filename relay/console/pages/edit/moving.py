@@ -1,0 +1,78 @@
+"""Taking an action to another connector, and what an environment has to all: into drafts, where a diff shows it."""
+
+from __future__ import annotations
+
+from flask import flash, render_template, request
+from werkzeug.wrappers import Response
+
+from relay.connectors.drafts import begun_from, text_of
+from relay.connectors.live import document_of
+from relay.console.editing.acting import actions_of
+from relay.console.editing.diffs import lines_of_diff
+from relay.console.editing.moving import environments_of, overrides_of, promoted, with_action, without_action
+from relay.console.editing.opened import begin_draft, open_draft, require_seen, save
+from relay.console.pages.edit.blueprint import pages, to_step
+from relay.console.pages.edit.choosing import newest_version
+from relay.console.roles import needs
+from relay.domain.errors import NotFound
+
+
+@pages.post("/edit/<draft>/move")
+@needs("admin")
+def move(draft: str) -> Response:
+    """Copies an action into a new draft of another connector; `how=move` takes it out of this draft, too."""
+    opened = open_draft(draft)
+    require_seen(opened, request.form)
+    which, actions = request.form.get("action", ""), actions_of(opened.unfinished)
+    index = int(which) if which.isascii() and which.isdigit() else -1
+    if not 0 <= index < len(actions):
+        raise NotFound("The draft has no such action.")
+    to = request.form.get("to", "")
+    version = newest_version(to)
+    target = begin_draft(with_action(begun_from(version.text), actions[index]), base=version.number)
+    name = actions[index].get("name")
+    if request.form.get("how") == "move":
+        save(opened, without_action(opened.unfinished, index))
+        flash(
+            f"{name} is in this draft of {to} now, and out of the draft of {opened.name}. Publish {to} first: until both are "
+            "published, what runs is as it was."
+        )
+    else:
+        flash(f"{name} is in this draft of {to}, too. Nothing runs by it before it is published.")
+    return to_step(target, "actions")
+
+
+@pages.route("/edit/promote", methods=["GET", "POST"])
+@needs("admin")
+def promote() -> Response | str:
+    """What an environment overrides becomes what the document says; first shown as a diff."""
+    name = request.values.get("name", "")
+    document, _, given = name.partition("@")
+    version = newest_version(document_of(document))
+    before = begun_from(version.text)
+    environments = environments_of(before)
+    environment = request.values.get("environment", given)
+    if environment not in environments:
+        environment = environments[0] if environments else ""
+    keys = overrides_of(before, environment)
+    chosen = [key for key in request.values.getlist("key") if key in keys] or [key for key in keys if key not in _OWN]
+    to = request.values.get("to", "")
+    to = to if to in environments and to != environment else ""
+    after = promoted(before, environment, chosen, to=to) if environment else before
+    if request.method == "POST" and environment:
+        flash(f"This draft has of {environment}: {', '.join(chosen)}. Look at it, and publish it.")
+        return to_step(begin_draft(after, base=version.number), "review")
+    return render_template(
+        "edit_promote.html",
+        version=version,
+        environments=environments,
+        environment=environment,
+        keys=keys,
+        chosen=chosen,
+        to=to,
+        diff=lines_of_diff(version.text, text_of(after)),
+    )
+
+
+_OWN = ("secrets", "inbound")
+"""What an environment usually has for itself: it is taken along only if somebody asks for it."""

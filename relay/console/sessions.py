@@ -1,0 +1,44 @@
+"""Signed session cookies: their key is a secret of the installation, made when it is first needed."""
+
+from __future__ import annotations
+
+import secrets as chance
+from typing import TYPE_CHECKING
+
+from flask import Flask, Request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+
+from relay.console.parts import Parts
+from relay.domain.errors import RelayError
+
+if TYPE_CHECKING:
+    from relay.backends.interfaces import Secrets
+
+KEY_NAME = "console-session"
+"""Name of the secret. Who deletes it, or sets it anew, ends all sessions."""
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Without a key, as long as the store cannot be read, there is no session, and `Guard` says why.
+
+    The key is asked for with every request (a small file, or what Secret Manager said within the last minute), so that processes
+    that made one at the same moment agree on the last one by themselves.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        try:
+            app.secret_key = session_key(self._parts.backend().secrets)
+        except RelayError:
+            if not app.secret_key:
+                return None
+        return super().open_session(app, request)
+
+
+def session_key(secrets: Secrets) -> str:
+    """The one that all processes share. Raises `StoreUnavailable`."""
+    if not secrets.get(KEY_NAME):
+        secrets.set(KEY_NAME, chance.token_urlsafe(32))
+    return secrets.get(KEY_NAME)[0]

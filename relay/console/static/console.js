@@ -1,0 +1,36 @@
+// What the pages do without being loaded again. Everything works without it, except that nothing moves by itself.
+"use strict";
+
+// <section id="x" data-live="10">: the same page is fetched every ten seconds, and this part of it is exchanged.
+const parts = [...document.querySelectorAll("[data-live][id]")];
+const everyS = Math.min(...parts.map((part) => Number(part.dataset.live)));
+
+async function lookAgain() {
+  if (document.hidden) return;
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!answer.ok || answer.redirected) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const { id } of parts) {
+    const now = document.getElementById(id);
+    const then = fresh.getElementById(id);
+    if (now && then && !now.contains(document.activeElement)) now.replaceWith(document.adoptNode(then));
+  }
+}
+
+if (parts.length) setInterval(() => lookAgain().catch(() => {}), everyS * 1000);
+
+// <button data-confirm="…">: asks once more.
+document.addEventListener("click", (event) => {
+  const asked = event.target.closest("[data-confirm]");
+  if (asked && !window.confirm(asked.dataset.confirm)) event.preventDefault();
+});
+
+// <button data-copy="#place">: copies the text of that place.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).textContent.trim());
+  const label = button.textContent;
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = label; }, 1500);
+});

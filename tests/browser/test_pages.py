@@ -1,0 +1,134 @@
+"""Every page at the width of a desk and of a telephone, light and dark: a picture to look at, nothing serious for axe-core,
+nothing that the browser complains of, no page wider than its window."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from relay.configuration import Configuration
+from relay.console import create_app
+from tests.browser.conftest import SCHEMES, WIDTHS, ConsoleStack, Scheme, Windows
+from tests.browser.looking import look_at
+from tests.end_to_end.stack import eventually
+
+pytestmark = pytest.mark.once
+
+AUDIENCE = "looked-at.1"
+
+HELD = "waiting.1"
+
+ASKED = {"connector": "pangolin", "audience": HELD, "document": "pangolin"}
+"""What pages are asked; those that ask for nothing do not mind."""
+
+ARGUMENTS: dict[str, dict[str, str | int]] = {
+    "home.connectors": {},
+    "connector.show": {"name": "pangolin"},
+    "connector.delete": {"name": "pangolin"},
+    "versions.show": {"name": "pangolin"},
+    "versions.one": {"name": "pangolin", "number": 1},
+    "search.show": {"q": "pangolin"},
+    "edit.choose": {},
+    "edit.start": {"name": "pangolin"},
+    "edit.duplicate": {"from": "pangolin", "name": "pangolin", "connector": "pangolin"},
+    "edit.promote": {"from": "pangolin", "name": "pangolin", "connector": "pangolin"},
+}
+"""Another question for some."""
+
+ELSEWHERE = {
+    "login.login": "has a test of its own",
+    "activity.attempt": "is reached by a link, below",
+    "edit.step": "is reached by editing, which has tests of its own",
+    "connect.callback": "is where a partner sends somebody back to, with what it has made for them",
+    "holds.progress": "is a part of a page",
+    "rejections.csv": "is no page",
+}
+"""Routes that are not opened by their address here, and why."""
+
+_app = create_app(Configuration())
+
+
+def _addresses() -> dict[str, str]:
+    """Endpoint → address, of everything that is looked at."""
+    found = {}
+    adapter = _app.url_map.bind("localhost")
+    for rule in _app.url_map.iter_rules():
+        if "GET" in (rule.methods or ()) and not rule.endpoint.endswith("static") and rule.endpoint not in ELSEWHERE:
+            found[rule.endpoint] = str(adapter.build(rule.endpoint, dict(ARGUMENTS.get(rule.endpoint, ASKED))))
+    return dict(sorted(found.items()))
+
+
+ADDRESSES = _addresses()
+
+
+@pytest.fixture(scope="module")
+def busy(console: ConsoleStack) -> ConsoleStack:
+    """Users have come in for one audience, with a name that is nothing but a name."""
+    assert console.post("CREATE_AUDIENCE", {"Name": "Looked <b>at</b>", "Audience": AUDIENCE}).status_code == 200
+    assert console.change(AUDIENCE, [f"user-{number}" for number in range(40)]).status_code == 200
+    assert console.change(AUDIENCE, ["user-1"], kind="REMOVE_FROM_AUDIENCE").status_code == 200
+    eventually(lambda: console.size(AUDIENCE) == 39)
+    assert console.post("CREATE_AUDIENCE", {"Name": "Waiting", "Audience": HELD}).status_code == 200
+    console.backend.audiences.set_paused("pangolin", HELD, True)
+    assert console.change(HELD, ["user-1", "user-2"]).status_code == 200
+    eventually(lambda: console.backend.audiences.get("pangolin", HELD).hold)
+    return console
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("endpoint", ADDRESSES)
+def test_a_page_is_good_for_eyes_and_screen_readers(
+    busy: ConsoleStack, windows: Windows, logged_in: str, endpoint: str, width: int, scheme: Scheme
+) -> None:
+    page = windows.open(width, scheme, state=logged_in)
+    answer = page.goto(ADDRESSES[endpoint])
+
+    assert answer
+    assert answer.status == 200, page.inner_text("body")
+    assert page.locator("h1").count() == 1
+    look_at(page, endpoint, width, scheme)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_login_is_too_with_a_wrong_password_in_it(
+    console: ConsoleStack, windows: Windows, width: int, scheme: Scheme
+) -> None:
+    page = windows.open(width, scheme)
+    page.goto("/holds")
+    look_at(page, "login", width, scheme)
+
+    page.get_by_label("Password", exact=True).fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+
+    refused, too_often = "This is not the console's password.", "Too many wrong passwords"
+    expect(page.get_by_text(refused).or_(page.get_by_text(too_often))).to_be_visible()
+    look_at(page, "login-refused", width, scheme)
+    windows.complaints.clear()  # the browser itself notes each answer that is no success
+
+
+def test_an_attempt_is_a_click_away_from_the_activity(busy: ConsoleStack, page: Page) -> None:
+    if "activity.show" not in ADDRESSES:
+        pytest.fail("there is no page Activity")
+    page.goto("/activity")
+    page.locator('main a[href^="/activity/"]').first.click()
+
+    expect(page.locator("h1")).to_be_visible()
+    for width, height in WIDTHS.items():
+        page.set_viewport_size({"width": width, "height": height})
+        look_at(page, "activity.attempt", width, "light")
+
+
+def test_what_is_not_there_is_a_page_as_well(console: ConsoleStack, windows: Windows, logged_in: str) -> None:
+    page = windows.open(390, "dark", state=logged_in)
+    page.goto("/nowhere")
+
+    look_at(page, "not-found", 390, "dark")
+    windows.complaints.clear()
+
+
+def test_the_name_of_an_audience_is_text_and_never_markup(busy: ConsoleStack, page: Page) -> None:
+    page.goto("/search?q=looked")
+
+    expect(page.locator("main")).to_contain_text("Looked <b>at</b>")

@@ -1,0 +1,276 @@
+"""From an adapter to a connector that runs: configure, actions, review, publish."""
+
+from __future__ import annotations
+
+import re
+
+from relay.backends.embedded import EmbeddedBackend
+from relay.connectors.publishing import Publishing
+from relay.domain.message import VERSION, Message, Mutation
+from tests.unit.console.conftest import DOCUMENT, NAME, Browser
+from tests.unit.console.editing import Editor
+
+CANARY = "canary-value-of-a-secret"
+
+
+def test_pangolin_is_connected_from_nothing(browser: Browser, backend: EmbeddedBackend) -> None:
+    editor = Editor.new(browser, backend, name="acme")
+    answer = editor.type(
+        "configure",
+        {
+            "name": "acme",
+            "title": "Acme",
+            "settings.base_url": "http://127.0.0.1:8082",
+            "secrets.token:name": "acme-token",
+            "secrets.token:value": CANARY,
+            "inbound.hmac_secret:name": "acme-hmac",
+            "do": "next",
+        },
+    )
+    assert answer.headers["Location"].endswith("/actions")
+    for step, following in (("actions", "mapping"), ("mapping", "test")):
+        assert editor.send(step, do="next").headers["Location"].endswith(f"/{following}")
+    assert "acme-hmac" in browser.post(f"/edit/{editor.key}/make-secret", {"kind": "hmac"}).text
+    assert "Nothing is wrong with it." in editor.see("review")
+    answer = browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision, "note": "the first one"})
+    assert answer.headers["Location"] == "/connectors/acme"
+
+    version = backend.connectors.version("acme", 1)
+    assert (version.by, version.note, version.published_at > 0) == (NAME, "the first one", True)
+    (connector,) = version.connectors
+    assert connector.settings == {"base_url": "http://127.0.0.1:8082"}
+    assert [(one.trigger, one.operation) for one in connector.actions] == [
+        ("created", "create_audience"),
+        ("joined", "add"),
+        ("left", "remove"),
+    ]
+    assert backend.secrets.get("acme-token") == (CANARY,)
+    assert backend.drafts.all() == []
+    assert [one.what for one in backend.audit.newest(limit=10)] == ["apply", "set secret", "set secret", "begin draft"]
+
+
+def test_a_typed_secret_is_stored_under_its_name_and_never_shown_or_kept(browser: Browser, backend: EmbeddedBackend) -> None:
+    editor = Editor.new(browser, backend)
+    answer = editor.type("configure", {"secrets.token:name": "", "secrets.token:value": CANARY})
+    assert backend.secrets.get("acme-token") == (CANARY,)
+    assert CANARY not in answer.text
+    assert CANARY not in backend.drafts.get(editor.key).content
+    for step in ("configure", "review", "text", "test"):
+        assert CANARY not in editor.see(step)
+
+
+def test_a_secret_for_the_dmp_is_made_once_and_shown_once(browser: Browser, backend: EmbeddedBackend) -> None:
+    editor = Editor.new(browser, backend)
+    shown = browser.post(f"/edit/{editor.key}/make-secret", {"kind": "hmac"}).text
+    (value,) = backend.secrets.get("acme-hmac")
+    assert value in shown
+    assert browser.post(f"/edit/{editor.key}/make-secret", {"kind": "hmac"}).status_code == 303
+    assert backend.secrets.get("acme-hmac") == (value,)
+    assert value not in editor.see("configure")
+
+
+def test_the_fields_are_those_that_the_adapter_describes(browser: Browser, backend: EmbeddedBackend) -> None:
+    editor = Editor.new(browser, backend, adapter="meta")
+    page = editor.see("configure")
+    for part in ('name="settings.account_id"', "Ad account", "Ask the partner", 'name="secrets.access_token:value"', "required"):
+        assert part in page
+    assert 'name="settings.base_url"' in page
+    assert "base_url" not in editor.values.get("settings", {})
+
+
+def test_what_is_wrong_is_kept_and_said_at_its_field(browser: Browser, backend: EmbeddedBackend) -> None:
+    editor = Editor.new(browser, backend)
+    answer = editor.type("configure", {"settings.base_url": "nonsense", "limits.batch.max_items": "many", "do": "next"})
+    assert "/configure?checked=1" in answer.headers["Location"]
+    page = editor.see("configure", checked="1")
+    assert 'value="nonsense"' in page
+    assert "This must be a whole URL" in page
+    assert "This must be a whole number" in page
+    assert "2 to solve" in page
+    assert "to solve" not in Editor.new(browser, backend, name="another").see("actions")
+
+
+def test_a_setting_that_is_needed_holds_the_way_up_and_can_still_be_left_for_later(
+    browser: Browser, backend: EmbeddedBackend
+) -> None:
+    editor = Editor.new(browser, backend)
+    assert "checked=1" in editor.send("configure", do="next").headers["Location"]
+    assert "The connector cannot run without this." in editor.see("configure", checked="1")
+    review = editor.see("review")
+    assert "It can be published, but will not run yet" in review
+    assert "The setting &#39;Address&#39;" in review
+
+
+def test_settings_that_are_structures_are_typed_as_yaml_and_bring_their_secrets_and_operations(
+    browser: Browser, backend: EmbeddedBackend
+) -> None:
+    editor = Editor.new(browser, backend, adapter="http")
+    editor.type("configure", {"settings.auth": "type: [bearer", "settings.base_url": "https://api.example"})
+    page = editor.see("configure", checked="1")
+    assert "type: [bearer" in page
+    assert re.search(r"Line \d, column \d+: not valid YAML", page)
+    operations = """add:
+  effect: add
+  fields: {email: {title: E-mail}}
+  key: [email]
+  max_items: 1
+  request: {method: POST, path: /x, body: {a: "{{ row.email }}"}}
+"""
+    editor.type("configure", {"settings.auth": "type: bearer", "settings.operations": operations, "settings.audience_id": "all"})
+    assert editor.values["settings"]["auth"] == {"type": "bearer"}
+    assert 'name="secrets.token:value"' in editor.see("configure")
+    assert [(one["operation"], one["mapping"]) for one in editor.values["actions"]] == [("add", {"email": "user.email"})]
+
+
+def test_an_error_in_a_structure_is_told_with_its_place_in_it(browser: Browser, backend: EmbeddedBackend) -> None:
+    editor = Editor.new(browser, backend, adapter="http")
+    editor.type("configure", {"settings.base_url": "https://api.example", "settings.auth": "type: nonsense"})
+    page = editor.see("configure", checked="1")
+    assert re.search(r"type: [^<]*bearer", page)
+    assert "settings.auth.type" in editor.see("review")
+
+
+def test_each_required_trigger_is_completed_or_incomplete(browser: Browser, backend: EmbeddedBackend) -> None:
+    editor = Editor.new(browser, backend)
+    assert editor.see("actions").count(">COMPLETED</span>") == 3
+    editor.type("actions", {"do": "remove:2"})
+    page = editor.see("actions")
+    assert page.count(">COMPLETED</span>") == 2
+    assert page.count(">INCOMPLETE</span> A user leaves an audience") == 1
+    editor.type("actions", {"do": "add", "new": "remove left"})
+    assert editor.see("actions").count(">COMPLETED</span>") == 3
+    editor.type("actions", {"actions[2].enabled:asked": "1"})
+    assert editor.values["actions"][2]["enabled"] is False
+    assert ">INCOMPLETE</span> A user leaves an audience" in editor.see("actions")
+
+
+def test_an_action_is_limited_labelled_copied_and_taken_out(browser: Browser, backend: EmbeddedBackend) -> None:
+    editor = Editor.new(browser, backend)
+    editor.type(
+        "actions", {"actions[1].name": "Fill", "actions[1].audiences": "spring*\r\nwinter", "actions[1].consent": "display_ads\n"}
+    )
+    action = editor.values["actions"][1]
+    assert (action["name"], action["audiences"], action["consent"]) == ("Fill", ["spring*", "winter"], ["display_ads"])
+    assert action["mapping"] == {"id": "user.id"}
+    editor.type("actions", {"do": "copy:1"})
+    assert [one["name"] for one in editor.values["actions"]] == ["Create audience", "Fill", "Fill 2", "Remove"]
+    editor.type("actions", {"do": "remove:1"})
+    assert [one["name"] for one in editor.values["actions"]] == ["Create audience", "Fill 2", "Remove"]
+
+
+def test_the_review_lists_every_error_with_a_link_to_its_step(browser: Browser, backend: EmbeddedBackend) -> None:
+    editor = Editor.new(browser, backend)
+    editor.type("configure", {"settings.base_url": "nonsense"})
+    editor.type("actions", {"actions[1].operation": "nonsense", "actions[2].name": ""})
+    review = editor.see("review")
+    for step, place in (("configure", "settings.base_url"), ("actions", "actions[1].operation"), ("actions", "actions[2].name")):
+        assert re.search(rf'/{step}\?checked=1#f-[a-z0-9-]+"><code>{re.escape(place)}', review), place
+    assert "/publish" not in review
+
+
+def test_what_is_wrong_cannot_be_published(browser: Browser, backend: EmbeddedBackend) -> None:
+    editor = Editor.new(browser, backend)
+    editor.type("configure", {"settings.base_url": "nonsense"})
+    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision})
+    assert backend.connectors.documents() == []
+    assert len(backend.drafts.all()) == 1
+
+
+def test_a_change_shows_its_diff_and_keeps_comments_where_nothing_changed(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    commented = "# Kept by hand.\n" + DOCUMENT.strip() + "  # the last one\n"
+    publishing.apply(commented)
+    editor = Editor.of(browser, backend, "shop")
+    editor.type("configure", {"title": "Renamed"})
+    review = editor.see("review")
+    assert "title: Renamed" in review
+    assert "From version 2, which runs" in review
+    assert "go with what you changed" not in review
+    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision})
+    assert backend.connectors.version("shop", 3).text == commented.replace("The shop's audiences", "Renamed")
+
+
+def test_comments_that_go_are_named_and_have_to_be_let_go(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    publishing.apply(DOCUMENT + "limits:\n  # as agreed in March\n  rate: {calls: 5}\n")
+    editor = Editor.of(browser, backend, "shop")
+    editor.type("configure", {"limits.rate.calls": ""})
+    assert "# as agreed in March" in editor.see("review")
+    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision})
+    assert len(backend.connectors.versions("shop")) == 2
+    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision, "sure": "yes"})
+    assert len(backend.connectors.versions("shop")) == 3
+
+
+def test_a_version_that_came_between_is_told_before_it_is_taken_back(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    editor = Editor.of(browser, backend, "shop")
+    editor.type("configure", {"title": "Mine"})
+    publishing.apply(DOCUMENT.replace("The shop's audiences", "Somebody else's"))
+    assert "Version 2 runs, and this draft was begun from version 1" in editor.see("review")
+    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision})
+    assert publishing.live("shop").title == "Somebody else's"
+    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision, "sure": "yes"})
+    assert publishing.live("shop").title == "Mine"
+
+
+def test_the_document_can_be_written_as_yaml_and_what_is_no_yaml_stays_in_the_page(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    editor = Editor.of(browser, backend, "shop")
+    before = editor.values
+    page = editor.type("text", {"text": "name: [shop"}).text
+    assert "name: [shop" in page
+    assert "not valid YAML" in page
+    assert editor.values == before
+    text = DOCUMENT + "environments:\n  sandbox: {settings: {base_url: 'http://127.0.0.1:2'}}\n"
+    assert editor.type("text", {"text": text, "do": "next"}).headers["Location"].endswith("/review")
+    assert "shop, shop@sandbox" in editor.see("review")
+
+
+def test_what_a_step_has_no_field_for_is_left_as_it_is(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    text = DOCUMENT.replace("operation: add,", "operation: add, limits: {max_items: 7},") + "version: 1\n"
+    publishing.apply(text)
+    editor = Editor.of(browser, backend, "shop")
+    for step in ("configure", "actions", "mapping"):
+        editor.send(step)
+    assert editor.values["actions"][1]["limits"] == {"max_items": 7}
+    assert editor.values["version"] == 1
+
+
+def test_another_name_makes_another_connector_and_says_so(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    editor = Editor.of(browser, backend, "shop")
+    editor.type("configure", {"name": "store"})
+    assert "which goes on as it is" in editor.see("review")
+
+
+def test_a_journal_that_would_be_lost_is_told_and_has_to_be_let_go(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    publishing.apply(DOCUMENT + "retention: {journal: 7d}\n")
+    message = Message(VERSION, "change", "shop", "a1", request_id="r1", received_at=1.0, mutations=(Mutation(0),), journal_days=7)
+    backend.queue.publish([message])
+    editor = Editor.of(browser, backend, "shop")
+    editor.type("configure", {"retention.journal": "off"})
+    assert "1 batch with 1 mutation" in editor.see("review")
+    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision})
+    assert len(backend.connectors.versions("shop")) == 2
+    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision, "sure": "yes"})
+    assert len(backend.connectors.versions("shop")) == 3
+
+
+def test_what_was_typed_and_is_no_yaml_is_not_published_without_it(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    editor = Editor.of(browser, backend, "shop")
+    editor.type("configure", {"title": "Renamed", "inbound.fields": "user: [Uid"})
+    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision, "sure": "yes"})
+    assert publishing.live("shop").title == "The shop's audiences"
+    assert "inbound.fields" in editor.see("review")
