@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -26,10 +27,20 @@ class Retired(NamedTuple):
     replays: int
 
 
-def discard(backend: Backend, clock: Clock, connector: str, audience_id: str) -> Retired:
-    """Empties one audience's hold; its mutations become rejections."""
+def discard(
+    backend: Backend, clock: Clock, connector: str, audience_id: str, *, until: float | None = None, most: int | None = None
+) -> Retired:
+    """Empties one audience's hold; its mutations become rejections. until: only of batches that had joined by then (s since the
+    epoch). most: only of so many, the first ones."""
     return _retire(
-        backend, clock, connector, audience_id, older_than=None, code="discarded", hint="Discarded from the hold by an operator."
+        backend,
+        clock,
+        connector,
+        audience_id,
+        older_than=None if until is None else math.nextafter(until, math.inf),
+        most=most,
+        code="discarded",
+        hint="Discarded from the hold by an operator.",
     )
 
 
@@ -87,7 +98,15 @@ def _retention(backend: Backend, catalog: Catalog, connector: str) -> Retention:
 
 
 def _retire(
-    backend: Backend, clock: Clock, connector: str, audience_id: str, *, older_than: float | None, code: str, hint: str
+    backend: Backend,
+    clock: Clock,
+    connector: str,
+    audience_id: str,
+    *,
+    older_than: float | None,
+    most: int | None = None,
+    code: str,
+    hint: str,
 ) -> Retired:
     replays: set[str] = set()
 
@@ -96,7 +115,10 @@ def _retire(
         return rejections_of_waiting(batches, code=code, hint=hint, at=clock.now())
 
     retired = 0
-    while left := backend.audiences.drop(connector, audience_id, older_than=older_than, limit=_AT_ONCE, reject=reject):
+    while limit := _AT_ONCE if most is None else min(_AT_ONCE, most - retired):
+        left = backend.audiences.drop(connector, audience_id, older_than=older_than, limit=limit, reject=reject)
+        if not left:
+            break
         retired += left
     if replays:
         log("replay_dropped", "WARNING", connector=connector, audience=audience_id, code=code, replays=len(replays))

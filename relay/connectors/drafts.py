@@ -29,11 +29,13 @@ class Unfinished(msgspec.Struct, frozen=True, omit_defaults=True):
     values  the document so far, as YAML would give it
     unread  place → what was typed there and is no YAML; nothing is in `values` at that place
     text    the YAML that it began from, whose comments and order stay where nothing changes; empty: none
+    began   name of the document of which it is to be the next version; empty: it is a new one
     """
 
     values: dict[str, Any] = {}
     unread: dict[str, str] = {}
     text: str = ""
+    began: str = ""
 
 
 class Problem(NamedTuple):

@@ -253,6 +253,8 @@ def _equal(stored: Iterable[Connector], expanded: Iterable[Connector]) -> bool:
 
 
 def _check_secret(name: str, value: str) -> None:
+    if name in values.RESERVED_SECRETS:
+        raise ConfigurationError(f"The secret '{name}' is the installation's own, made by itself; choose another name.")
     try:
         values.secret_name(name)
     except Malformed:

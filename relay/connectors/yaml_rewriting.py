@@ -29,7 +29,19 @@ def rewritten(text: str, values: dict[str, Any]) -> str:
             return changed
     except (_Unusual, DocumentError):
         pass
-    return written(values)
+    return _written_well(values)
+
+
+def _written_well(values: dict[str, Any]) -> str:
+    """Raises `DocumentError` for what our YAML cannot say as it is. What is no document at all is for its reader to tell."""
+    text = written(values)
+    try:
+        said = load(text)
+    except DocumentError:
+        return text
+    if not _same(said, values):
+        raise DocumentError([("", "Something in it cannot be written as YAML; write it with simpler texts.")])
+    return text
 
 
 class _Unusual(Exception):

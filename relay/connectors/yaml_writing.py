@@ -33,7 +33,16 @@ _Dumper.yaml_implicit_resolvers = {
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=_quotes(text) or ("|" if "\n" in text else None))
+
+
+def _represent_text_on_one_line(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=_quotes(text))
+
+
+def _quotes(text: str) -> str | None:
+    """YAML 1.1 takes these for ends of lines; between double quotes they are escaped."""
+    return '"' if any(one in text for one in "\x85\u2028\u2029") else None
 
 
 def _represent_mapping(dumper: yaml.SafeDumper, mapping: dict[str, Any]) -> yaml.MappingNode:
@@ -52,7 +61,7 @@ class _OneLineDumper(_Dumper):
     """Writes everything in braces and brackets."""
 
 
-_OneLineDumper.add_representer(str, yaml.SafeDumper.represent_str)
+_OneLineDumper.add_representer(str, _represent_text_on_one_line)
 _OneLineDumper.add_representer(dict, yaml.SafeDumper.represent_dict)
 _OneLineDumper.add_representer(list, yaml.SafeDumper.represent_list)
 

@@ -23,7 +23,7 @@ from relay.console.guard import Guard, refusal
 from relay.console.login import login_pages
 from relay.console.pages import PAGES
 from relay.console.parts import Parts
-from relay.console.sessions import Sessions
+from relay.console.sessions import SESSION_H, Sessions
 from relay.console.throttle import Throttle
 from relay.domain.clock import Clock, SystemClock
 from relay.domain.errors import ConfigurationError, NotFound, RelayError, StoreUnavailable
@@ -31,8 +31,6 @@ from relay.wide_log import log, place_of
 
 if TYPE_CHECKING:
     from relay.console.identity import ProxyIdentity
-
-SESSION_H = 12
 
 _SAID = {
     404: ("There is no such page", "The address may be mistyped, or the page has moved."),

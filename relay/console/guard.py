@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from relay.configuration import LOCAL_CONSOLE_PASSWORD, LOOPBACK
 from relay.console.parts import Parts
 from relay.console.roles import RoleList, Visitor, role_for
+from relay.console.sessions import SESSION_H
 from relay.domain.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -76,10 +77,16 @@ class Guard:
         """The visitor has given the password."""
         session.clear()
         session.permanent = True
-        session["name"], session["proof"] = name, self._proof()
+        session["name"], session["proof"], session["since"] = name, self._proof(), self._parts.clock.now()
 
     def has_session(self) -> bool:
-        """Whether the visitor has given the password that is asked for now, and not logged out since."""
+        """Whether the visitor has given the password that is asked for now, at most `SESSION_H` ago.
+
+        The cookie is all that there is of a session. Logging out takes it from the browser; a copy made before stays good until
+        its time is up, the password is changed, or the key is (`sessions.KEY_NAME`)."""
+        since = session.get("since")
+        if not isinstance(since, int | float) or self._parts.clock.now() >= since + SESSION_H * 3600:
+            return False
         return hmac.compare_digest(str(session.get("proof", "")).encode(), self._proof().encode())
 
     def _let_in(self) -> Response | tuple[str, int] | None:

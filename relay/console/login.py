@@ -46,7 +46,7 @@ def login_pages(guard: Guard, throttle: Throttle) -> Blueprint:
         status = 200
         if form.was_sent():
             origin = _origin()
-            wait_s = throttle.wait_s(origin)
+            wait_s = throttle.begin(origin)
             if wait_s > 0:
                 form.password.errors = (f"Too many wrong passwords. Try again in {math.ceil(wait_s)} seconds.",)
                 status = 429
@@ -55,7 +55,6 @@ def login_pages(guard: Guard, throttle: Throttle) -> Blueprint:
                 guard.log_in((form.name.data or "").strip() or "console")
                 return redirect(place)
             else:
-                throttle.failed(origin)
                 log("console_login_refused", "WARNING", origin=origin)
                 form.password.errors = ("This is not the console's password.",)
                 status = 401

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -25,7 +25,13 @@ Kind = Literal["page", "connector", "action", "audience", "setting", "secret"]
 MOST_TYPED = 200
 LONGEST_DETAIL = 120
 
-_PERSON = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+|\+[\d\s()/.-]{6,}|[0-9a-fA-F]{64}")
+_PERSON = re.compile(
+    r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+|\+[\d\s()/.-]{6,}"
+    r"|(?=.*[\s()-])[\s()-]*(\d[\s()-]*){7,}"
+    r"|([0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    re.IGNORECASE,
+)
+"""An address, a number with its country or with gaps, a hash, a UUID."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -73,9 +79,12 @@ class ConnectorIndex:
         return [one for state in states for one in versions[keys[state.name]] if one.name == state.name]
 
 
-def looks_like_a_person(typed: str) -> bool:
-    """Whether it is an address, a number with its country, or a hash: those are asked for elsewhere, never in a URL."""
-    return _PERSON.fullmatch(typed.strip()) is not None
+def looks_like_a_person(typed: str, documents: Collection[str] = ()) -> bool:
+    """Whether it is an identifier of somebody: those are asked for elsewhere. Whatever has an `@` is one, but for the
+    environments of these documents."""
+    if _PERSON.fullmatch(typed.strip()):
+        return True
+    return any(word.partition("@")[0] not in documents for word in typed.casefold().split() if "@" in word)
 
 
 def search(
@@ -94,10 +103,11 @@ def search(
     asked = typed.strip()[:MOST_TYPED].casefold()
     if not asked:
         return Results()
-    if looks_like_a_person(asked):
+    live = index.live(backend.connectors)
+    if looks_like_a_person(asked, {document_of(one.name).casefold() for one in live}):
         return Results(person=True)
     words = asked.split()
-    places = [*_pages(pages), *(place for one in index.live(backend.connectors) for place in _within(one, describe))]
+    places = [*_pages(pages), *(place for one in live for place in _within(one, describe))]
     found = [msgspec.structs.replace(place, rank=_rank(place, asked)) for place in places if _has(place, words)]
     audiences = backend.audiences.page(like=asked, limit=limit + 1)
     found += [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets as chance
 from typing import TYPE_CHECKING
 
-from flask import Flask, Request
+from flask import Flask, Request, has_request_context, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from relay.console.parts import Parts
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 KEY_NAME = "console-session"
 """Name of the secret. Who deletes it, or sets it anew, ends all sessions."""
 
+SESSION_H = 12
+"""How long a session lasts from its login, however much it is used."""
+
 
 class Sessions(SecureCookieSessionInterface):
     """Without a key, as long as the store cannot be read, there is no session, and `Guard` says why.
@@ -27,6 +30,10 @@ class Sessions(SecureCookieSessionInterface):
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Sent over HTTPS only, where it came over HTTPS."""
+        return super().get_cookie_secure(app) or (has_request_context() and request.is_secure)
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         try:

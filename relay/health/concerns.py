@@ -72,13 +72,16 @@ def about_room(depth: QueueDepth | None) -> Concern | None:
     return Concern(True, "disk_full", what, "make room on the disk that holds STATE_DIR")
 
 
-def about_overdue(held: Iterable[Held], now: float, *, at_least: int = 0, pushed: bool = False) -> Concern | None:
-    """That nobody looks at holds, of connectors that run, if so. at_least: so many are overdue, among these or others. pushed:
-    behind a queue that calls the worker, it is the function `tick` that should look."""
+def about_overdue(
+    held: Iterable[Held], now: float, *, at_least: int = 0, partly: bool = False, pushed: bool = False
+) -> Concern | None:
+    """That nobody looks at holds, of connectors that run, if so. at_least: so many are overdue, among these or others. partly:
+    others may be that nobody looked at. pushed: behind a queue that calls the worker, it is the function `tick` that should
+    look."""
     overdue = max(at_least, sum(1 for one in held if is_overdue(one, now)))
     if not overdue:
         return None
-    late = f"{count(overdue, 'hold')} overdue by more than {duration(OVERDUE_S)}"
+    late = f"{'at least ' if partly else ''}{count(overdue, 'hold')} overdue by more than {duration(OVERDUE_S)}"
     if pushed:
         do = "see in Cloud Scheduler whether tick is called and succeeds, and in the logs of tick and deliver what they meet"
         return Concern(True, "no_worker", f"What waits is not tried again: {late}.", do)

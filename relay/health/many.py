@@ -4,15 +4,15 @@ reason beside the sums of all."""
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from relay.backends.interfaces import Audiences, AudienceSummary
-from relay.domain.audience import HOLD_REASONS, Audience, HoldReason
+from relay.domain.audience import HOLD_REASONS, NEEDS_SOMEONE, Audience, HoldReason, Status
 from relay.domain.connector import Connector, ConnectorState
 from relay.health import concerns as about
-from relay.health.advice import meaning, what_to_do
+from relay.health.advice import ADVICE, meaning, needs_someone, what_to_do
 from relay.health.concerns import OVERDUE_S, Concern, Held
 from relay.health.wording import count, duration
 
@@ -71,14 +71,39 @@ def what_waits(audiences: Audiences, summary: AudienceSummary, state: ConnectorS
 
 
 def _some(audiences: Audiences, connector: str, reason: HoldReason) -> list[Audience]:
-    """Of those with this reason, those among them that need somebody, if any do."""
-    some = audiences.page(connector, held=(reason,), limit=_OF_EACH_REASON)
+    """Of those with this reason, those among them that tell how it stands, if any do."""
     if reason != "audience_not_ready":
-        return some
+        # Those that were paused say nothing of the others.
+        return _samples(audiences, connector, reason, lambda one: reason == "paused" or not one.paused)
     # Whether these need somebody depends on each: those that nobody made, and those that wait under the wrong ID.
-    unknown = audiences.page(connector, held=(reason,), status="unknown", limit=_OF_EACH_REASON)
-    ready = audiences.page(connector, held=(reason,), status="ready", limit=_OF_EACH_REASON)
-    return list({one.id: one for one in (*unknown, *ready, *some)}.values())
+    needing = [
+        *_samples(audiences, connector, reason, _needs_someone, status="unknown"),
+        *_samples(audiences, connector, reason, _needs_someone, answers=True),
+    ]
+    some = audiences.page(connector, held=(reason,), limit=_OF_EACH_REASON)
+    return list({one.id: one for one in (*needing, *some)}.values())
+
+
+def _samples(
+    audiences: Audiences,
+    connector: str,
+    reason: HoldReason,
+    telling: Callable[[Audience], bool],
+    *,
+    status: Status | None = None,
+    answers: bool = False,
+) -> list[Audience]:
+    """The first ones; more, if none of these is a telling one though others may be."""
+    first: list[Audience] = []
+    for limit in (_OF_EACH_REASON, _READ):
+        first = audiences.page(connector, held=(reason,), status=status, answers=answers, limit=limit)
+        if len(first) < limit or any(telling(one) for one in first):
+            break
+    return first
+
+
+def _needs_someone(audience: Audience) -> bool:
+    return audience.hold is not None and needs_someone(audience, audience.hold)
 
 
 def about_waiting(waits: WhatWaits, connector: Connector | None) -> Iterator[Concern]:
@@ -89,11 +114,15 @@ def about_waiting(waits: WhatWaits, connector: Connector | None) -> Iterator[Con
     for reason, some in _by_reason(waits):
         if reason in ("gathering", "connector_off") or (reason == "paused" and waits.state.paused):
             continue
-        first = some[0]
-        why = meaning(first.audience, first.hold, connector, waits.state)
-        detail = f" ({first.hold.detail.rstrip('.')})" if first.hold.detail else ""
-        what = f"{_waiting(waits, reason)}: {why}{detail}."
-        yield Concern(first.needs_someone, f"hold_{first.reason}", what, _do(some, connector))
+        do = _do(some, connector, waits)
+        if some:
+            first = some[0]
+            why = meaning(first.audience, first.hold, connector, waits.state)
+            detail = f" ({first.hold.detail.rstrip('.')})" if first.hold.detail else ""
+            yield Concern(first.needs_someone, f"hold_{first.reason}", f"{_waiting(waits, reason)}: {why}{detail}.", do)
+        else:
+            what = f"{_waiting(waits, reason)}: {ADVICE[reason].meaning}."
+            yield Concern(reason in NEEDS_SOMEONE, f"hold_{reason}", what, do)
 
 
 def about_old(waits: WhatWaits, connector: Connector, now: float) -> Iterator[Concern]:
@@ -103,11 +132,12 @@ def about_old(waits: WhatWaits, connector: Connector, now: float) -> Iterator[Co
         return
     retention = connector.retention
     for reason, some in _by_reason(waits):
-        oldest_at = waits.summary.holds[reason].oldest_at
+        seen = (one.hold.oldest_at for one in waits.held if one.hold.reason == reason)
+        oldest_at = min((moment for moment in (waits.summary.holds[reason].oldest_at, *seen) if moment), default=0)
         if oldest_at and oldest_at < now - retention.warning_s:
             fate = f"at {duration(retention.holds_s)} they become rejections"
             what = f"{_waiting(waits, reason)}, the oldest for {duration(now - oldest_at)} ({reason.replace('_', ' ')}); {fate}."
-            yield Concern(True, "old_hold", what, _do(some, connector) or f"diy holds list {shlex.quote(waits.state.name)}")
+            yield Concern(True, "old_hold", what, _do(some, connector, waits) or _listed(waits))
 
 
 def overdue(waits: WhatWaits, now: float) -> int:
@@ -118,11 +148,17 @@ def overdue(waits: WhatWaits, now: float) -> int:
 
 
 def _by_reason(waits: WhatWaits) -> Iterator[tuple[HoldReason, list[Held]]]:
-    """What was looked at of each reason, those that need somebody first."""
-    for reason in sorted(waits.summary.holds):
-        some = sorted((one for one in waits.held if one.hold.reason == reason), key=lambda one: not one.needs_someone)
-        if some:
-            yield reason, some
+    """Each reason, with those that tell how it stands, those that need somebody first; without any, where that is not known from
+    those that were looked at: none was, or all of these are paused and others are not known to be."""
+    for reason, found in sorted(waits.summary.holds.items()):
+        some = sorted((one for one in waits.held if one.hold.reason == reason), key=_telling_first)
+        if some and some[0].audience.paused and reason != "paused" and len(some) < found.audiences:
+            some = []
+        yield reason, some
+
+
+def _telling_first(one: Held) -> tuple[bool, bool]:
+    return not one.needs_someone, one.audience.paused
 
 
 def _waiting(waits: WhatWaits, reason: HoldReason) -> str:
@@ -131,10 +167,17 @@ def _waiting(waits: WhatWaits, reason: HoldReason) -> str:
     return f"{least}{count(found.batches, 'batch', 'batches')} of {found.audiences:,} audiences wait"
 
 
-def _do(some: Sequence[Held], connector: Connector | None) -> str:
-    """The advice for the first of them, and where the others are listed if that for the next is another one."""
-    alike = [one for one in some if one.needs_someone == some[0].needs_someone]
+def _do(some: Sequence[Held], connector: Connector | None, waits: WhatWaits) -> str:
+    """The advice for the first of them, and where the others are listed if that for the next is another one, or if none is
+    known."""
+    if not some:
+        return _listed(waits)
+    alike = [one for one in some if (one.needs_someone, one.reason) == (some[0].needs_someone, some[0].reason)]
     first, *others = (what_to_do(one.audience, one.hold, connector, one.state) for one in alike[:2])
     if others in ([], [first]):
         return first
-    return f"{first}; and so for each of: diy holds list {shlex.quote(some[0].audience.connector)}"
+    return f"{first}; and so for each of: {_listed(waits)}"
+
+
+def _listed(waits: WhatWaits) -> str:
+    return f"diy holds list {shlex.quote(waits.state.name)}"

@@ -23,7 +23,7 @@ from relay.health.many import WhatWaits, about_old, about_waiting, overdue, what
 HOUR_S = 3600.0
 _LOOKED_AT = 1_000
 _NAMED = 100
-"""Audiences that are named, of all that are paused and of all that could not be created."""
+"""Audiences of a connector that are named, of those that are paused and of those that could not be created."""
 _UNREADABLE = "unreadable"
 
 Standing = Literal["running", "on hold", "paused", "incomplete", "off", "not published"]
@@ -90,17 +90,18 @@ def health_of(backend: Backend, name: str, now: float) -> ConnectorHealth | None
 class _Seen:
     """What is read at once for all connectors, or for one.
 
-    failed, paused: connector → audiences whose creation failed, and paused ones, some of them.
     unreadable: connectors with mutations of the last hours that could not be read.
     """
 
     def __init__(self, backend: Backend, now: float, name: str | None = None) -> None:
         self.backend = backend
         self.now = now
+        self._of_all = name is None
         since = now - HOUR_S
         self.summaries = backend.audiences.summary(name)
-        self.failed = _by_connector(backend.audiences.page(name, status="failed", limit=_NAMED))
-        self.paused = _by_connector(backend.audiences.page(name, paused=True, limit=_NAMED))
+        paused = backend.audiences.page(name, paused=True, limit=_NAMED)
+        self._paused = _by_connector(paused)
+        self._more_paused = self._of_all and len(paused) == _NAMED
         reports = backend.reports
         self.totals = reports.totals_of_all(since=since) if name is None else {name: reports.totals(name, since=since)}
         skipped = any(totals.get("skipped") for totals in self.totals.values())
@@ -109,7 +110,23 @@ class _Seen:
 
     def waits(self, state: ConnectorState) -> WhatWaits:
         """What waits in a connector."""
-        return what_waits(self.backend.audiences, self.summaries.get(state.name, AudienceSummary()), state)
+        audiences = self.backend.audiences
+        summary = self.summaries.get(state.name, AudienceSummary())
+        if self._of_all and any(one.partly for one in summary.holds.values()):
+            summary = audiences.summary(state.name).get(state.name, summary)  # more of it is looked at than beside all others
+        return what_waits(audiences, summary, state)
+
+    def failed(self, waits: WhatWaits) -> list[Audience]:
+        """Audiences of a connector whose creation failed, some of them."""
+        if not waits.summary.by_status.get("failed"):
+            return []
+        return self.backend.audiences.page(waits.state.name, status="failed", limit=_NAMED)
+
+    def paused(self, connector: str) -> list[Audience]:
+        """Its paused ones, some of them, those of other connectors left aside."""
+        if self._more_paused:
+            return self.backend.audiences.page(connector, paused=True, limit=_NAMED)
+        return self._paused.get(connector, [])
 
 
 def all_states(backend: Backend) -> list[ConnectorState]:
@@ -129,9 +146,10 @@ def _about_everything(
     if not waits:
         yield Concern(False, "no_connector", "There is no connector yet.", "diy connectors apply FILE")
     resumed = [waits[connector.name] for connector in connectors if connector.standing in ("running", "on hold")]
-    late = sum(overdue(one, now) for one in resumed if one.state.not_before <= now)
+    called = [one for one in resumed if one.state.not_before <= now]
+    late, partly = sum(overdue(one, now) for one in called), not all(one.whole for one in called)
     pushed = isinstance(backend.queue, PushQueue)
-    if no_worker := about.about_queue(depth) or about.about_overdue((), now, at_least=late, pushed=pushed):
+    if no_worker := about.about_queue(depth) or about.about_overdue((), now, at_least=late, partly=partly, pushed=pushed):
         yield no_worker
     if no_room := about.about_room(depth):
         yield no_room
@@ -142,11 +160,11 @@ def _connector(seen: _Seen, waits: WhatWaits, connector: Connector | None) -> Co
     lacking = _missing(backend, connector) if connector else []
     totals = seen.totals.get(state.name, {})
     rejected = totals.get("rejected", 0)
-    failed = seen.failed.get(state.name, [])
+    failed = seen.failed(waits)
     concerns = [
         *(about.about_state(state, lacking, now) if connector else [_about_unpublished(backend, state)]),
         *about_waiting(waits, connector),
-        *about.about_paused(seen.paused.get(state.name, []), state),
+        *about.about_paused(seen.paused(state.name), state),
         *(about_old(waits, connector, now) if connector else []),
         *about.about_creations(failed, more=waits.summary.by_status.get("failed", 0) - len(failed)),
         *(_about_notice(backend, connector) if connector else []),

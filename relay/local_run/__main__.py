@@ -51,12 +51,12 @@ class LocalRun:
     def run(self) -> int:
         """The exit code. Raises `RelayError` before anything is started."""
         check_address(self._configuration)
+        check_ports(self._configuration)
+        self._stack.check()
         with alone(self._configuration.state_dir):
             return self._run_alone()
 
     def _run_alone(self) -> int:
-        check_ports(self._configuration)
-        self._stack.check()
         self._say(f"state: {self._stack.state}")
         directory = logs.make_directory(self._configuration.state_dir)
         for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -29,11 +29,13 @@ TEST_AUDIENCE_NAME = "DIY Relay test of a draft - may be deleted"
 
 
 class Tried(msgspec.Struct, frozen=True):
-    """One thing that was tried. `hint`: what came of it, or why it failed."""
+    """One thing that was tried. `hint`: what came of it, or why it failed. `sent`: the partner was called with the user, and may
+    have taken them whatever came of it."""
 
     what: str
     well: bool
     hint: str = ""
+    sent: bool = False
 
 
 def why_not_to_send(connector: Connector, description: Description | None, backend: Backend) -> str:
@@ -52,8 +54,8 @@ def why_not_to_send(connector: Connector, description: Description | None, backe
 
 
 def send_test(backend: Backend, clock: Clock, connector: Connector, user: Mutation) -> list[Tried]:
-    """The user joins an audience for tests, made at the partner if need be, and leaves it again. Raises `Conflict` where the
-    partner cannot or must not be called."""
+    """The user joins an audience for tests, made at the partner if need be, and leaves it again, also where the joining
+    failed or was only half done: nobody is left there. Raises `Conflict` where the partner cannot or must not be called."""
     description = describe(connector.adapter, connector.settings)
     if reason := why_not_to_send(connector, description, backend):
         raise Conflict(reason)
@@ -62,13 +64,21 @@ def send_test(backend: Backend, clock: Clock, connector: Connector, user: Mutati
     target, tried = _audience(connector, adapter)
     if target is None:
         return tried
-    for direction in ("joined", "left"):
-        actions = [one for one in connector.actions if one.trigger == direction and one.enabled]
-        for action in actions:
-            tried.append(_send(action, adapter, target, _message(connector, user, direction, clock.now()), direction))
-        if any(not one.well for one in tried):
-            return tried
+    sent = [
+        _send(action, adapter, target, _message(connector, user, "joined", clock.now()), "joined")
+        for action in _actions(connector, "joined")
+    ]
+    tried += sent
+    if any(one.sent for one in sent) or all(one.well for one in tried):
+        tried += [
+            _send(action, adapter, target, _message(connector, user, "left", clock.now()), "left")
+            for action in _actions(connector, "left")
+        ]
     return tried
+
+
+def _actions(connector: Connector, direction: Direction) -> list[Action]:
+    return [one for one in connector.actions if one.trigger == direction and one.enabled]
 
 
 def _audience(connector: Connector, adapter: Adapter) -> tuple[Target | None, list[Tried]]:
@@ -94,24 +104,26 @@ def _send(action: Action, adapter: Adapter, target: Target, message: Message, di
     mutation = message.mutations[0]
     context = mutation_context(message, mutation, audience_name=target.name, partner_id=target.partner_id)
     around = Surroundings(message.received_at, message.request_id, email_rule(adapter.description.email_rule))
+    sent = False
     try:
         values = compile_mapping(action.mapping).apply(context, around)
         prepared = adapter.prepare(action.operation, values)
         if isinstance(prepared, Rejected):
             return Tried(what, False, prepared.hint)
         row = Row(prepared.values, str(uuid.uuid4()), message.received_at)
+        sent = True
         (result,) = adapter.send(action.operation, target, [row])
     except MappingError as error:
-        return Tried(what, False, str(error))
+        return Tried(what, False, str(error), sent)
     except PartnerError as error:
-        return Tried(what, False, error.hint)
+        return Tried(what, False, error.hint, sent)
     return _told(what, result)
 
 
 def _told(what: str, result: RowResult) -> Tried:
     if isinstance(result, Delivered):
-        return Tried(what, True, "The partner took it.")
-    return Tried(what, False, result.hint)
+        return Tried(what, True, "The partner took it.", sent=True)
+    return Tried(what, False, result.hint, sent=True)
 
 
 def _message(connector: Connector, user: Mutation, direction: Direction, now: float) -> Message:

@@ -11,8 +11,6 @@ from relay.domain.audience import Audience, HoldReason
 from relay.domain.clock import Clock
 from relay.health.wording import count
 
-_AT_ONCE = 200
-
 
 class Resumed(msgspec.Struct, frozen=True):
     """holds: how many are tried now. connector: it is no longer paused. audiences: IDs of those that are no longer paused."""
@@ -78,22 +76,22 @@ class Holding:
             self._backend.audiences.set_paused(connector, audience_id, True)
         self._note("pause", connector, audience_id)
 
-    def discard(self, connector: str, audience_id: str) -> Discarded:
-        """Drops what waits in one hold, for good; its mutations become rejections."""
+    def discard(
+        self, connector: str, audience_id: str, *, until: float | None = None, most: int | None = None
+    ) -> Discarded:
+        """Drops what waits in one hold, for good; its mutations become rejections. until: only what had joined by then (s since
+        the epoch); what came later stays. most: only so many batches, the first ones."""
         from worker.retention import discard
 
-        dropped = discard(self._backend, self._clock, connector, audience_id)
+        dropped = discard(self._backend, self._clock, connector, audience_id, until=until, most=most)
+        if not dropped.batches:
+            return Discarded(0, 0)
         self._note("discard", connector, audience_id, detail=count(dropped.batches, "batch", "batches"))
         return Discarded(dropped.batches, dropped.replays)
 
     def _paused(self, connector: str) -> list[str]:
-        """IDs of all that are paused, read page by page."""
-        found: list[str] = []
-        while page := self._backend.audiences.page(
-            connector, paused=True, after=(connector, found[-1]) if found else None, limit=_AT_ONCE
-        ):
-            found.extend(audience.id for audience in page)
-        return found
+        """IDs of all that are paused, by their records: `page` does not find those that only an older program wrote."""
+        return [audience.id for audience in self._backend.audiences.all(connector) if audience.paused]
 
     def _note(self, what: str, connector: str, audience_id: str | None = None, *, detail: str = "") -> None:
         self._backend.audit.add(by=self._by, what=what, subject=subject(connector, audience_id), detail=detail)

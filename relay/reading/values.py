@@ -16,6 +16,10 @@ Reader = Callable[[Any], T]
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _SECRET_NAME = re.compile(r"[a-z][a-z0-9_-]{0,126}")
+
+RESERVED_SECRETS = ("console-session",)
+"""Names of secrets that are the installation's own: no document names one, and nobody sets one."""
+
 _UNSAFE_IN_URL = re.compile(r"[\s\x00-\x1f\x7f\\]")
 
 IDENTIFIERS = ("id", "email", "email_sha256", "phone", "phone_sha256", "idfa", "gaid", "cookie_id")
@@ -53,6 +57,8 @@ def secret_name(value: object) -> str:
             "This must be the name of a secret (small letters, digits, hyphens and underscores), never its value; "
             "`diy secrets set NAME` stores the value."
         )
+    if value in RESERVED_SECRETS:
+        raise Malformed("This secret is the installation's own, made by itself and used by nothing else; choose another name.")
     return value
 
 

@@ -27,7 +27,7 @@ ARGUMENTS: dict[str, dict[str, str | int]] = {
     "connector.delete": {"name": "pangolin"},
     "versions.show": {"name": "pangolin"},
     "versions.one": {"name": "pangolin", "number": 1},
-    "search.show": {"q": "pangolin"},
+    "search.show": {},
     "edit.choose": {},
     "edit.start": {"name": "pangolin"},
     "edit.duplicate": {"from": "pangolin", "name": "pangolin", "connector": "pangolin"},
@@ -129,6 +129,8 @@ def test_what_is_not_there_is_a_page_as_well(console: ConsoleStack, windows: Win
 
 
 def test_the_name_of_an_audience_is_text_and_never_markup(busy: ConsoleStack, page: Page) -> None:
-    page.goto("/search?q=looked")
+    page.goto("/search")
+    page.locator("#search").fill("looked")
+    page.locator("form.finder").evaluate("form => form.submit()")
 
     expect(page.locator("main")).to_contain_text("Looked <b>at</b>")

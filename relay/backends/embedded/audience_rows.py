@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
 from relay.backends.embedded.schema import sought_in
 from relay.backends.records import AUDIENCE
 from relay.domain.audience import Audience, Waiting
-from relay.domain.message import Message, decode, encode
+from relay.domain.message import Message, UnknownVersion, decode, encode
 
 A_REPLAY = "items = 0 AND json_extract(CAST(body AS TEXT), '$.kind') = 'replay'"
 """The condition by which a row of `waiting` is a replay."""
@@ -24,6 +25,12 @@ _COLUMNS = ("connector", "id", *_OF_THE_RECORD)
 _SAVE = (
     f"INSERT INTO audiences ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{column}' for column in _COLUMNS)})"  # noqa: S608 - ours
     " ON CONFLICT (connector, id) DO UPDATE SET " + ", ".join(f"{column} = excluded.{column}" for column in _OF_THE_RECORD)
+)
+
+_DERIVED = _OF_THE_RECORD[1:]
+_MEND = (
+    f"UPDATE audiences SET {', '.join(f'{column} = :{column}' for column in _DERIVED)}"  # noqa: S608 - ours
+    " WHERE connector = :connector AND id = :id"
 )
 
 
@@ -49,26 +56,44 @@ def load(connection: sqlite3.Connection, connector: str, audience_id: str) -> Au
 
 def save(connection: sqlite3.Connection, audience: Audience) -> None:
     """Writes the record, new or not."""
+    key = {"connector": audience.connector, "id": audience.id}
+    connection.execute(_SAVE, {**key, "record": AUDIENCE.write(audience), **_derived(audience)})
+
+
+def _derived(audience: Audience) -> dict[str, Any]:
+    """What the columns beside the record say of it."""
     hold = audience.hold
-    connection.execute(
-        _SAVE,
-        {
-            "connector": audience.connector,
-            "id": audience.id,
-            "record": AUDIENCE.write(audience),
-            "hold_reason": hold.reason if hold else None,
-            "due_at": hold.due_at if hold else None,
-            "asked_at": hold.asked_at if hold else 0,
-            "status": audience.status,
-            "answers": bool(audience.answers_to),
-            "paused": audience.paused,
-            "batches": hold.batches if hold else 0,
-            "items": hold.items if hold else 0,
-            "bytes": hold.bytes if hold else 0,
-            "oldest_at": (hold.oldest_at or None) if hold else None,
-            "sought": sought_in(audience.id, audience.name, audience.partner_id),
-        },
-    )
+    return {
+        "hold_reason": hold.reason if hold else None,
+        "due_at": hold.due_at if hold else None,
+        "asked_at": hold.asked_at if hold else 0,
+        "status": audience.status,
+        "answers": bool(audience.answers_to),
+        "paused": audience.paused,
+        "batches": hold.batches if hold else 0,
+        "items": hold.items if hold else 0,
+        "bytes": hold.bytes if hold else 0,
+        "oldest_at": (hold.oldest_at or None) if hold else None,
+        "sought": sought_in(audience.id, audience.name, audience.partner_id),
+    }
+
+
+def mend(connection: sqlite3.Connection, after: tuple[str, str], *, limit: int) -> tuple[str, str] | None:
+    """Writes the columns of rows that differ from their record, since an older program wrote it. Looks at `limit` rows behind
+    `after` (connector, ID), and returns the last of them; None where these were all."""
+    rows = connection.execute(
+        f"SELECT connector, id, {', '.join(_OF_THE_RECORD)} FROM audiences WHERE (connector, id) > (?, ?)"  # noqa: S608 - ours
+        " ORDER BY connector, id LIMIT ?",
+        (*after, limit),
+    ).fetchall()
+    for connector, audience_id, record, *columns in rows:
+        try:
+            derived = _derived(AUDIENCE.read(record))
+        except UnknownVersion:
+            continue  # a newer program's to judge
+        if list(derived.values()) != columns:
+            connection.execute(_MEND, {"connector": connector, "id": audience_id, **derived})
+    return rows[-1][:2] if len(rows) == limit else None
 
 
 def occupant(connection: sqlite3.Connection, connector: str, partner_id: str, *, but: str) -> str | None:

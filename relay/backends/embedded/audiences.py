@@ -51,6 +51,7 @@ class EmbeddedAudiences(Turns, Holds, Creations):
         status: Status | None = None,
         held: Collection[HoldReason] = (),
         paused: bool = False,
+        answers: bool = False,
         after: tuple[str, str] | None = None,
         limit: int,
     ) -> list[Audience]:
@@ -61,6 +62,7 @@ class EmbeddedAudiences(Turns, Holds, Creations):
             "status <> 'ready'": status and status != "ready",  # so that its index can be used
             "hold_reason IS NOT NULL AND hold_reason IN (SELECT value FROM json_each(:held))": held,
             "paused": paused,
+            "answers": answers,
             "(connector, id) > (:after_connector, :after_id)": after,
         }
         after_connector, after_id = after or ("", "")

@@ -131,6 +131,29 @@ def _first_hours(connection: sqlite3.Connection, counted: Counted, connectors: s
     return found
 
 
+def counted_since(connection: sqlite3.Connection, counted: Counted, since: float) -> list[str]:
+    """Connectors with minutes of that day or later."""
+    found = connection.execute(
+        f"SELECT DISTINCT connector FROM {counted.table} WHERE minute >= ? ORDER BY connector", (_day_of(since),)  # noqa: S608
+    )
+    return [of for (of,) in found]
+
+
+def add_up(connection: sqlite3.Connection, counted: Counted, connector: str, since: float) -> None:
+    """Adds up that day and those after it anew: an older program counts by minute alone."""
+    days: defaultdict[int, dict[int, Numbers]] = defaultdict(dict)
+    for hour, name, number in connection.execute(
+        f"SELECT minute / {HOUR_S} * {HOUR_S}, {counted.column}, sum(number) FROM {counted.table}"  # noqa: S608 - ours
+        " WHERE connector = ? AND minute >= ? GROUP BY 1, 2",
+        (connector, _day_of(since)),
+    ):
+        day = _day_of(hour)
+        days[day].setdefault((hour - day) // HOUR_S, {})[str(name)] = number
+    for day, hours in days.items():
+        if hours != _day(connection, counted, connector, day):
+            _put_day(connection, counted, connector, day, hours)
+
+
 def forget_counted(connection: sqlite3.Connection, counted: Counted, before: float) -> None:
     """Minutes that began before that moment. What is left of its hour is added up anew."""
     connection.execute(f"DELETE FROM {counted.table} WHERE minute < ?", (before,))  # noqa: S608 - ours

@@ -1,11 +1,13 @@
-"""Deletes records whose age has passed, a part at a time, so that publishers wait for none of it."""
+"""Deletes records whose age has passed, a part at a time, so that publishers wait for none of it; and mends what an older program
+left that wrote beside this one."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from relay.backends.embedded.audience_rows import mend
 from relay.backends.embedded.connector_rows import live_connector
-from relay.backends.embedded.counter_rows import COUNTED, forget_counted
+from relay.backends.embedded.counter_rows import COUNTED, DAY_S, add_up, counted_since, forget_counted
 from relay.backends.embedded.database import Database
 from relay.backends.embedded.journal import EmbeddedJournal
 from relay.backends.interfaces import (
@@ -21,6 +23,7 @@ from relay.domain.connector import Retention
 from relay.domain.message import UnknownVersion
 
 _AT_ONCE = 2_000
+_LOOKED_AT_ONCE = 500
 
 
 class Tidying:
@@ -53,6 +56,20 @@ class Tidying:
         for table in COUNTED:
             with self._database.transaction() as connection:
                 forget_counted(connection, table, now - COUNTERS_KEPT_S)
+        self._mend(now - DAY_S)
+
+    def _mend(self, since: float) -> None:
+        """What pages show, where a program of the version before has written beside this one: it adds nothing up."""
+        for table in COUNTED:
+            with self._database.snapshot() as connection:
+                connectors = counted_since(connection, table, since)
+            for connector in connectors:
+                with self._database.transaction() as connection:
+                    add_up(connection, table, connector, since)
+        after: tuple[str, str] | None = ("", "")
+        while after is not None:
+            with self._database.transaction() as connection:
+                after = mend(connection, after, limit=_LOOKED_AT_ONCE)
 
     def _delete_drafts(self, before: float) -> None:
         """Versions that were never published. The newest one of a document stays, so that its number is not given again."""

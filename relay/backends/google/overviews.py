@@ -43,12 +43,13 @@ class Overviews:
         status: Status | None = None,
         held: Collection[HoldReason] = (),
         paused: bool = False,
+        answers: bool = False,
         after: tuple[str, str] | None = None,
         limit: int,
     ) -> list[Audience]:
         """As `interfaces.Audiences.page`. Firestore cannot search in names: with `like`, with status `ready`, and with several
         reasons but not all, the next 5,000 audiences are looked at, each a read, and what is behind them is not found."""
-        wanted = _Wanted(like.casefold(), status, frozenset(held), paused)
+        wanted = _Wanted(like.casefold(), status, frozenset(held), paused, answers)
         query = _line(connector, wanted)
         behind = [] if after is None else [*(after[:1] if query.order else ()), docs.path_of(*after)]
         found: list[Audience] = []
@@ -143,11 +144,12 @@ class Overviews:
 class _Wanted:
     """What `page` is asked for. sifted: a query alone does not find it."""
 
-    def __init__(self, like: str, status: Status | None, held: frozenset[HoldReason], paused: bool) -> None:
+    def __init__(self, like: str, status: Status | None, held: frozenset[HoldReason], paused: bool, answers: bool) -> None:
         self.like = like
         self.status = status
         self.held = held
         self.paused = paused
+        self.answers = answers
         self.all_held = len(held) == len(HOLD_REASONS)
         self.sifted = bool(like) or status == "ready" or (len(held) > 1 and not self.all_held)
 
@@ -172,7 +174,9 @@ def _line(connector: str | None, wanted: _Wanted) -> Query:
         order = ["held_by"]
     elif connector is not None:
         where.append(("held_by" if wanted.held else "connector", "==", connector))
-    if wanted.status not in (None, "ready"):
+    if wanted.answers:
+        where.append(("unready", "==", "answers"))
+    elif wanted.status not in (None, "ready"):
         where.append(("unready", "==", wanted.status))
     if wanted.paused:
         where.append(("paused", "==", True))

@@ -86,6 +86,7 @@ class Audiences(Protocol):
         status: Status | None = None,
         held: Collection[HoldReason] = (),
         paused: bool = False,
+        answers: bool = False,
         after: tuple[str, str] | None = None,
         limit: int,
     ) -> list[Audience]:
@@ -94,6 +95,7 @@ class Audiences(Protocol):
 
         like: part of the ID, the name or the partner's ID, whatever its case. status: those that have it. held: those with a hold
         for one of these reasons, as the hold has it; empty: all, held or not. paused: those that an operator paused.
+        answers: those that only remember an answer to the DMP (`answers_to`).
         """
         ...
 

@@ -92,7 +92,7 @@ def shown_actions(opened: Opened, problems: Sequence[Problem]) -> list[ShownActi
 def trigger_states(opened: Opened) -> list[TriggerState]:
     """Every trigger, and whether what is required on it is there."""
     required = opened.description.required_triggers if opened.description else ()
-    on = {action.get("trigger") for action in actions_of(opened.unfinished) if action.get("enabled") is not False}
+    on = [action.get("trigger") for action in actions_of(opened.unfinished) if action.get("enabled") is not False]
     return [
         TriggerState(
             trigger,

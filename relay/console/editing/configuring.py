@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from adapters.contract import Description, Field
 from relay.backends.interfaces import SecretInfo
@@ -133,6 +135,30 @@ def proposed_name(document: str, field: str) -> str:
     return f"{document}-{field.replace('_', '-')}" if document else ""
 
 
+def with_own_secrets(unfinished: Unfinished, name: str) -> Unfinished:
+    """A duplicate with names of its own for all its secrets, also those of its environments: those of the partner may be changed,
+    and the DMP proves itself to each connector by its own."""
+    values = _renamed(unfinished.values, name)
+    environments = values.get("environments")
+    if isinstance(environments, dict):
+        own = {key: _renamed(one, f"{name}-{key}") if isinstance(one, dict) else one for key, one in environments.items()}
+        values = {**values, "environments": own}
+    return replace(unfinished, values=values)
+
+
+def _renamed(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+    changed = dict(values)
+    secrets, inbound = values.get("secrets"), values.get("inbound")
+    if isinstance(secrets, dict):
+        changed["secrets"] = {
+            field: proposed_name(prefix, str(field)) if isinstance(one, str) else one for field, one in secrets.items()
+        }
+    if isinstance(inbound, dict):
+        names = {"hmac_secret": f"{prefix}-hmac", "basic_auth": f"{prefix}-basic"}
+        changed["inbound"] = {key: names[key] if key in names and one is not None else one for key, one in inbound.items()}
+    return changed
+
+
 def with_secret_names(unfinished: Unfinished, form: Mapping[str, str], asked: list[AskedSecret]) -> Unfinished:
     """The names of the secrets as they were typed; one that is left empty and is required gets the name proposed."""
     values = unfinished.values
@@ -147,5 +173,5 @@ def with_secret_names(unfinished: Unfinished, form: Mapping[str, str], asked: li
             name = proposed_name(document, secret.field.name)
         if name != (value_at(values, secret.place) or ""):
             values = with_value(values, secret.place, name or None)
-    return Unfinished(values, unfinished.unread, unfinished.text)
+    return replace(unfinished, values=values)
 

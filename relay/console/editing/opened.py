@@ -28,9 +28,18 @@ class Opened(NamedTuple):
         """What the document is called so far."""
         return str(self.unfinished.values.get("name") or "")
 
+    @property
+    def document(self) -> str:
+        """The document that it becomes the next version of; empty: it is to be a new one."""
+        return self.name if self.name == self.unfinished.began else ""
+
     def problems(self) -> list[Problem]:
-        """Everything that is wrong with it."""
-        return problems_of(self.unfinished, describe)
+        """Everything that is wrong with it, also that it would take the place of another document."""
+        wrong = problems_of(self.unfinished, describe)
+        if self.name and not self.document and self.name in backend().connectors.documents():
+            sentence = f"There is a connector '{self.name}' already, from which this draft was not begun. Choose another name."
+            wrong.insert(0, Problem("name", sentence))
+        return wrong
 
 
 def open_draft(key: str) -> Opened:
@@ -40,9 +49,11 @@ def open_draft(key: str) -> Opened:
 
 def begin_draft(unfinished: Unfinished, *, base: int = 0) -> Opened:
     """A new draft, in the visitor's name. `base`: number of the version that it begins from."""
+    name = str(unfinished.values.get("name") or "")
+    unfinished = replace(unfinished, began=name if base else "")
     draft = Draft(
         key=chance.token_urlsafe(12),
-        document=str(unfinished.values.get("name") or ""),
+        document=name,
         by=visitor().name,
         changed_at=now(),
         content=encoded(unfinished),
@@ -55,6 +66,7 @@ def begin_draft(unfinished: Unfinished, *, base: int = 0) -> Opened:
 
 def save(opened: Opened, unfinished: Unfinished) -> Opened:
     """Keeps what was changed; nothing happens where nothing was. Raises `Conflict` where somebody else was faster."""
+    unfinished = replace(unfinished, began=opened.unfinished.began)
     if unfinished == opened.unfinished:
         return opened
     draft = replace(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
 from adapters.contract import Adapter
 from adapters.registry import describe
 from relay.connectors.document import read_to_ask
@@ -16,6 +20,30 @@ from worker.partners import Partners
 def connector_to_ask(opened: Opened, *, asked: str = "") -> Connector:
     """What it takes to ask the partner something; the setting that is asked for may be missing. Raises `DocumentError`."""
     return read_to_ask(text_of(opened.unfinished), asked, describe=describe)
+
+
+def addresses(connector: Connector) -> str:
+    """The hosts that its settings name, with their ports; where they name none, the adapter has its own."""
+    description = describe(connector.adapter, connector.settings)
+    defaults = {field.name: field.default for field in description.settings} if description else {}
+    hosts = sorted({host for text in _texts({**defaults, **connector.settings}) if (host := _host(text))})
+    return ", ".join(hosts) or f"the own address of {connector.adapter}"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
+
+
+def _host(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return ""
+    return parts.netloc.rpartition("@")[2] if parts.scheme in ("http", "https") else ""
 
 
 def partners() -> Partners:

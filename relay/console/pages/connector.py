@@ -10,6 +10,7 @@ from relay.connectors.live import document_of
 from relay.console import parts
 from relay.console.charts import sparkline
 from relay.console.connector_reading import ConnectorPage, read_connector
+from relay.console.guard import refusal
 from relay.console.roles import needs
 from relay.console.ways import page, way_out
 from relay.domain.connector import ActionSwitch
@@ -44,8 +45,11 @@ def show(name: str) -> str:
 
 @pages.post("/connectors/<name>/switch")
 @needs("operator")
-def switch(name: str) -> Response:
-    on = request.form.get("to") == "on"
+def switch(name: str) -> Response | tuple[str, int]:
+    to = request.form.get("to", "")
+    if to not in ("on", "off"):
+        return refusal("On or off?", "The form says neither “on” nor “off”. Nothing was changed.", 400)
+    on = to == "on"
     parts.publishing().set_enabled(name, on)
     flash(f"{name} is on; what waited is sent." if on else f"{name} is off; what arrives waits in order, and nothing is lost.")
     return _back(name, "switches")
@@ -53,9 +57,12 @@ def switch(name: str) -> Response:
 
 @pages.post("/connectors/<name>/pause")
 @needs("operator")
-def pause(name: str) -> Response:
+def pause(name: str) -> Response | tuple[str, int]:
+    to = request.form.get("to", "")
+    if to not in ("pause", "resume"):
+        return refusal("Pause or resume?", "The form says neither “pause” nor “resume”. Nothing was changed.", 400)
     holding = _holding()
-    if request.form.get("to") == "resume":
+    if to == "resume":
         resumed = holding.resume(name)
         flash(f"{name} goes on; {count(resumed.holds, 'hold')} {'is' if resumed.holds == 1 else 'are'} tried now.")
     else:

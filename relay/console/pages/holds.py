@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -12,11 +13,14 @@ from relay.console.holds_reading import ROWS, holds_page, one_hold
 from relay.console.known import Place, known_audience, named_audience, place_from, place_text
 from relay.console.resuming import Scope, progress_of, scope_of_all, scope_of_places
 from relay.console.roles import needs
-from relay.domain.audience import HOLD_REASONS, HoldReason
+from relay.domain.audience import HOLD_REASONS, Audience, HoldReason
 from relay.health.wording import count
-from relay.operating.holding import Holding, Resumed
+from relay.operating.holding import Discarded, Holding, Resumed
 
 pages = Blueprint("holds", __name__)
+
+_LARGEST = 10**10
+"""Of the numbers in an address. As seconds since the epoch it is a day that can still be written."""
 
 
 @pages.get("/holds")
@@ -94,20 +98,43 @@ def unpause() -> Response:
 @pages.route("/holds/discard", methods=["GET", "POST"])
 @needs("operator")
 def discard() -> Response | str | tuple[str, int]:
-    """Asks twice: this page is the first time, and what must be typed there the second."""
+    """Asks twice: this page is the first time, and what must be typed there the second. Only what the page told is discarded."""
     audience = named_audience(request.values)
     if audience.hold is None:
         return render_template("hold_gone.html", audience=audience)
     if request.method == "GET":
-        return render_template("hold_discard.html", audience=audience, hold=audience.hold, wrong=False)
+        return _discard_page(audience)
     if request.form.get("typed", "").strip() != audience.id:
-        return render_template("hold_discard.html", audience=audience, hold=audience.hold, wrong=True), 400
-    dropped = _holding().discard(audience.connector, audience.id)
+        return _discard_page(audience, wrong=True), 400
+    shown = _shown()
+    dropped = _holding().discard(audience.connector, audience.id, until=shown[0], most=shown[1]) if shown else Discarded(0, 0)
+    if not dropped.batches:
+        return _discard_page(named_audience(request.values), changed=True), 409
     flash(f"{count(dropped.batches, 'batch', 'batches')} discarded. What was in them is among the rejections.")
+    if (left := named_audience(request.values).hold) is not None:
+        joined = count(left.batches, "batch that was", "batches that were")
+        flash(f"{joined} not on the page when it was shown: kept, and on hold still.", "info")
     if dropped.replays:
         what = f"{count(dropped.replays, 'replay')} among them"
         flash(f"{what}: what had not been sent again is in the journal still, and not among the rejections.", "info")
     return redirect(url_for("rejections.show", connector=audience.connector, audience=audience.id))
+
+
+def _discard_page(audience: Audience, *, wrong: bool = False, changed: bool = False) -> str:
+    """With what waits just now, which is what will be discarded: the number is read before the moment, so that whatever joins
+    between is none of it."""
+    if audience.hold is None:
+        return render_template("hold_gone.html", audience=audience)
+    return render_template(
+        "hold_discard.html", audience=audience, hold=audience.hold, shown_at=parts.now(), wrong=wrong, changed=changed
+    )
+
+
+def _shown() -> tuple[float, int] | None:
+    """When the page was shown and how many batches it told; None: the form does not say, or nothing that can be."""
+    shown_at, batches = request.form.get("shown_at", -1.0, float), request.form.get("batches", 0, int)
+    good = math.isfinite(shown_at) and 0 < shown_at <= parts.now() and batches > 0
+    return (shown_at, batches) if good else None
 
 
 def _holding() -> Holding:
@@ -140,7 +167,7 @@ def _scope() -> Scope:
     """From the address, which anybody may have changed: it only says what is looked at."""
     given = request.args
     places = tuple(filter(None, map(place_from, given.getlist("place")[:ROWS])))
-    number = {name: max(0, given.get(name, 0, type=int)) for name in ("at", "batches", "others")}
+    number = {name: min(_LARGEST, max(0, given.get(name, 0, type=int))) for name in ("at", "batches", "others")}
     return Scope(
         float(number["at"]), number["batches"], _distinct(places), given.get("connector") or None,
         _reason(given.get("reason", "")), number["others"],

@@ -8,10 +8,11 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from relay.console import parts
+from relay.console.guard import refusal
 from relay.console.overview import BASE, CARDS, STATES, Chosen, overview_of
 from relay.console.roles import needs
 from relay.console.ways import page, way_out
-from relay.domain.errors import NotFound
+from relay.domain.errors import NotFound, RelayError
 from relay.health.wording import count
 
 pages = Blueprint("home", __name__)
@@ -41,16 +42,28 @@ def connectors() -> str:
 
 @pages.post("/switch")
 @needs("operator")
-def switch() -> Response:
-    """Switches the chosen connectors on or off, all or none of them if one of them is unknown."""
+def switch() -> Response | tuple[str, int]:
+    """Switches the chosen connectors on or off, all or none of them if one of them is unknown. Where the store fails on the way,
+    it is said how far it went."""
+    to = request.form.get("to", "")
+    if to not in ("on", "off"):
+        return refusal("On or off?", "The form says neither “on” nor “off”. Nothing was changed.", 400)
+    on = to == "on"
     names = list(dict.fromkeys(request.form.getlist("connector")))
-    on = request.form.get("to") == "on"
     known = {state.name for state in parts.backend().connectors.states()}
     if unknown := [name for name in names if name not in known]:
         raise NotFound(f"There is no connector '{unknown[0]}'. Nothing was changed.")
     publishing = parts.publishing()
-    for name in names:
-        publishing.set_enabled(name, on)
+    for number, name in enumerate(names):
+        try:
+            publishing.set_enabled(name, on)
+        except RelayError as error:
+            if len(names) == 1:
+                raise
+            done, rest = ", ".join(names[:number]) or "none", ", ".join(names[number + 1 :]) or "none"
+            flash(f"Switching {to} failed at {name}, which may be {to} or not: {error}", "danger")
+            flash(f"Switched {to} before it: {done}. Not switched: {rest}.", "warning")
+            return redirect(url_for("home.connectors", **_chosen()))
     if not names:
         flash("No connector was chosen; nothing was changed.", "warning")
     else:

@@ -20,13 +20,14 @@ _PLACES = {"connector": "", "action": "actions", "setting": "settings", "secret"
 """Kind → the part of the connector's page."""
 
 
-@pages.get("/search")
+@pages.route("/search", methods=["GET", "POST"])
 @needs("viewer")
 def show() -> str | Response:
-    """`q`: what was typed. `part=1`: the first results alone, as `{"results": [{"kind", "title", "detail", "url"}], "note"}`."""
-    typed = request.args.get("q", "")
+    """Posted, since what somebody types may be an identifier, and addresses are in logs. `q`: what was typed. `part=1`: the first
+    results alone, as `{"results": [{"kind", "title", "detail", "url"}], "note"}`."""
+    typed = request.form.get("q", "")
     index: ConnectorIndex = current_app.extensions.setdefault("diy-relay-search", ConnectorIndex())
-    suggests = request.args.get("part") == "1"
+    suggests = request.form.get("part") == "1"
     limit = SUGGESTED if suggests else SHOWN
     results = search(parts.backend(), index, describe, typed, pages=dict(wording.navigation()), limit=limit)
     if suggests:

@@ -21,7 +21,7 @@ def show(name: str) -> str:
     found = versions_of(parts.backend(), document, before=request.args.get("before", 0, int))
     from_, to = request.args.get("from", 0, int), request.args.get("to", 0, int)
     changes = None
-    if from_ in found.numbers and to in found.numbers:
+    if _may_read() and from_ in found.numbers and to in found.numbers:
         changes = difference(parts.backend(), document, from_, to)
     return render_template("versions.html", page=found, from_=from_, to=to, changes=changes)
 
@@ -31,7 +31,7 @@ def show(name: str) -> str:
 def one(name: str, number: int) -> str:
     document = document_of(name)
     found = publication(parts.backend(), document, number, now=parts.now(), counted=_counted())
-    changes = difference(parts.backend(), document, found.running, number) if found.running else []
+    changes = difference(parts.backend(), document, found.running, number) if found.running and _may_read() else []
     return render_template("diff.html", document=document, page=found, changes=changes)
 
 
@@ -58,6 +58,11 @@ def publish(name: str, number: int) -> Response:
         return here
     flash(f"Version {number} of {document} runs now.")
     return redirect(url_for("versions.show", name=document))
+
+
+def _may_read() -> bool:
+    """Whether the visitor sees what documents say: a webhook's address in one can itself be a secret."""
+    return parts.visitor().may("admin")
 
 
 def _counted() -> bool:

@@ -7,8 +7,12 @@
   if (!field) return;
   const form = field.form;
   const PAUSE_MS = 150;
-  // Identifiers of people are not put into addresses, nor sent while somebody types them.
-  const person = /^\s*([^@\s]+@[^@\s.]+\.\S+|\+[\d\s()\/.-]{6,}|[0-9a-f]{64})\s*$/i;
+  // Identifiers of people are not sent while somebody types them; what looks otherwise is posted, so that no address has it.
+  const person = new RegExp(
+    "^\\s*([^@\\s]+@[^@\\s.]+\\.\\S+|\\+[\\d\\s()/.-]{6,}|(?=.*[\\s()-])[\\s()-]*(\\d[\\s()-]*){7,}" +
+      "|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\\s*$",
+    "i",
+  );
 
   const list = Object.assign(document.createElement("ul"), { id: "search-results", hidden: true });
   list.className = "suggestions";
@@ -78,7 +82,8 @@
     if (!typed) return close();
     if (person.test(typed)) return show(typed, { results: [], note: "That looks like a person: use the page Find a user." });
     const mine = (asked += 1);
-    const answer = await fetch(`${form.action}?part=1&q=${encodeURIComponent(typed)}`, { headers: { Accept: "application/json" } });
+    const body = new URLSearchParams({ part: "1", q: typed, csrf_token: form.elements.csrf_token.value });
+    const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
     if (!answer.ok || answer.redirected || mine !== asked) return undefined;
     return show(typed, await answer.json());
   }
@@ -107,7 +112,7 @@
     if (option && shownFor === field.value.trim()) {
       event.preventDefault();
       location.assign(option.dataset.url);
-    } else if (person.test(field.value)) {
+    } else if (person.test(field.value.trim())) {
       event.preventDefault();
       suggest();
     }

@@ -258,6 +258,16 @@ def test_audiences_are_found_by_status_hold_and_pause(backend: Backend) -> None:
     assert ids(backend, paused=True) == []
 
 
+def test_memories_of_answers_are_found_with_their_holds(backend: Backend) -> None:
+    named(backend, "ready", "", "1")
+    held(backend, "ready", why=request("audience_not_ready"))
+    held(backend, "of the DMP", why=request("audience_not_ready"))
+    backend.audiences.remember_answer("pangolin", "of the DMP", partner_id="7", name="A")
+    expected = [("pangolin", "of the DMP")]
+    assert ids(backend, answers=True) == ids(backend, "pangolin", answers=True, held=["audience_not_ready"]) == expected
+    assert ids(backend, "pangolin", answers=True, held=["crashed"]) == []
+
+
 # audiences, added up
 def test_audiences_are_added_up_by_connector_and_status(backend: Backend) -> None:
     assert backend.audiences.summary() == {}

@@ -12,7 +12,7 @@ from relay.connectors.inbound_document import refresh_inbound
 from relay.connectors.publishing import Publishing, generate_secret
 from relay.domain.audience import HoldReason
 from relay.domain.connector import InboundDocument
-from relay.domain.errors import ConfigurationError, NotFound, StoreUnavailable
+from relay.domain.errors import ConfigurationError, DocumentError, NotFound, StoreUnavailable
 from tests.clock import TurnedClock
 from tests.unit.connectors.example import DOCUMENT, describe, hold
 
@@ -305,3 +305,18 @@ def test_a_rotation_is_noted_and_tried_out_though_another_connectors_secret_cann
     newest = backend.audit.newest()[0]
     assert (newest.what, newest.subject) == ("rotate secret", "acme-token")
     assert due(backend, clock) == ["a1"]
+
+
+@pytest.mark.parametrize("change", ["set_secret", "rotate_secret"])
+def test_a_secret_of_the_installation_itself_is_not_set(publishing: Publishing, backend: Backend, change: str) -> None:
+    backend.secrets.set("console-session", "made by itself")
+    with pytest.raises(ConfigurationError, match="the installation's own"):
+        getattr(publishing, change)("console-session", "known")
+    assert backend.secrets.get("console-session") == ("made by itself",)
+    publishing.delete_secret("console-session")
+    assert backend.secrets.get("console-session") == ()
+
+
+def test_a_document_cannot_name_a_secret_of_the_installation_itself(publishing: Publishing) -> None:
+    with pytest.raises(DocumentError, match="the installation's own"):
+        publishing.apply(DOCUMENT + "environments: {sandbox: {inbound: {hmac_secret: console-session}}}\n")

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from relay.connectors import yaml_rewriting
 from relay.connectors.yaml_rewriting import rewritten
 from relay.connectors.yaml_text import load
 from relay.connectors.yaml_writing import written
+from relay.domain.errors import DocumentError
 
 ROOT = Path(__file__).parents[3]
 TEXTS = [path.read_text() for path in sorted([*(ROOT / "connectors").glob("*.yaml"), *(ROOT / "docs/examples").glob("*.yaml")])]
@@ -133,3 +135,19 @@ def _changed(values: Any, chance: random.Random) -> Any:
                 items[place] = _changed(items[place], chance)
         return items
     return new
+
+
+@pytest.mark.parametrize("end", ["\x85", "\u2028", "\u2029"])
+@pytest.mark.parametrize("around", ["a{}b", "{}", "a\n{}b\n", " {} ", "- {}"])
+def test_a_text_with_an_end_of_line_of_old_machines_stays_what_it_is(end: str, around: str) -> None:
+    text = around.format(end)
+    values = {"name": "shop", "title": text, "settings": {"a": text, text: [text, {"b": text}]}}
+    assert load(written(values)) == values
+    assert load(rewritten("name: shop\ntitle: x\nsettings: {}\n", values)) == values
+    assert load(rewritten("name: shop\nsettings: {}\ntitle: x\n", {**values, "settings": {}})) == {**values, "settings": {}}
+
+
+def test_what_cannot_be_written_as_it_is_is_said_and_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_rewriting, "written", lambda _: "name: another\n")
+    with pytest.raises(DocumentError):
+        rewritten("name: {a: 1}\n", {"name": "shop", "more": {"a": 1}})

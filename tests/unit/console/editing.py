@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from werkzeug.test import TestResponse
@@ -46,6 +47,16 @@ class Editor:
         """Sends the step's form; `__` in a name stands for a dot."""
         data = {name.replace("__", "."): value for name, value in form.items()}
         return self.type(step, data)
+
+    def shown(self) -> str:
+        """What the review, as it is now, has for the form that publishes."""
+        found = re.search(r'name="shown" value="([^"]+)"', self.see("review"))
+        return found.group(1) if found else ""
+
+    def publish(self, **form: str) -> TestResponse:
+        """Looks at the review, and publishes. `shown`: of a review that was seen before."""
+        data = {"revision": str(self.revision), "shown": form.pop("shown", "") or self.shown(), **form}
+        return self.browser.post(f"/edit/{self.key}/publish", data)
 
     def type(self, step: str, form: dict[str, str]) -> TestResponse:
         answer = self.browser.post(f"/edit/{self.key}/{step}", {"revision": str(self.revision), "do": "save", **form})

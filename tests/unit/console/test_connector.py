@@ -167,6 +167,19 @@ def test_pausing_an_unknown_connector_leaves_nothing_in_the_audit(
     assert len(backend.audit.newest(limit=100)) == before
 
 
+@pytest.mark.parametrize(("path", "to"), [("switch", "On"), ("switch", ""), ("pause", "on"), ("pause", "")])
+def test_a_switch_that_is_told_neither_of_its_words_changes_nothing(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing, path: str, to: str
+) -> None:
+    before = backend.connectors.state("shop")
+
+    answer = browser.post(f"{PAGE}/{path}", {"to": to})
+
+    assert answer.status_code == 400
+    assert "Nothing was changed." in answer.text
+    assert backend.connectors.state("shop") == before
+
+
 @pytest.mark.parametrize(("to", "said"), [("paused", "off; what comes in waits"), ("skipped", "off; its mutations are skipped")])
 def test_an_action_that_is_switched_off_waits_or_skips_as_one_says(
     browser: Browser, publishing: Publishing, backend: EmbeddedBackend, to: str, said: str

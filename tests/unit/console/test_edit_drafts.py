@@ -9,7 +9,7 @@ from relay.backends.embedded import EmbeddedBackend
 from relay.connectors.publishing import Publishing
 from relay.console.roles import role_for
 from relay.domain.errors import NotFound
-from tests.unit.console.conftest import NAME, Browser
+from tests.unit.console.conftest import DOCUMENT, NAME, Browser
 from tests.unit.console.editing import Editor
 
 
@@ -44,7 +44,7 @@ def test_a_deleted_draft_is_gone_and_what_runs_is_as_it_was(
 ) -> None:
     editor = Editor.of(browser, backend, "shop")
     editor.send("configure", title="Another")
-    browser.post(f"/edit/{editor.key}/delete")
+    browser.post(f"/edit/{editor.key}/delete", {"revision": str(editor.revision)})
     assert backend.drafts.all() == []
     assert [one.number for one in backend.connectors.versions("shop")] == [1]
     assert publishing.live("shop").title == "The shop's audiences"
@@ -63,7 +63,7 @@ def test_of_two_windows_the_older_one_changes_nothing(browser: Browser, backend:
 
 def test_beginning_and_deleting_are_in_the_audit_with_the_name_of_who_did_it(browser: Browser, backend: EmbeddedBackend) -> None:
     editor = Editor.new(browser, backend, name="spring")
-    browser.post(f"/edit/{editor.key}/delete")
+    browser.post(f"/edit/{editor.key}/delete", {"revision": str(editor.revision)})
     assert [(one.by, one.what, one.subject) for one in backend.audit.newest(limit=2)] == [
         (NAME, "delete draft", "spring"),
         (NAME, "begin draft", "spring"),
@@ -95,13 +95,13 @@ def test_an_edit_begins_with_what_runs_not_with_a_draft_version(
     assert backend.drafts.get(editor.key).base == 1
 
 
-def test_a_duplicate_has_its_own_name_and_its_own_secrets_for_the_dmp(
+def test_a_duplicate_has_its_own_name_and_names_of_its_own_for_its_secrets(
     browser: Browser, backend: EmbeddedBackend, publishing: Publishing
 ) -> None:
     editor = Editor.of(browser, backend, "shop", how="duplicate", new_name="shop-two")
     assert editor.values["name"] == "shop-two"
     assert editor.values["inbound"] == {"hmac_secret": "shop-two-hmac"}
-    assert editor.values["secrets"] == {"token": "shop-token"}
+    assert editor.values["secrets"] == {"token": "shop-two-token"}
     assert len(editor.values["actions"]) == 3
     answer = browser.post("/edit/start", {"name": "shop", "how": "duplicate", "new_name": "shop"})
     assert answer.status_code == 400
@@ -118,3 +118,43 @@ def test_pangolin_is_connected_through_the_http_adapter_from_an_example(browser:
     review = editor.see("review")
     assert "Nothing is wrong with it." in review
     assert "# Pangolin runs on this machine, and without encryption." in review
+
+
+def test_a_duplicate_keeps_no_secret_of_an_environment(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    sandbox = "{inbound: {hmac_secret: sand-hmac, basic_auth: sand-basic}, secrets: {token: sand-token}}"
+    publishing.apply(DOCUMENT + f"environments:\n  sandbox: {sandbox}\n  production: {{}}\n")
+    editor = Editor.of(browser, backend, "shop", how="duplicate", new_name="copy")
+    assert editor.values["inbound"] == {"hmac_secret": "copy-hmac"}
+    assert editor.values["environments"] == {
+        "sandbox": {
+            "inbound": {"hmac_secret": "copy-sandbox-hmac", "basic_auth": "copy-sandbox-basic"},
+            "secrets": {"token": "copy-sandbox-token"},
+        },
+        "production": {},
+    }
+
+
+def test_a_draft_that_somebody_else_has_changed_since_is_not_deleted(browser: Browser, backend: EmbeddedBackend) -> None:
+    editor = Editor.new(browser, backend)
+    seen = str(editor.revision)
+    assert f'name="revision" value="{seen}"' in editor.see("text").partition("/delete")[2][:300]
+    editor.send("configure", title="First")
+    assert browser.post(f"/edit/{editor.key}/delete", {"revision": seen}).status_code == 409
+    assert len(backend.drafts.all()) == 1
+
+
+def test_a_draft_does_not_take_the_place_of_another_connector(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    publishing.apply(DOCUMENT.replace("name: shop", "name: store"))
+    editor = Editor.of(browser, backend, "store")
+    editor.type("configure", {"name": "shop", "title": "Taken over"})
+    assert "There is a connector &#39;shop&#39; already" in editor.see("configure", checked="1")
+    assert "not what you were shown" not in editor.publish(sure="yes").text
+    assert [one.number for one in backend.connectors.versions("shop")] == [1]
+    editor.type("text", {"text": DOCUMENT, "do": "next"})
+    assert "There is a connector &#39;shop&#39; already" in editor.see("review")
+    editor.type("configure", {"name": "store"})
+    assert "Nothing is wrong with it." in editor.see("review")

@@ -52,6 +52,14 @@ def test_a_choice_among_the_offered_values_wins_over_the_empty_field_beside_it(e
     assert editor.values["settings"]["account_id"] == NUMBER
 
 
+def test_asking_for_values_is_in_the_audit_with_the_address_and_the_secrets(editor: Editor, meta: SmallMeta) -> None:
+    editor.type("configure", {"secrets.access_token:name": "", "secrets.access_token:value": TOKEN, "do": "options:account_id"})
+    entry = editor.backend.audit.newest(limit=1)[0]
+    assert (entry.what, entry.subject) == ("ask partner by draft", "spring")
+    assert entry.detail.startswith(f"to {meta.url.removeprefix('http://')}; secrets: ")
+    assert "spring-access-token" in entry.detail
+
+
 def test_what_the_partner_refuses_is_told(editor: Editor) -> None:
     form = {"secrets.access_token:name": "", "secrets.access_token:value": "wrong", "do": "options:account_id"}
     assert "The partner did not say" in editor.type("configure", form).text

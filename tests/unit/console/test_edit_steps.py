@@ -32,7 +32,7 @@ def test_pangolin_is_connected_from_nothing(browser: Browser, backend: EmbeddedB
         assert editor.send(step, do="next").headers["Location"].endswith(f"/{following}")
     assert "acme-hmac" in browser.post(f"/edit/{editor.key}/make-secret", {"kind": "hmac"}).text
     assert "Nothing is wrong with it." in editor.see("review")
-    answer = browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision, "note": "the first one"})
+    answer = editor.publish(note="the first one")
     assert answer.headers["Location"] == "/connectors/acme"
 
     version = backend.connectors.version("acme", 1)
@@ -171,7 +171,7 @@ def test_the_review_lists_every_error_with_a_link_to_its_step(browser: Browser, 
 def test_what_is_wrong_cannot_be_published(browser: Browser, backend: EmbeddedBackend) -> None:
     editor = Editor.new(browser, backend)
     editor.type("configure", {"settings.base_url": "nonsense"})
-    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision})
+    editor.publish()
     assert backend.connectors.documents() == []
     assert len(backend.drafts.all()) == 1
 
@@ -187,7 +187,7 @@ def test_a_change_shows_its_diff_and_keeps_comments_where_nothing_changed(
     assert "title: Renamed" in review
     assert "From version 2, which runs" in review
     assert "go with what you changed" not in review
-    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision})
+    editor.publish()
     assert backend.connectors.version("shop", 3).text == commented.replace("The shop's audiences", "Renamed")
 
 
@@ -198,9 +198,9 @@ def test_comments_that_go_are_named_and_have_to_be_let_go(
     editor = Editor.of(browser, backend, "shop")
     editor.type("configure", {"limits.rate.calls": ""})
     assert "# as agreed in March" in editor.see("review")
-    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision})
+    editor.publish()
     assert len(backend.connectors.versions("shop")) == 2
-    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision, "sure": "yes"})
+    editor.publish(sure="yes")
     assert len(backend.connectors.versions("shop")) == 3
 
 
@@ -211,9 +211,9 @@ def test_a_version_that_came_between_is_told_before_it_is_taken_back(
     editor.type("configure", {"title": "Mine"})
     publishing.apply(DOCUMENT.replace("The shop's audiences", "Somebody else's"))
     assert "Version 2 runs, and this draft was begun from version 1" in editor.see("review")
-    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision})
+    editor.publish()
     assert publishing.live("shop").title == "Somebody else's"
-    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision, "sure": "yes"})
+    editor.publish(sure="yes")
     assert publishing.live("shop").title == "Mine"
 
 
@@ -260,9 +260,9 @@ def test_a_journal_that_would_be_lost_is_told_and_has_to_be_let_go(
     editor = Editor.of(browser, backend, "shop")
     editor.type("configure", {"retention.journal": "off"})
     assert "1 batch with 1 mutation" in editor.see("review")
-    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision})
+    editor.publish()
     assert len(backend.connectors.versions("shop")) == 2
-    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision, "sure": "yes"})
+    editor.publish(sure="yes")
     assert len(backend.connectors.versions("shop")) == 3
 
 
@@ -271,6 +271,41 @@ def test_what_was_typed_and_is_no_yaml_is_not_published_without_it(
 ) -> None:
     editor = Editor.of(browser, backend, "shop")
     editor.type("configure", {"title": "Renamed", "inbound.fields": "user: [Uid"})
-    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision, "sure": "yes"})
+    editor.publish(sure="yes")
     assert publishing.live("shop").title == "The shop's audiences"
     assert "inbound.fields" in editor.see("review")
+
+
+def test_yes_to_one_review_does_not_publish_over_a_version_that_came_after_it(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    publishing.apply(DOCUMENT + "limits:\n  # as agreed in March\n  rate: {calls: 5}\n")
+    editor = Editor.of(browser, backend, "shop")
+    editor.type("configure", {"limits.rate.calls": ""})
+    seen = editor.shown()
+    publishing.apply(DOCUMENT.replace("The shop's audiences", "Somebody else's"))
+    assert editor.publish(sure="yes", shown=seen).headers["Location"].endswith("/review")
+    assert publishing.live("shop").title == "Somebody else's"
+    editor.publish(sure="yes")
+    assert publishing.live("shop").title == "The shop's audiences"
+
+
+def test_yes_to_one_lost_comment_does_not_let_go_another_one(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    publishing.apply(DOCUMENT + "limits:\n  # as agreed in March\n  rate: {calls: 5}\nretention:\n  # by law\n  holds: 20d\n")
+    editor = Editor.of(browser, backend, "shop")
+    editor.type("configure", {"limits.rate.calls": ""})
+    seen = editor.shown()
+    editor.type("configure", {"retention.holds": ""})
+    editor.publish(sure="yes", shown=seen)
+    assert len(backend.connectors.versions("shop")) == 2
+
+
+def test_a_trigger_that_is_a_list_is_told_at_the_actions(browser: Browser, backend: EmbeddedBackend) -> None:
+    editor = Editor.new(browser, backend)
+    editor.type("text", {"text": "name: acme\nadapter: pangolin\nactions: [{name: A, trigger: [], operation: add}]\n"})
+    assert "actions[0].trigger" in editor.see("review")
+    for step in ("actions", "mapping", "test", "configure"):
+        editor.see(step)
+    assert editor.type("actions", {"do": "save"}).status_code == 303

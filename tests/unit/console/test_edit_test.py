@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from relay.backends.embedded import EmbeddedBackend
+from relay.connectors.publishing import Publishing
+from relay.domain.message import Mutation
+from relay.operating.direct_test import send_test
 from relay.pangolin.server import InThread
-from tests.unit.console.conftest import CANARY, NAME, Browser
+from tests.clock import TurnedClock
+from tests.unit.console.conftest import CANARY, DOCUMENT, NAME, Browser
 from tests.unit.console.editing import Editor
 
 TOKEN = "token-of-pangolin"
@@ -84,8 +88,36 @@ def test_a_partner_that_asked_not_to_be_called_is_not_called(
     editor: Editor, backend: EmbeddedBackend, browser: Browser
 ) -> None:
     browser.post(f"/edit/{editor.key}/make-secret", {"kind": "hmac"})
-    browser.post(f"/edit/{editor.key}/publish", {"revision": editor.revision})
+    editor.publish()
     backend.connectors.not_before("acme", 4e9, reason="come_back_later", detail="")
     again = Editor.of(browser, backend, "acme")
     for does in ("send", "check"):
         assert "asked not to be called before" in again.type("test", {"do": does}).text
+
+
+def test_a_user_whose_joining_failed_half_way_is_not_left_at_the_partner(
+    backend: EmbeddedBackend, publishing: Publishing, clock: TurnedClock, pangolin: InThread
+) -> None:
+    publishing.set_secret("shop-token", TOKEN)
+    second = "  - {name: Add by another, trigger: joined, operation: add, mapping: {id: user.gaid}}\n"
+    publishing.apply(DOCUMENT.replace("http://127.0.0.1:1", pangolin.url) + second)
+
+    tried = send_test(backend, clock, publishing.live("shop"), Mutation(0, user={"id": CANARY}))
+
+    assert [(one.what, one.well) for one in tried[1:]] == [
+        ("The user joined: Add", True),
+        ("The user joined: Add by another", False),
+        ("The user left: Remove", True),
+    ]
+
+
+def test_nothing_is_taken_back_where_nobody_was_sent(
+    backend: EmbeddedBackend, publishing: Publishing, clock: TurnedClock, pangolin: InThread
+) -> None:
+    publishing.set_secret("shop-token", TOKEN)
+    document = DOCUMENT.replace("http://127.0.0.1:1", pangolin.url)
+    publishing.apply(document.replace("operation: add, mapping: {id: user.id}", "operation: add, mapping: {id: user.gaid}"))
+
+    tried = send_test(backend, clock, publishing.live("shop"), Mutation(0, user={"id": CANARY}))
+
+    assert [(one.what, one.well) for one in tried[1:]] == [("The user joined: Add", False)]

@@ -330,6 +330,11 @@ def deliver(backend: EmbeddedBackend, audience: str) -> None:
     backend.audiences.settle(turn, taken=waiting, rest=[], request=None, progress=True)
 
 
+@pytest.mark.parametrize("name", ["at", "batches", "others"])
+def test_a_number_in_the_address_that_is_too_large_breaks_no_page(browser: Browser, name: str) -> None:
+    assert browser.text(f"/holds/progress?connector=shop&{name}=99999999999999999999")
+
+
 # pause
 def test_an_audience_is_paused_and_goes_on(browser: Browser, backend: EmbeddedBackend, clock: TurnedClock) -> None:
     hold(backend, clock, "a.1")
@@ -373,12 +378,83 @@ def test_nothing_is_discarded_without_the_id(
 def test_what_is_discarded_becomes_rejections(browser: Browser, backend: EmbeddedBackend, clock: TurnedClock) -> None:
     hold(backend, clock, "a.1", "misconfigured", batches=2)
 
-    answer = browser.post("/holds/discard", {"connector": "shop", "audience": "a.1", "typed": " a.1 "})
+    answer = browser.post("/holds/discard", discarding(browser, " a.1 "))
 
     assert answer.headers["Location"].startswith("/rejections?")
     assert held(backend, "a.1").hold is None
     assert [rejection.code for _, rejection in backend.reports.rejections("shop")] == ["discarded"] * 6
     assert audited(backend) == [(NAME, "discard", "shop/a.1", "2 batches")]
+
+
+def discarding(browser: Browser, typed: str = "a.1") -> dict[str, str]:
+    """The form as the page shows it now, with what is typed into it."""
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', browser.get(f"{DISCARD}a.1").text))
+    return {**{name: fields[name] for name in ("connector", "audience", "shown_at", "batches")}, "typed": typed}
+
+
+def test_what_joined_after_the_page_was_shown_is_not_discarded(
+    browser: Browser, backend: EmbeddedBackend, clock: TurnedClock
+) -> None:
+    hold(backend, clock, "a.1", "misconfigured", batches=2)
+    form = discarding(browser)
+    clock.advance(5)
+    hold(backend, clock, "a.1", "misconfigured", first=2)
+
+    answer = browser.post("/holds/discard", form)
+
+    assert answer.status_code == 302
+    left = held(backend, "a.1").hold
+    assert left is not None
+    assert left.batches == 1
+    assert audited(backend) == [(NAME, "discard", "shop/a.1", "2 batches")]
+    assert "1 batch that was not on the page when it was shown: kept" in browser.text(answer.location)
+
+
+def test_what_joined_at_the_very_moment_of_the_page_is_no_more_than_was_told(
+    browser: Browser, backend: EmbeddedBackend, clock: TurnedClock
+) -> None:
+    hold(backend, clock, "a.1", "misconfigured", batches=2)
+    form = discarding(browser)
+    hold(backend, clock, "a.1", "misconfigured", first=2)
+
+    browser.post("/holds/discard", form)
+
+    left = held(backend, "a.1").hold
+    assert left is not None
+    assert left.batches == 1
+
+
+def test_an_old_form_does_not_discard_what_waits_now(browser: Browser, backend: EmbeddedBackend, clock: TurnedClock) -> None:
+    hold(backend, clock, "a.1", "misconfigured", batches=2)
+    form = discarding(browser)
+    deliver(backend, "a.1")
+    clock.advance(5)
+    hold(backend, clock, "a.1", "misconfigured", batches=3, first=2)
+
+    answer = browser.post("/holds/discard", form)
+
+    assert answer.status_code == 409
+    assert "What the page told is not there any more, so nothing was discarded." in answer.text
+    assert "3 batches with 9 mutations" in answer.text
+    left = held(backend, "a.1").hold
+    assert left is not None
+    assert left.batches == 3
+    assert audited(backend) == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"shown_at": ""}, {"shown_at": "nan"}, {"shown_at": "inf"}, {"shown_at": "1e300"}, {"batches": ""}, {"batches": "0"}],
+)
+def test_a_form_that_does_not_say_what_was_shown_discards_nothing(
+    browser: Browser, backend: EmbeddedBackend, clock: TurnedClock, changed: dict[str, str]
+) -> None:
+    hold(backend, clock, "a.1", "misconfigured")
+
+    answer = browser.post("/holds/discard", {**discarding(browser), **changed})
+
+    assert answer.status_code == 409
+    assert held(backend, "a.1").hold is not None
 
 
 # roles

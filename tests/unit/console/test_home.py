@@ -16,6 +16,8 @@ from relay.connectors.publishing import Publishing
 from relay.console import create_app, overview
 from relay.console.roles import Role
 from relay.domain.audience import HoldRequest
+from relay.domain.connector import ConnectorState
+from relay.domain.errors import StoreUnavailable
 from relay.domain.message import Message, Mutation
 from relay.domain.outcome import Report
 from tests.clock import TurnedClock
@@ -120,6 +122,7 @@ def test_delivered_and_rejected_are_counted_for_the_hour_the_day_and_the_week(
     backend.reports.attempt(report(clock, 2, counts={"delivered": 200, "rejected": 4}), [])
     clock.advance(3 * 3600)
     backend.reports.attempt(report(clock, 3, counts={"delivered": 50}), [])
+    browser.log_in()
 
     shown = card(browser, "shop")
 
@@ -224,6 +227,40 @@ def test_with_an_unknown_one_among_them_none_is_switched(
 
     assert answer.status_code == 404
     assert backend.connectors.state("shop").enabled
+
+
+@pytest.mark.parametrize("to", ["", "On", "of"])
+def test_a_switch_that_is_told_neither_on_nor_off_switches_nothing(
+    browser: Browser, publishing: Publishing, backend: EmbeddedBackend, to: str
+) -> None:
+    answer = browser.post("/switch", {"connector": "shop", "to": to})
+
+    assert answer.status_code == 400
+    assert "Nothing was changed." in answer.text
+    assert backend.connectors.state("shop").enabled
+
+
+def test_where_switching_many_fails_on_the_way_it_is_said_how_far_it_went(
+    browser: Browser, publishing: Publishing, backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("also", "third"):
+        publishing.apply(another(name))
+    switch = backend.connectors.set_enabled
+
+    def failing(name: str, enabled: bool) -> ConnectorState:
+        if name == "also":
+            raise StoreUnavailable("The store is busy.")
+        return switch(name, enabled)
+
+    monkeypatch.setattr(backend.connectors, "set_enabled", failing)
+
+    answer = browser.post("/switch", {"connector": ["shop", "also", "third"], "to": "off"})
+
+    assert answer.status_code == 302
+    shown = browser.text("/")
+    assert "Switching off failed at also, which may be off or not: The store is busy." in shown
+    assert "Switched off before it: shop. Not switched: third." in shown
+    assert not backend.connectors.state("shop").enabled
 
 
 def test_with_none_chosen_nothing_is_switched(browser: Browser, publishing: Publishing, backend: EmbeddedBackend) -> None:

@@ -11,7 +11,7 @@ import pytest
 from relay.backends.embedded import EmbeddedBackend
 from relay.configuration import LOCAL_CONSOLE_PASSWORD, Configuration
 from relay.console import create_app
-from relay.console.sessions import KEY_NAME, session_key
+from relay.console.sessions import KEY_NAME, SESSION_H, session_key
 from relay.console.throttle import FREE_FAILURES, LONGEST_PAUSE_S, MOST_REMEMBERED, Throttle
 from relay.domain.errors import StoreUnavailable
 from tests.clock import TurnedClock
@@ -103,6 +103,35 @@ def test_changing_the_password_ends_every_session(browser: Browser, backend: Emb
     assert changed.get("/search", 302)
 
 
+def test_a_session_ends_some_hours_after_the_login_however_much_it_is_used(browser: Browser, clock: TurnedClock) -> None:
+    for _ in range(SESSION_H - 1):
+        clock.advance(3600)
+        assert browser.get("/search")
+    clock.advance(3599)
+    assert browser.get("/search")
+
+    clock.advance(1)
+
+    assert browser.get("/search", 302).location.startswith("/login")
+
+
+def test_a_cookie_that_was_copied_before_logging_out_is_of_no_use_forever(
+    browser: Browser, backend: EmbeddedBackend, clock: TurnedClock
+) -> None:
+    cookie = browser.client.get_cookie("diy-relay")
+    assert cookie
+    browser.post("/logout")
+    thief = opened(backend, clock)
+    clock.advance(SESSION_H * 3600)
+    thief.client.set_cookie("diy-relay", cookie.value)
+
+    assert thief.get("/search", 302)
+
+
+def test_over_https_the_cookie_is_for_https_only(stranger: Browser) -> None:
+    assert "Secure" in stranger.client.get("/login", base_url="https://localhost").headers["Set-Cookie"]
+
+
 def test_processes_that_start_at_the_same_time_agree_on_one_key(backend: EmbeddedBackend, clock: TurnedClock) -> None:
     processes = [opened(backend, clock) for _ in range(4)]
     start = threading.Barrier(len(processes))
@@ -187,29 +216,70 @@ def test_after_some_wrong_passwords_even_the_right_one_has_to_wait(stranger: Bro
 def test_each_further_failure_doubles_the_pause_up_to_a_minute(clock: TurnedClock) -> None:
     throttle = Throttle(clock)
     pauses = []
-    for _ in range(FREE_FAILURES + 8):
-        throttle.failed("a")
-        pauses.append(throttle.wait_s("a"))
+    for _ in range(FREE_FAILURES - 1):
+        throttle.begin("a")
+    for _ in range(9):
+        assert throttle.begin("a") == 0.0
+        pauses.append(throttle.begin("a"))
+        clock.advance(pauses[-1])
 
-    assert pauses[FREE_FAILURES - 2 : FREE_FAILURES + 3] == [0.0, 1.0, 2.0, 4.0, 8.0]
+    assert pauses[:4] == [1.0, 2.0, 4.0, 8.0]
     assert max(pauses) == pauses[-1] == LONGEST_PAUSE_S
 
 
 def test_one_guesser_does_not_slow_down_others_and_a_success_forgets(clock: TurnedClock) -> None:
     throttle = Throttle(clock)
     for _ in range(FREE_FAILURES):
-        throttle.failed("a")
+        throttle.begin("a")
 
-    assert throttle.wait_s("b") == 0.0
-    assert throttle.wait_s("a") > 0.0
+    assert throttle.begin("b") == 0.0
+    assert throttle.begin("a") > 0.0
     throttle.succeeded("a")
-    assert throttle.wait_s("a") == 0.0
+    assert throttle.begin("a") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "together"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("192.0.2.7", "::ffff:192.0.2.7", True),
+        ("192.0.2.7", "192.0.2.8", False),
+        ("made up", "made up", True),
+    ],
+)
+def test_a_guesser_does_not_begin_anew_from_another_address_of_its_own_network(
+    clock: TurnedClock, first: str, second: str, together: bool
+) -> None:
+    throttle = Throttle(clock)
+    for _ in range(FREE_FAILURES):
+        throttle.begin(first)
+
+    assert (throttle.begin(second) > 0.0) is together
+
+
+def test_many_tries_at_once_are_no_more_than_one_after_the_other(clock: TurnedClock) -> None:
+    throttle = Throttle(clock)
+    start = threading.Barrier(12)
+    waits: list[float] = []
+
+    def guess() -> None:
+        start.wait()
+        waits.append(throttle.begin("a"))
+
+    threads = [threading.Thread(target=guess) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert waits.count(0.0) == FREE_FAILURES
 
 
 def test_many_guessers_take_no_more_than_their_room(clock: TurnedClock) -> None:
     throttle = Throttle(clock)
     for number in range(MOST_REMEMBERED + 10):
-        throttle.failed(str(number))
+        throttle.begin(str(number))
 
     assert len(throttle._failures) == MOST_REMEMBERED
 

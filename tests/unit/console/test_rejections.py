@@ -91,6 +91,7 @@ def test_groups_count_no_further_back_than_asked(
     refuse(backend, rejection(clock, 1, code="old_one"))
     clock.advance(8 * 86_400)
     refuse(backend, rejection(clock, 2, code="new_one"))
+    browser.log_in()
 
     def codes(path: str) -> list[str]:
         return re.findall(r'<code class="text-break">(\w+)</code>', browser.text(path))

@@ -164,6 +164,20 @@ def test_a_long_list_is_cut_and_goes_on(browser: Browser, second: Publishing, mo
     assert f'href="{PAGE}/3"' not in browser.get(f"{PAGE}?before=2").text
 
 
+@pytest.mark.parametrize(("role", "sees"), [("viewer", False), ("operator", False), ("admin", True)])
+def test_the_secret_address_of_a_webhook_is_shown_to_admins_only(
+    somebody: Callable[[Role], Browser], publishing: Publishing, role: Role, sees: bool
+) -> None:
+    publishing.apply(DOCUMENT + "notify: {webhook: 'https://hooks.example.com/services/canary-path'}\n")
+    publishing.apply(DOCUMENT + "notify: {webhook: 'https://hooks.example.com/services/canary-path-2'}\n")
+
+    for page in (f"{PAGE}/1", f"{PAGE}/2", f"{PAGE}/3", f"{PAGE}?from=1&to=2"):
+        shown = somebody(role).text(page)
+        if page != f"{PAGE}/1" or not sees:
+            assert ("canary-path" in shown) is sees, page
+        assert ("for admins" in shown) is not sees, page
+
+
 @pytest.mark.parametrize("role", ["viewer", "operator"])
 def test_only_an_admin_publishes(
     somebody: Callable[[Role], Browser], second: Publishing, backend: EmbeddedBackend, role: Role

@@ -20,13 +20,14 @@ def hold(
     connector: str = "shop",
     due_in: float | None = 60.0,
     batches: int = 1,
+    first: int = 0,
     detail: str = "",
 ) -> Audience:
-    """Batches of two joined and one left each, of users that no page may show."""
+    """Batches of two joined and one left each, of users that no page may show. first: number of the first batch."""
     turn = backend.audiences.begin_turn(connector, audience, position=1, message_id=f"{audience}-0")
     held = turn.audience
     due_at = None if due_in is None else clock.now() + due_in
-    for number in range(batches):
+    for number in range(first, first + batches):
         message = Message(
             version=VERSION,
             kind="change",

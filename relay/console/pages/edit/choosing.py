@@ -9,9 +9,10 @@ from adapters.registry import describe, names
 from relay.connectors.drafts import Unfinished, begun_from
 from relay.connectors.live import document_of
 from relay.connectors.proposals import proposed_actions
+from relay.console.editing.configuring import with_own_secrets
 from relay.console.editing.examples import begun_from_example, examples
 from relay.console.editing.moving import environments_of
-from relay.console.editing.opened import begin_draft, open_draft
+from relay.console.editing.opened import begin_draft, open_draft, require_seen
 from relay.console.pages.edit.blueprint import pages, to_step
 from relay.console.parts import backend, visitor
 from relay.console.roles import needs
@@ -60,14 +61,7 @@ def start() -> Response | str | tuple[str, int]:
         problem = _wrong_name(new_name)
         if problem:
             return _start_page(version, new_name, problem), 400
-        unfinished = begun_from(version.text, name=new_name)
-        inbound = unfinished.values.get("inbound")
-        if isinstance(inbound, dict):
-            # The DMP proves itself to each connector by secrets of its own.
-            inbound["hmac_secret"] = f"{new_name}-hmac"
-            if "basic_auth" in inbound:
-                inbound["basic_auth"] = f"{new_name}-basic"
-        return to_step(begin_draft(unfinished), "configure")
+        return to_step(begin_draft(with_own_secrets(begun_from(version.text, name=new_name), new_name)), "configure")
     return to_step(begin_draft(begun_from(version.text), base=version.number), "configure")
 
 
@@ -82,6 +76,7 @@ def duplicate() -> Response:
 @needs("admin")
 def delete(draft: str) -> Response:
     opened = open_draft(draft)
+    require_seen(opened, request.form)
     backend().drafts.delete(draft)
     backend().audit.add(by=visitor().name, what="delete draft", subject=opened.name or "(no name yet)")
     flash(f"The draft of {opened.name or 'a connector without a name'} is deleted. What runs is as it was.")

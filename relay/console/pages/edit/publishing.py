@@ -5,8 +5,7 @@ from __future__ import annotations
 from flask import flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from adapters.registry import describe
-from relay.connectors.drafts import connectors_of, text_of
+from relay.connectors.drafts import text_of
 from relay.connectors.publishing import generate_secret
 from relay.console.editing.configuring import AskedSecret, secrets_of
 from relay.console.editing.opened import Opened, open_draft, require_seen
@@ -24,10 +23,12 @@ def publish(draft: str) -> Response | str:
     """Makes a version of it and lets it run; asks first where a journal loses something, or another version came between."""
     opened = open_draft(draft)
     require_seen(opened, request.form)
-    connectors, problems = connectors_of(opened.unfinished, describe)
-    if problems:
-        return to_step(opened, "review")
     review = review_of(opened)
+    if review.wrong:
+        return to_step(opened, "review")
+    if request.form.get("shown") != review.shown:
+        flash("Nothing was published yet: what it changes is not what you were shown any more. Look at it again.", "warning")
+        return to_step(opened, "review")
     unasked = [*review.losses, *(["newer"] if review.newer else []), *(["comments"] if review.lost_comments else [])]
     if unasked and request.form.get("sure") != "yes":
         flash("Nothing was published yet: say that you are sure.", "warning")
@@ -39,7 +40,7 @@ def publish(draft: str) -> Response | str:
         flash(str(error), "danger")
         return to_step(opened, "review")
     backend().drafts.delete(draft)
-    flash(f"{version.document} version {version.number} runs: {', '.join(one.name for one in connectors)}.")
+    flash(f"{version.document} version {version.number} runs: {', '.join(review.makes)}.")
     return redirect(page_of("connector.show", name=version.document) or url_for("home.connectors"), 303)
 
 

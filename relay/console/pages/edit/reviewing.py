@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import NamedTuple
+
+import msgspec
 
 from adapters.registry import describe
 from relay.connectors.completeness import missing, missing_for_notices
@@ -15,6 +19,8 @@ from relay.console.parts import backend, configuration, now
 from relay.domain.connector import DocumentVersion
 from relay.domain.errors import NotFound
 from relay.health.journal_loss import journal_losses
+
+_NUMBER = re.compile("[0-9][0-9,]*")
 
 
 class Wrong(NamedTuple):
@@ -44,6 +50,15 @@ class Review(NamedTuple):
     losses: list[str]
     makes: list[str]
 
+    @property
+    def shown(self) -> str:
+        """What somebody who says yes has seen: the number of the version that runs, and a digest of what goes. The numbers of a
+        journal that grows change from one second to the next: they count by their length, else nobody could ever say yes."""
+        parts = [sentence.partition(": ") for sentence in self.losses]
+        losses = [(whose, _NUMBER.sub(lambda found: str(len(found.group())), what)) for whose, _, what in parts]
+        digest = hashlib.sha256(msgspec.json.encode([losses, self.lost_comments])).hexdigest()
+        return f"{self.running.number if self.running else 0}-{digest}"
+
 
 def show(opened: Opened) -> str:
     problems = opened.problems()
@@ -53,7 +68,7 @@ def show(opened: Opened) -> str:
 def review_of(opened: Opened) -> Review:
     """Of the draft as it is."""
     text = text_of(opened.unfinished)
-    connectors, problems = connectors_of(opened.unfinished, describe)
+    connectors, _ = connectors_of(opened.unfinished, describe)
     running = running_version(opened.name)
     counted = configuration().backend != "google"
     losses = journal_losses(backend(), opened.name, connectors, now=now(), counted=counted) if connectors and running else []
@@ -65,7 +80,7 @@ def review_of(opened: Opened) -> Review:
             lacking.setdefault(sentence, []).append(connector.name)
     return Review(
         text=text,
-        wrong=[Wrong(problem, step_of(problem.place), anchor_of(problem.place)) for problem in problems],
+        wrong=[Wrong(problem, step_of(problem.place), anchor_of(problem.place)) for problem in opened.problems()],
         running=running,
         newer=running is not None and running.number != opened.draft.base,
         diff=lines_of_diff(running.text, text) if running else [],

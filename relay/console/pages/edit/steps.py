@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from flask import abort, flash, request
+from msgspec.structs import replace
 from werkzeug.wrappers import Response
 
-from adapters.registry import describe
-from relay.connectors.drafts import Unfinished, begun_from, problems_of, text_of
+from relay.connectors.drafts import begun_from, text_of
 from relay.connectors.proposals import proposed_actions
 from relay.connectors.secret_values import in_one_line
 from relay.console.editing import configuring
 from relay.console.editing.acting import changed_actions, shown_actions, trigger_states
 from relay.console.editing.fields import elsewhere, shown_groups, taken
 from relay.console.editing.opened import Opened, open_draft, require_seen, save
+from relay.console.editing.secrets_in_use import why_not_stored
 from relay.console.editing.steps import STEPS, TEXT, of_step
 from relay.console.pages.edit import mapping, reviewing, trying
 from relay.console.pages.edit.blueprint import following, page, pages, to_step
@@ -98,8 +99,7 @@ def _with_proposals(opened: Opened) -> Opened:
     actions = proposed_actions(opened.description)
     if not actions:
         return opened
-    before = opened.unfinished
-    return save(opened, Unfinished({**before.values, "actions": actions}, before.unread, before.text))
+    return save(opened, replace(opened.unfinished, values={**opened.unfinished.values, "actions": actions}))
 
 
 def _store_secrets(opened: Opened) -> bool:
@@ -108,6 +108,10 @@ def _store_secrets(opened: Opened) -> bool:
     for secret in configuring.secrets_of(opened, {}):
         typed = in_one_line(request.form.get(f"{secret.place}:value", "").strip())
         if not typed:
+            continue
+        if reason := why_not_stored(opened, secret.name):
+            flash(reason, "danger")
+            well = False
             continue
         try:
             publishing().set_secret(secret.name, typed)
@@ -179,7 +183,7 @@ def take_text(opened: Opened) -> Response | str:
     except DocumentError as error:
         return show_text(opened, typed=typed, wrong=error.problems)
     opened = save(opened, unfinished)
-    if request.form.get("do") == "save" or problems_of(unfinished, describe):
+    if request.form.get("do") == "save" or opened.problems():
         return to_step(opened, TEXT)
     return to_step(opened, "review")
 

@@ -11,9 +11,10 @@ from adapters.contract import Option
 from adapters.registry import describe
 from relay.connectors.completeness import in_a_row, missing_secrets
 from relay.connectors.drafts import connectors_of
+from relay.connectors.secret_names import partner_secret_names
 from relay.console.editing.opened import Opened
 from relay.console.editing.sampling import Sample, made_up, sample_from
-from relay.console.editing.unpublished import connector_to_ask, partners
+from relay.console.editing.unpublished import addresses, connector_to_ask, partners
 from relay.console.pages.edit.blueprint import page
 from relay.console.parts import backend, now, parts, visitor
 from relay.domain.connector import Connector
@@ -54,6 +55,7 @@ def options(opened: Opened, field: str) -> Offered:
         if description and (lacking := list(missing_secrets(connector, description, backend().secrets))):
             return Offered([], f"The partner cannot be asked yet. {in_a_row(lacking)}")
         require_may_call(backend(), connector.name, now())
+        _note("ask partner by draft", connector)
         found = partners().open_unfinished(connector).options(field, connector.settings)
     except (DocumentError, Conflict) as error:
         return Offered([], f"The partner was not asked: {error}")
@@ -111,15 +113,24 @@ def take(opened: Opened) -> Response | str:
         return show(opened, sample, chosen=chosen)
     if does == "check":
         return show(opened, sample, chosen=chosen, answer=_check(chosen))
+    _note("test draft", chosen)
     try:
         tested = send_test(backend(), parts().clock, chosen, sample.user)
     except Conflict as error:
         return show(opened, sample, chosen=chosen, answer=Answer(str(error), "warning"))
-    backend().audit.add(by=visitor().name, what="test draft", subject=chosen.name)
     return show(opened, sample, chosen=chosen, tested=tested)
 
 
+def _note(what: str, connector: Connector) -> None:
+    """Before anything is sent: by a draft any stored secret can go to any address, and that must not go unseen."""
+    names = ", ".join(sorted(partner_secret_names(connector, describe))) or "none"
+    backend().audit.add(
+        by=visitor().name, what=what, subject=connector.name, detail=f"to {addresses(connector)}; secrets: {names}"
+    )
+
+
 def _check(connector: Connector) -> Answer:
+    _note("ask partner by draft", connector)
     try:
         check_credentials(backend(), parts().clock, connector)
     except Conflict as error:
