@@ -46,6 +46,8 @@ class Sessions(SecureCookieSessionInterface):
 
 def session_key(secrets: Secrets) -> str:
     """The one that all processes share. Raises `StoreUnavailable`."""
-    if not secrets.get(KEY_NAME):
+    found = secrets.get(KEY_NAME)
+    if not found:
         secrets.set(KEY_NAME, chance.token_urlsafe(32))
-    return secrets.get(KEY_NAME)[0]
+        found = secrets.get(KEY_NAME)  # somebody else may have made one, too: the last one counts
+    return found[0]

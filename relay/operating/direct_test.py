@@ -6,6 +6,7 @@ from __future__ import annotations
 import uuid
 
 import msgspec
+from msgspec.structs import replace
 
 from adapters.contract import Adapter, Delivered, Description, Rejected, Row, RowResult, Target
 from adapters.normalisation import email_rule
@@ -16,9 +17,10 @@ from relay.connectors.mapping import MappingError, compile_mapping, mutation_con
 from relay.domain.clock import Clock
 from relay.domain.connector import Action, Connector
 from relay.domain.errors import Conflict, PartnerError, Unsupported
-from relay.domain.message import VERSION, Direction, Message, Mutation
+from relay.domain.message import Direction, Message, Mutation
 from relay.expressions.expression import Surroundings
 from relay.health.asking import require_may_call
+from relay.operating.trial_message import trial_message
 from worker.partners import Partners
 from worker.plan import applies_to
 
@@ -64,16 +66,18 @@ def send_test(backend: Backend, clock: Clock, connector: Connector, user: Mutati
     target, tried = _audience(connector, adapter)
     if target is None:
         return tried
-    sent = [
-        _send(action, adapter, target, _message(connector, user, "joined", clock.now()), "joined")
-        for action in _actions(connector, "joined")
-    ]
+
+    def send_all(direction: Direction) -> list[Tried]:
+        going = replace(user, direction=direction)
+        return [
+            _send(action, adapter, target, trial_message(connector, TEST_AUDIENCE, going, clock.now()), direction)
+            for action in _actions(connector, direction)
+        ]
+
+    sent = send_all("joined")
     tried += sent
     if any(one.sent for one in sent) or all(one.well for one in tried):
-        tried += [
-            _send(action, adapter, target, _message(connector, user, "left", clock.now()), "left")
-            for action in _actions(connector, "left")
-        ]
+        tried += send_all("left")
     return tried
 
 
@@ -124,15 +128,3 @@ def _told(what: str, result: RowResult) -> Tried:
     if isinstance(result, Delivered):
         return Tried(what, True, "The partner took it.", sent=True)
     return Tried(what, False, result.hint, sent=True)
-
-
-def _message(connector: Connector, user: Mutation, direction: Direction, now: float) -> Message:
-    return Message(
-        version=VERSION,
-        kind="change",
-        connector=connector.name,
-        audience=TEST_AUDIENCE,
-        request_id=f"test-{uuid.uuid4().hex}",
-        received_at=now,
-        mutations=(msgspec.structs.replace(user, direction=direction),),
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any, Literal
 
 import click
@@ -21,9 +20,10 @@ from relay.domain.audience import Hold
 from relay.domain.clock import Clock
 from relay.domain.connector import Connector
 from relay.domain.errors import Conflict, CredentialsRefused, PartnerError, Unsupported
-from relay.domain.message import VERSION, Direction, Message, Mutation
+from relay.domain.message import Direction, Mutation
 from relay.domain.outcome import Outcome, Report
 from relay.health.advice import ADVICE, meaning, what_to_do
+from relay.operating.trial_message import trial_message
 
 TEST_AUDIENCE = "diy-relay-test"
 TEST_USER = "diy-relay-test-user"
@@ -159,7 +159,7 @@ def _unsendable(session: Session, connector: Connector, adapter: Adapter, audien
 
     known = session.backend.audiences.get(connector.name, audience) if audience else None
     name = (known.name if known else "") or audience or TEST_AUDIENCE_NAME
-    message = _message(connector, audience or TEST_AUDIENCE, user, session.now)
+    message = trial_message(connector, audience or TEST_AUDIENCE, user, session.now)
     found = preview(connector, adapter, [message], audience_name=name, partner_id=(known.partner_id if known else None) or "")
     if found.calls:
         return []
@@ -181,7 +181,7 @@ class _Trial:
 
     def send(self, direction: Direction) -> list[Step]:
         """Queues the change and waits for what becomes of it."""
-        message = _message(self._connector, self._audience, replace(self._user, direction=direction), self._clock.now())
+        message = trial_message(self._connector, self._audience, replace(self._user, direction=direction), self._clock.now())
         self._backend.queue.publish([message])
         give_up_at = self._clock.monotonic() + self._patience_s
         while True:
@@ -235,18 +235,6 @@ def _steps(direction: Direction, report: Report, request_id: str) -> list[Step]:
         for result in report.exceptions
         if result.request_id == request_id and result.outcome not in ("delivered", "retry")
     ]
-
-
-def _message(connector: Connector, audience: str, mutation: Mutation, now: float) -> Message:
-    return Message(
-        version=VERSION,
-        kind="change",
-        connector=connector.name,
-        audience=audience,
-        request_id=f"test-{uuid.uuid4().hex}",
-        received_at=now,
-        mutations=(mutation,),
-    )
 
 
 def _user(connector: Connector, given: dict[str, Any] | None, user_id: str | None, identifiers: tuple[str, ...]) -> Mutation:
