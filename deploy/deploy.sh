@@ -334,9 +334,10 @@ deploy_console() {
   # A comma would end the variable.
   local listed=${roles:+,CONSOLE_ROLES=${roles//,/;}}
   # The proxy signs for this service who is there, and the console checks that; it asks for no password.
+  # --timeout: a page takes no second, but the CSV of a million rejections is streamed for minutes.
   local signed_for="/projects/$PROJECT_NUMBER/locations/$REGION/services/$PREFIX-console"
   deploy_function console "PUBLIC_URL=$DIY_URL,IAP_AUDIENCE=$signed_for,THREADS=8$listed" --memory=512Mi --concurrency=8 --min-instances=0 --max-instances=2 \
-    --timeout=60s --ingress=all --no-allow-unauthenticated --iap
+    --timeout=900s --ingress=all --no-allow-unauthenticated --iap
   address_of CONSOLE_URL console
   may_call "service-$PROJECT_NUMBER@gcp-sa-iap.iam.gserviceaccount.com" console
 }
