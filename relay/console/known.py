@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from relay.backends.interfaces import Backend
 from relay.console import parts
 from relay.domain.audience import Audience
 from relay.domain.errors import NotFound
+
+
+class Happened(Protocol):
+    """An attempt, a rejection: whatever concerns one audience."""
+
+    @property
+    def connector(self) -> str: ...
+
+    @property
+    def audience(self) -> str:
+        """Its ID."""
+        ...
+
 
 Place = tuple[str, str]
 """Of an audience in the order of all: connector and ID."""
@@ -22,6 +36,12 @@ def place_from(text: str) -> Place | None:
     """What `place_text` made; None for anything else."""
     connector, slash, audience_id = text.partition("/")
     return (connector, audience_id) if slash and connector and audience_id else None
+
+
+def names_of(backend: Backend, happened: Iterable[Happened]) -> dict[Place, str]:
+    """How the audiences are called in which all of this happened; those without a name are left out."""
+    found = backend.audiences.several({(one.connector, one.audience) for one in happened})
+    return {place: audience.name for place, audience in found.items() if audience.name}
 
 
 def named_audience(given: Mapping[str, str]) -> Audience:

@@ -189,7 +189,7 @@ def _place(trace: Trace) -> _Place:
 
 def _audiences(backend: Backend, traces: Iterable[Trace]) -> dict[tuple[str, str], Audience]:
     keys = list(dict.fromkeys((trace.connector, trace.audience) for trace in reversed(list(traces))))[:MOST_AUDIENCES]
-    return {key: audience for key in keys if (audience := backend.audiences.get(*key)) is not None}
+    return backend.audiences.several(keys)
 
 
 class _Sent:

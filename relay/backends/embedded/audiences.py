@@ -28,6 +28,14 @@ class EmbeddedAudiences(Turns, Holds, Creations):
         row = self._database.row("SELECT record FROM audiences WHERE connector = ? AND id = ?", (connector, audience_id))
         return AUDIENCE.read(row[0]) if row else None
 
+    def several(self, places: Collection[tuple[str, str]]) -> dict[tuple[str, str], Audience]:
+        found = self._database.rows(
+            "SELECT connector, id, record FROM audiences WHERE (connector, id) IN"
+            " (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))",
+            (json.dumps(list(places)),),
+        )
+        return {(connector, audience_id): AUDIENCE.read(record) for connector, audience_id, record in found}
+
     def all(self, connector: str | None = None) -> list[Audience]:
         found = self._database.rows(
             "SELECT record FROM audiences WHERE :connector IS NULL OR connector = :connector ORDER BY connector, id",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from relay.backends.google import audience_documents as docs
 from relay.backends.google.creations import Creations
@@ -28,6 +28,11 @@ class GoogleAudiences(Turns, Holds, Creations, Overviews):
     def get(self, connector: str, audience_id: str) -> Audience | None:
         known = docs.load(self._documents, connector, audience_id)
         return known.audience if known else None
+
+    def several(self, places: Collection[tuple[str, str]]) -> dict[tuple[str, str], Audience]:
+        found = self._documents.get_all({docs.path_of(*place) for place in places})
+        audiences = [known.audience for known in docs.load_all(self._documents, found.values())]
+        return {(audience.connector, audience.id): audience for audience in audiences}
 
     def all(self, connector: str | None = None) -> list[Audience]:
         where = [] if connector is None else [("connector", "==", connector)]

@@ -44,8 +44,8 @@ _READ_AT_ONCE = 20
 _DELETED_AT_ONCE = 500
 
 _PUBSUB = (
-    "What waits in Pub/Sub cannot be looked into: it is delivered, or joins a hold, as ever. Run the command again once the "
-    "oldest message there (Cloud Monitoring: subscription/oldest_unacked_message_age) is younger than this run."
+    "What waits in Pub/Sub cannot be looked into: it is delivered, or joins a hold, as ever. Repeat this once the oldest "
+    "message there (Cloud Monitoring: subscription/oldest_unacked_message_age) came after now."
 )
 _LATE = "What was accepted in the last {:.0f} minutes may not be in the journal yet, and comes there later."
 _COPIES = (

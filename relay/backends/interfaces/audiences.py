@@ -70,6 +70,10 @@ class Audiences(Protocol):
 
     def get(self, connector: str, audience_id: str) -> Audience | None: ...
 
+    def several(self, places: Collection[tuple[str, str]]) -> dict[tuple[str, str], Audience]:
+        """Those of these audiences (connector, ID) that there are: one reading, however many. For some hundred."""
+        ...
+
     def all(self, connector: str | None = None) -> list[Audience]:
         """In the order of connector and ID."""
         ...

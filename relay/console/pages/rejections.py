@@ -11,6 +11,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 
 from relay.backends.interfaces import Audit
 from relay.console import parts
+from relay.console.known import names_of
 from relay.console.rejections_reading import DAYS, Asked, asked_of, groups_of, page_of, samples_of
 from relay.console.roles import needs
 from relay.domain.errors import StoreUnavailable
@@ -27,6 +28,7 @@ def show() -> str:
     connectors = sorted(state.name for state in backend.connectors.states())
     if asked.selection.connector and asked.selection.connector not in connectors:
         connectors = [*connectors, asked.selection.connector]  # one that is gone has left its rejections
+    page = page_of(backend.reports, asked)
     groups, more_groups = groups_of(backend.reports, asked, parts.now(), samples_of(backend.reports, asked))
     return render_template(
         "rejections.html",
@@ -36,7 +38,8 @@ def show() -> str:
         days=DAYS,
         groups=groups,
         more_groups=more_groups,
-        page=page_of(backend.reports, asked),
+        page=page,
+        names=names_of(backend, [*page.rows, *(one for group in groups for one in group.samples)]),
         place=_place,
         file=url_for("rejections.csv", **_chosen(asked)),
     )

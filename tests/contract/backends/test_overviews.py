@@ -238,6 +238,18 @@ def test_audiences_are_found_by_part_of_id_name_or_partner_id_without_case(
     assert [audience for _, audience in ids(backend, "pangolin", like=like)] == found
 
 
+def test_several_audiences_are_read_at_once_as_each_is_read_alone(backend: Backend) -> None:
+    held(backend, "a.1", message("a.1", "u1", "u2"), message("a.1", "u3"))
+    held(backend, "a.1", connector="other")
+    backend.audiences.link("pangolin", "with/slash 'and' \"quotes\" é", partner_id="pg_9", name="Fans")
+    there = [("pangolin", "a.1"), ("other", "a.1"), ("pangolin", "with/slash 'and' \"quotes\" é")]
+
+    found = backend.audiences.several([*there, ("pangolin", "never seen"), ("other", "with/slash"), there[0]])
+
+    assert found == {place: backend.audiences.get(*place) for place in there}
+    assert backend.audiences.several([]) == {}
+
+
 def test_audiences_are_found_by_status_hold_and_pause(backend: Backend) -> None:
     named(backend, "ready", "", "1")
     held(backend, "held", why=request("partner_unavailable"))

@@ -73,6 +73,22 @@ def test_they_are_grouped_by_code_with_number_hint_and_samples_most_first(
     assert hash_user(f"{CANARY}-6")[:12] in samples, "the newest one is a sample"
 
 
+def test_an_audience_is_called_by_its_name_where_it_has_one(
+    browser: Browser, publishing: Publishing, backend: EmbeddedBackend, clock: TurnedClock
+) -> None:
+    backend.audiences.link("shop", "a.1", partner_id="p-1", name="Sneaker <fans>")
+    refuse(backend, rejection(clock, 1), rejection(clock, 2, audience="a.nameless"))
+
+    shown = browser.text("/rejections")
+
+    samples, table = shown.split('aria-label="Samples"')[1].split("<table")
+    assert "Sneaker &lt;fans&gt;</span>" in samples
+    assert ">a.nameless</span>" in samples
+    assert ">Sneaker &lt;fans&gt;</a>" in table, "in place of its ID"
+    assert ">a.1</span>" in table, "which stands below"
+    assert ">a.nameless</a>" in table
+
+
 def test_a_group_leads_to_its_own_rejections_and_back(
     browser: Browser, publishing: Publishing, backend: EmbeddedBackend, clock: TurnedClock
 ) -> None:

@@ -136,7 +136,7 @@ def test_a_turn_that_is_ended_by_it_is_no_crash_of_its_message(backend: Backend,
 def test_what_waits_in_pubsub_is_said_not_to_be_looked_into(backend: Backend) -> None:
     assert any("Pub/Sub" in sentence for sentence in backend.traces.find(JO).unseen)
     forgotten = backend.traces.forget(JO)
-    assert any("Run the command again" in sentence for sentence in forgotten.remains)
+    assert any("Repeat this once" in sentence for sentence in forgotten.remains)
     assert forgotten.unreached == ()
 
 
