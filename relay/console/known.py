@@ -39,9 +39,9 @@ def place_from(text: str) -> Place | None:
 
 
 def names_of(backend: Backend, happened: Iterable[Happened]) -> dict[Place, str]:
-    """How the audiences are called in which all of this happened; those without a name are left out."""
+    """How the audiences are called in which all of this happened; those that have no name but their ID are left out."""
     found = backend.audiences.several({(one.connector, one.audience) for one in happened})
-    return {place: audience.name for place, audience in found.items() if audience.name}
+    return {place: audience.name for place, audience in found.items() if audience.name not in ("", audience.id)}
 
 
 def named_audience(given: Mapping[str, str]) -> Audience:

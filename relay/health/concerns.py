@@ -143,7 +143,7 @@ def about_paused(audiences: Iterable[Audience], state: ConnectorState) -> Iterat
     for audience in audiences:
         if audience.paused and not audience.hold and not state.paused:
             do = f"diy holds resume {shlex.quote(audience.connector)} {shlex.quote(audience.id)}"
-            yield Concern(False, "audience_paused", f"The audience {audience.id} is paused; what comes in waits.", do)
+            yield Concern(False, "audience_paused", f"The audience {_called(audience)} is paused; what comes in waits.", do)
 
 
 def about_old_holds(held: Iterable[Held], state: ConnectorState, connector: Connector, now: float) -> Iterator[Concern]:
@@ -162,7 +162,7 @@ def about_old_holds(held: Iterable[Held], state: ConnectorState, connector: Conn
 
 def _waiting(group: Sequence[Held]) -> str:
     batches = sum(one.hold.batches for one in group)
-    whose = f"audience {group[0].audience.id}" if len(group) == 1 else f"{len(group):,} audiences"
+    whose = f"audience {_called(group[0].audience)}" if len(group) == 1 else f"{len(group):,} audiences"
     return f"{count(batches, 'batch', 'batches')} of {whose} {'waits' if batches == 1 else 'wait'}"
 
 
@@ -178,7 +178,7 @@ def about_creations(audiences: Sequence[Audience], *, more: int = 0) -> Iterator
     for audience in audiences:
         if audience.status != "failed":
             continue
-        what = f"The audience {audience.id} could not be created at the partner: {audience.error or 'no reason is on record'}"
+        what = f"The audience {_called(audience)} could not be created at the partner: {audience.error or 'no reason is on record'}"
         which = f"{shlex.quote(audience.connector)} {shlex.quote(audience.id)}"
         link = f"diy audiences link {which} PARTNER_ID"
         do = f"create it again: diy audiences create {which} --name NAME; or name an existing one: {link}"
@@ -204,3 +204,8 @@ def about_rejections(connector: str, rejected: int, unreadable: int) -> Iterator
     if unreadable:
         what = f"{count(unreadable, 'mutation')} of the last hour could not be read, as the DMP sent them."
         yield Concern(False, "unreadable", what, do)
+
+
+def _called(audience: Audience) -> str:
+    """By its name, for people, and by its ID, for commands."""
+    return f"“{audience.name}” ({audience.id})" if audience.name not in ("", audience.id) else audience.id

@@ -110,6 +110,13 @@ def test_a_paused_audience_is_not_forgotten_while_nothing_waits_in_it() -> None:
     assert list(about_paused(idle, ConnectorState("shop", live=1, paused=True))) == []
 
 
+@pytest.mark.parametrize(("name", "called"), [("Fans", "“Fans” (a.1)"), ("", "a.1"), ("a.1", "a.1")])
+def test_an_audience_is_called_by_its_name_and_by_the_id_that_commands_take(name: str, called: str) -> None:
+    [concern] = about_paused([Audience(1, "shop", "a.1", paused=True, name=name)], STATE)
+
+    assert concern.what == f"The audience {called} is paused; what comes in waits."
+
+
 def test_what_waits_for_a_paused_action_is_let_go_by_that_action() -> None:
     one = held("a.1", "connector_off")
     connector = Connector(
