@@ -15,7 +15,7 @@ import msgspec
 import requests
 import urllib3
 
-from adapters import leash
+from adapters import exchanges, leash
 from adapters.connection import BoundedTransport, Call, current
 from adapters.contract import Credentials, HttpAnswer, HttpRequest
 from adapters.in_flight import in_flight
@@ -23,7 +23,7 @@ from adapters.network import ANYWHERE, Network, Resolver, look_up, place, requir
 from adapters.redirects import onward, origin
 from relay.domain.clock import Clock
 from relay.domain.connector import Timeouts
-from relay.domain.errors import Misconfigured, TryAgain
+from relay.domain.errors import Misconfigured, PartnerError, TryAgain
 
 MAX_ANSWER_BYTES = 1024 * 1024
 """Longer answers are not read to their end, and cut."""
@@ -67,6 +67,19 @@ class RequestsClient:
         leash.require(connect_s + answer_s)
         call = Call(answer_s, self._resolver, public_only=self._network.public_only)
         began = self._clock.monotonic()
+        try:
+            answer, content = self._followed(request, auth, call, connect_s)
+        except PartnerError as error:
+            exchanges.tell(request, None, (self._clock.monotonic() - began) * 1000, error.code)
+            raise
+        duration_ms = (self._clock.monotonic() - began) * 1000
+        cut = len(content) > MAX_ANSWER_BYTES
+        answered = HttpAnswer(answer.status_code, answer.headers, content[:MAX_ANSWER_BYTES], duration_ms, cut)
+        exchanges.tell(request, answered, duration_ms)
+        return answered
+
+    def _followed(self, request: HttpRequest, auth: Credentials, call: Call, connect_s: float) -> tuple[requests.Response, bytes]:
+        """The answer at the end of all redirects that are followed."""
         url, hops = request.url, 0
         while True:
             prepared = _prepare(request, url, auth)
@@ -74,11 +87,8 @@ class RequestsClient:
                 answer, content = self._exchange(prepared, call, connect_s)
             target = self._target(request, url, answer, hops, auth)
             if target is None:
-                break
+                return answer, content
             url, hops = target, hops + 1
-        cut = len(content) > MAX_ANSWER_BYTES
-        duration_ms = (self._clock.monotonic() - began) * 1000
-        return HttpAnswer(answer.status_code, answer.headers, content[:MAX_ANSWER_BYTES], duration_ms, cut)
 
     def _bounds(self, request: HttpRequest) -> tuple[float, float]:
         if request.answer_s:

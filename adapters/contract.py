@@ -107,6 +107,8 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True):
     connect            somebody has to allow the access in a browser: the adapter has an `authorization`
     api_version        of the partner's API that it speaks, in the partner's words; empty: the API has none
     linked             nothing makes audiences at the partner from here: a person does, and then links each by its ID
+    words              names and fixed values of the partner's API, as they stand in requests and answers: of what is kept of
+                       calls all else is masked, see `adapters.masking`
     """
 
     name: str
@@ -128,6 +130,7 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True):
     connect: bool = False
     linked: bool = False
     api_version: str = ""
+    words: tuple[str, ...] = ()
 
     def operation(self, name: str) -> Operation | None:
         """The operation of that name."""
@@ -141,6 +144,7 @@ class HttpRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     body     encoded as JSON, unless `raw` is given
     batch    carries several users: the longer time-out applies
     answer_s seconds for the answer of a call with bounds of its own, such as one for a token; 0: the connector's time-outs
+    secret   what is sent and answered are credentials: nothing of it is kept, not even masked
     """
 
     method: str
@@ -150,6 +154,7 @@ class HttpRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     raw: bytes | None = None
     batch: bool = False
     answer_s: float = 0.0
+    secret: bool = False
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -313,6 +318,10 @@ class AdapterClass(Protocol):
     """How an adapter is made."""
 
     def __call__(self, account: Account) -> Adapter: ...
+
+    def called(self, settings: Mapping[str, Any]) -> str:
+        """What the partner is called for a connector with these settings, which need not be right otherwise."""
+        ...
 
     def describe(self, settings: Mapping[str, Any]) -> Description:
         """What is needed to configure it, given these settings (none: in general). Raises `DocumentError`, with paths inside the

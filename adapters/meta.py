@@ -57,6 +57,15 @@ _FIELDS = {
 """Meta's key → the field. Left out: keys whose form depends on the country (ZIP, ST, CT) or the source (GEN, dates of birth)."""
 
 
+_WORDS = (
+    *_FIELDS, "usersofanyaudience", "customaudiences", "session_id", "batch_seq", "last_batch_flag", "num_invalid_entries",
+    "invalid_entry_samples", "subtype", "customer_file_source", "CUSTOM", "BOTH_USER_AND_PARTNER_PROVIDED", "operation_status",
+    "approximate_count_lower_bound", "approximate_count_upper_bound", "error_user_msg", "error_user_title", "error_data",
+    "fbtrace_id", "OAuthException", "GraphMethodException",
+)  # fmt: skip
+"""Of Meta's API; see `Description.words`."""
+
+
 class _Taken(msgspec.Struct, frozen=True):
     num_received: Annotated[int, msgspec.Meta(ge=0)]
     num_invalid_entries: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -124,6 +133,7 @@ class Meta(Partner):
         limits=BatchLimits(max_items=MAX_USERS, max_bytes=4 * 1024 * 1024),
         our_page="docs/connectors.md#meta",
         partner_page="https://developers.facebook.com/documentation/ads-commerce/marketing-api/audiences/guides/custom-audiences",
+        words=_WORDS,
     )
     answers = CHANGING
 

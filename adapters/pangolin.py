@@ -137,6 +137,7 @@ class Pangolin(Partner):
         required_triggers=("created", "joined", "left"),
         limits=BatchLimits(max_items=MAX_USERS, max_bytes=1_000_000),
         our_page="docs/connectors.md#pangolin",
+        words=tuple(_HINTS),
     )
 
     answers = _CHANGING

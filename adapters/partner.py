@@ -52,6 +52,11 @@ class Partner:
         self.account = account
 
     @classmethod
+    def called(cls, settings: Mapping[str, Any]) -> str:
+        """See the contract."""
+        return cls.description.title
+
+    @classmethod
     def describe(cls, settings: Mapping[str, Any]) -> Description:
         """See the contract."""
         return cls.description

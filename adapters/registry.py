@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, cast
 
 from adapters.contract import Account, Adapter, AdapterClass, Description, HttpClient, TokenSource
@@ -30,6 +31,12 @@ def describe(name: str, settings: Mapping[str, Any] | None = None) -> Descriptio
     where it cannot understand the settings."""
     adapter = _load(name)
     return adapter.describe(settings or {}) if adapter else None
+
+
+def called(connector: Connector) -> str:
+    """What this connector's partner is called; the adapter's name where there is no such adapter."""
+    adapter = _load(connector.adapter)
+    return adapter.called(connector.settings) if adapter else connector.adapter
 
 
 def open_adapter(
@@ -74,7 +81,10 @@ def open_adapter(
 
 def _load(name: str) -> AdapterClass | None:
     place = ADAPTERS.get(name)
-    if place is None:
-        return None
+    return _at(place) if place is not None else None
+
+
+@cache
+def _at(place: str) -> AdapterClass:
     module, _, attribute = place.partition(":")
     return cast(AdapterClass, getattr(importlib.import_module(module), attribute))

@@ -138,7 +138,13 @@ _DESCRIPTION = Description(
     partner_page="https://docs.rokt.com/developers/api-reference/event-api",
     unsupported={"describe_audience": "ROKT says nothing about a list by its API; look at it in One Platform."},
     email_rule="email_no_blanks",
-)
+    words=(
+        "import", "suppression", "auth-check", "oauth2", "token", "accountId", *_ACTIONS.values(), "emails", "sha256s",
+        "clientEventId", "eventTime", "eventType", "objectData", "metaData", "email", "emailsha256", "unprocessedRecords",
+        "passbackconversiontrackingid",
+        "ValidationError", "InternalServerError", "ServiceUnavailableError", "RequestBodyReadError",
+    ),
+)  # fmt: skip
 _V1_DESCRIPTION = replace(_DESCRIPTION, secrets=tuple(replace(secret, required=True) for secret in _DESCRIPTION.secrets))
 
 

@@ -11,6 +11,7 @@ from itertools import takewhile
 import msgspec
 from msgspec.structs import replace
 
+from adapters import exchanges
 from adapters.contract import Target
 from relay.backends.interfaces import Backend, Turn
 from relay.domain.audience import Audience, HoldRequest, Waiting
@@ -34,6 +35,7 @@ from worker.calls import Caller, Postponed
 from worker.catalog import Catalog, Running
 from worker.creation import Creation
 from worker.delivery import Delivery, deliver
+from worker.exchanges import Recording
 from worker.fence import Fence
 from worker.partners import Partners
 from worker.plan import pending_of
@@ -80,6 +82,7 @@ class Attempt:
         self._audience = turn.audience
         self._fence = Fence(self._backend.audiences, turn, budget)
         self._callers: list[Caller] = []
+        self._recording: Recording | None = None
         self._replaying = Replaying(self._backend.journal, turn.connector, turn.audience_id, budget)
 
     def run(self) -> bool:
@@ -288,6 +291,7 @@ class Attempt:
         self, messages: Sequence[Message], running: Running, state: ConnectorState
     ) -> tuple[Delivery, Caller | None]:
         """Delivers in one of the connector's slots; where none gets free soon, everything is left for the hold."""
+        self._recording = None
         slots, connector = self._means.slots, running.connector
         if slots is None:
             return self._call(messages, running, state)
@@ -305,8 +309,10 @@ class Attempt:
         if self._is_unknown(messages, running):
             return self._unknown(messages), None
         try:
-            audience = self._ensure(messages, running)
             adapter = self._means.partners.open(running.connector)
+            recording = self._recording = Recording(running.connector, adapter, self._names(messages))
+            with exchanges.kept_by(recording):
+                audience = self._ensure(messages, running)
         except (PartnerError, Postponed) as error:
             return self._nothing_delivered(messages, error), None
         except ConfigurationError as error:
@@ -314,15 +320,24 @@ class Attempt:
             return self._nothing_delivered(messages, Misconfigured(str(error))), None
         self._audience = replace(self._audience, partner_id=audience.partner_id, name=audience.name)
         clock, chance = self._clock, self._means.chance
-        caller = Caller(adapter, running.connector, self._backend.connectors, self._budget, self._fence, clock, chance)
+        caller = Caller(
+            adapter, running.connector, self._backend.connectors, self._budget, self._fence, clock, chance, recording
+        )
         self._callers.append(caller)
         target = Target(audience.id, audience.name or audience.id, audience.partner_id or "", audience.reference)
-        delivery = deliver(
-            messages, running, state.actions, target, caller, standing=self._audience.hold, clock=clock, chance=chance
-        )
+        with exchanges.kept_by(recording):
+            delivery = deliver(
+                messages, running, state.actions, target, caller, standing=self._audience.hold, clock=clock, chance=chance
+            )
         if delivery.hold is not None and delivery.hold.reason == "credentials_refused":
             self._means.partners.forget(running.connector)
         return delivery, caller
+
+    def _names(self, messages: Sequence[Message]) -> set[str]:
+        """By what the audience is known, here and at the partner."""
+        known = self._audience
+        announced = {message.name for message in messages if message.kind == "created"}
+        return {name for name in (known.id, known.name, known.partner_id, known.reference, *announced) if name}
 
     def _is_unknown(self, messages: Sequence[Message], running: Running) -> bool:
         """Whether this audience was never announced to a connector that must not create audiences by itself."""
@@ -385,7 +400,8 @@ class Attempt:
             held=delivery.hold.reason if delivery.hold else "",
             due_at=delivery.hold.due_at if delivery.hold else None,
         )
-        self._backend.reports.attempt(report, rejections_of(delivery.results, now))
+        kept = self._recording.exchanges if self._recording else None
+        self._backend.reports.attempt(report, rejections_of(delivery.results, now), kept)
         log_attempt(report)
 
 

@@ -18,6 +18,7 @@ from relay.domain.outcome import CallReport
 from relay.domain.own_pace import RATE_USED_UP, TIME_IS_OVER
 from worker.account import remember
 from worker.budget import TURN_S, Budget
+from worker.exchanges import Place, Recording
 from worker.fence import Fence
 from worker.rate import Rate
 from worker.retries import ATTEMPTS_IN_TURN, LONGEST_WAIT_IN_TURN_S, back_off_s
@@ -92,6 +93,7 @@ class Caller:
         fence: Fence,
         clock: Clock,
         chance: random.Random,
+        recording: Recording,
     ) -> None:
         self._adapter = adapter
         self._connector = connector
@@ -101,13 +103,14 @@ class Caller:
         self._fence = fence
         self._clock = clock
         self._chance = chance
+        self._recording = recording
         self.reports: list[CallReport] = []
         self.may_still_be_applied = False
         """Whether a call had no answer, so that the partner may yet do what was asked."""
 
-    def send(self, operation: str, target: Target, rows: Sequence[Row]) -> list[RowResult]:
-        """One result per row. Raises `Postponed`, or the `PartnerError` that the last repetition met, and `TurnLost`, which ends
-        the turn."""
+    def send(self, operation: str, target: Target, rows: Sequence[Row], places: Sequence[Place] = ()) -> list[RowResult]:
+        """One result per row. places: where the first of them come from. Raises `Postponed`, or the `PartnerError` that the last
+        repetition met, and `TurnLost`, which ends the turn."""
         attempt, more_s = 1, self._more_s(operation)
         met: PartnerError | None = None
         require_possible(self._longest_call_s() + more_s)
@@ -120,7 +123,7 @@ class Caller:
                     raise
                 raise met from None  # it is this that keeps what is left, and not that no repetition has room
             try:
-                return self._send_once(operation, target, rows)
+                return self._send_once(operation, target, rows, places)
             except PartnerError as error:
                 remember(error, self._store, self._connector.name, self._clock)
                 wait = self._wait_s(error, attempt) if isinstance(error, TryAgain) else None
@@ -162,11 +165,12 @@ class Caller:
         if not self._budget.allows(self._longest_call_s() + more_s):
             raise Postponed(TIME_IS_OVER, due_at=self._clock.now(), own_pace=True)
 
-    def _send_once(self, operation: str, target: Target, rows: Sequence[Row]) -> list[RowResult]:
+    def _send_once(self, operation: str, target: Target, rows: Sequence[Row], places: Sequence[Place]) -> list[RowResult]:
         began = self._clock.monotonic()
         had_whole_turn = is_whole(self._budget)
         try:
-            with leash.within(self._budget.left_for_calls_s, self._before_call):
+            within = leash.within(self._budget.left_for_calls_s, self._before_call)
+            with within, self._recording.sending(operation, target, rows, places):
                 results = self._adapter.send(operation, target, rows)
         except leash.OutOfTime as error:
             trouble = out_of_time("This operation", self._budget, self._clock, had_whole_turn=had_whole_turn)

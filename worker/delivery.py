@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from adapters.contract import Delivered, NotYet, Rejected, RowResult, Target
+from adapters.masking import USERS
 from relay.domain.audience import Hold, HoldRequest, Proof
 from relay.domain.clock import Clock
 from relay.domain.connector import ActionSwitch
@@ -92,7 +93,7 @@ def deliver(
         for planned in sent_together:
             outcomes: dict[int, RowResult] = {}
             if not stopped and (trouble is None or not trouble.stops_all):
-                outcomes, met = _carry_out(planned, running, target, caller, chance, standing)
+                outcomes, met = _carry_out(planned, pendings, running, target, caller, chance, standing)
                 trouble = met if met and met.stops_all else trouble or met
                 left = left or met is not None
             name = planned.action.action.name
@@ -177,6 +178,7 @@ def _proof(standing: Hold | None, document_version: int, results: Sequence[Resul
 
 def _carry_out(
     planned: PlannedAction,
+    pendings: Sequence[Pending],
     running: Running,
     target: Target,
     caller: Caller,
@@ -193,8 +195,10 @@ def _carry_out(
     trouble: _Trouble | None = None
 
     def send(part: Sequence[PlannedRow]) -> Sequence[RowResult]:
+        first = (pendings[row.pending] for row in part[:USERS])
+        places = [(pending.message.request_id, pending.mutation.index) for pending in first]
         try:
-            return caller.send(operation.name, target, [row.row for row in part])
+            return caller.send(operation.name, target, [row.row for row in part], places)
         except BatchRefused:
             refused_sizes.append(len(part))
             raise

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from relay.domain.notice import Notice, Situation
-from relay.health.wording import count, duration, moment
+from relay.health.causes import closer
+from relay.health.wording import count, duration, moment, stopped
 
 VERSION = 1
 """Of the JSON object. Fields may be added to it without another version."""
@@ -41,7 +42,7 @@ def payload(notice: Notice, *, test: bool = False) -> dict[str, Any]:
         "mutations": notice.mutations,
         "lasted_s": round(notice.lasted_s) if fine and not test else None,
         "delivered": notice.delivered if fine and not test else None,
-        "text": _for_chat(f"{headline(notice, test=test)}. {' '.join(filter(None, sentences(notice, test=test)))}"),
+        "text": _for_chat(" ".join(filter(None, [f"{_begins(notice, test=test)}.", *sentences(notice, test=test)]))),
     }
 
 
@@ -61,6 +62,13 @@ def headline(notice: Notice, *, test: bool = False) -> str:
             return f"{name} needs someone"
 
 
+def _begins(notice: Notice, *, test: bool) -> str:
+    """A chat has no subject: what a headline says of the credentials, the sentence behind it says again."""
+    if not test and notice.situation.standing == "credentials_refused":
+        return f"{notice.connector} needs someone"
+    return headline(notice, test=test)
+
+
 def sentences(notice: Notice, *, test: bool = False) -> list[str]:
     """All that there is to say of it, in order."""
     if test:
@@ -71,9 +79,10 @@ def sentences(notice: Notice, *, test: bool = False) -> list[str]:
         were = "was" if notice.delivered <= 1 else "were"
         delivered = f"{count(notice.delivered, 'mutation') if notice.delivered else 'Nothing'} {were} delivered since it began."
         return [lasted, delivered, _waiting(notice, "still ")]
-    why = [f"Since {moment(situation.since)}: {notice.meaning}."]
-    if notice.detail:
-        why.append(f"{notice.detail.rstrip('.')}.")
+    if said := closer(situation.reason, notice.meaning, notice.detail):
+        why = [stopped(f"Since {moment(situation.since)}: {said}")]
+    else:
+        why = [f"Since {moment(situation.since)}: {notice.meaning}.", stopped(notice.detail) if notice.detail else ""]
     to_do = f"What to do: {notice.what_to_do}" if notice.what_to_do else "Nobody needs to do anything."
     return [*why, _waiting(notice), to_do]
 

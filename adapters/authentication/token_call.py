@@ -110,7 +110,8 @@ class TokenCall:
         if self._client is not None:
             url, headers, body = _as_client(self._client, url, body)
         form = {"Content-Type": "application/x-www-form-urlencoded"}
-        return HttpRequest("POST", url, form, raw=body.encode(), answer_s=TOKEN_ANSWER_S), Credentials(headers)
+        request = HttpRequest("POST", url, form, raw=body.encode(), answer_s=TOKEN_ANSWER_S, secret=True)
+        return request, Credentials(headers)
 
 
 def _as_client(client: Client, url: str, body: str) -> tuple[str, dict[str, str], str]:

@@ -13,7 +13,7 @@ from adapters.authentication import Combined
 from adapters.contract import Account, Description, HttpRequest, Operation, Option, Row, RowResult, Target
 from adapters.http import scope, steps
 from adapters.http.description import GENERAL, description_of
-from adapters.http.document import read_document
+from adapters.http.document import read_document, title_of
 from adapters.http.looking import Code, Fits, anything, as_json, found, identifier, tells, texts_in
 from adapters.http.operations import Described
 from adapters.http.scope import Scope
@@ -29,6 +29,11 @@ class Http(Partner):
     """Fulfils `adapters.contract.Adapter`, by what `document.Document` says."""
 
     description = GENERAL
+
+    @classmethod
+    def called(cls, settings: Mapping[str, Any]) -> str:
+        """See the contract."""
+        return title_of(settings)
 
     @classmethod
     def describe(cls, settings: Mapping[str, Any]) -> Description:

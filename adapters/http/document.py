@@ -50,6 +50,18 @@ class Document(msgspec.Struct, frozen=True):
     email_rule: str
 
 
+def title_of(settings: Mapping[str, Any]) -> str:
+    """What the partner is called, as far as these settings say so."""
+    named, address = settings.get("partner"), settings.get("base_url")
+    if isinstance(named, str) and named:
+        return named
+    try:
+        host = urlsplit(address).hostname if isinstance(address, str) else None
+    except ValueError:
+        host = None
+    return host or "the partner"
+
+
 def read_document(settings: Mapping[str, Any]) -> Document:
     """The document behind these settings, compiled once for settings that are the same. Raises `DocumentError`, with places
     inside the settings."""
@@ -69,7 +81,7 @@ def _read(settings: bytes) -> Document:
     rules = read_rules(section)
     options = _read_options(section, names)
     document = Document(
-        title=section.read("partner", values.label, "") or urlsplit(base_url).hostname or "the partner",
+        title=title_of({"partner": section.read("partner", values.label, ""), "base_url": base_url}),
         base_url=base_url,
         parameters=parameters,
         scheme=scheme,

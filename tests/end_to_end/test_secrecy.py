@@ -9,6 +9,7 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import requests
 
@@ -74,10 +75,17 @@ def test_no_identifier_and_no_secret_appears_in_any_output(talkative: Stack) -> 
         eventually(functools.partial(is_drained_by_hand, stack), every_s=2.0)
     for name, said in SAID.items():
         assert name not in stack.processes or said in stack.output(name)
-    printed = stack.outputs() + "".join(answer.text for answer in answers)
+    printed = stack.outputs() + "".join(answer.text for answer in answers) + kept_of_calls(stack)
     secrets = {HMAC_SECRET, TOKEN, BASIC, BASIC.partition(":")[2], base64.b64encode(BASIC.encode()).decode()}
     canaries = disguises(USER) | disguises(EMAIL) | secrets
     assert not {canary for canary in canaries if canary in printed}
+
+
+def kept_of_calls(stack: Stack) -> str:
+    """What the pages of all attempts show of what was sent and answered."""
+    kept = [stack.backend.reports.exchanges(report.attempt_id) for report in attempts(stack)]
+    assert any(one and any("‹user 1: " in call.sent.masked for call in one.kept) for one in kept), "something is kept"
+    return msgspec.json.encode(kept).decode()
 
 
 def attempts(stack: Stack) -> list[Report]:

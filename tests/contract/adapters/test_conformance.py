@@ -177,6 +177,17 @@ def assert_heals(partner: ScriptedPartner, delivery: Delivery, before: Outcomes,
     assert carried == waited or (twice and carried >= waited), "what was settled was sent again"
 
 
+def exchanged(delivery: Delivery) -> str:
+    """What is kept of what was sent and answered, without what stands there of the connector's own."""
+    reports = delivery.backend.reports
+    kept = [reports.exchanges(one.attempt_id) for one in delivery.reports()]
+    assert any(kept) or not any(one.calls for one in delivery.reports()), "it is kept"
+    hashes = {hash_user(value) for mutation in delivery.mutations for value in mutation.user.values()}
+    text = msgspec.json.encode(kept).decode()
+    assert not {one for one in hashes if one in text or one[:12] in text}, "no hash either, that would have to be forgotten"
+    return text
+
+
 def assert_nobody_is_told_of(
     file: CaseFile, given: Given, partner: ScriptedPartner, delivery: Delivery, log: str
 ) -> None:
@@ -191,6 +202,7 @@ def assert_nobody_is_told_of(
         "the log": log,
         "a report": msgspec.json.encode(delivery.reports()).decode(),
         "a rejection": msgspec.json.encode(rejections).decode(),
+        "what is kept of an exchange": exchanged(delivery),
         "the audience's record": msgspec.json.encode(record).decode(),
     }
     for place, text in texts.items():

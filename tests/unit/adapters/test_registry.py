@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adapters.contract import HttpAnswer, HttpRequest
-from adapters.registry import describe, names, open_adapter
+from adapters.registry import called, describe, names, open_adapter
 from relay.domain.clock import SystemClock
 from relay.domain.connector import BatchLimits, Connector, Inbound, Limits
 from relay.domain.errors import Misconfigured
@@ -34,6 +34,21 @@ def test_every_name_is_described_under_this_name() -> None:
 
 def test_what_is_not_there_is_not_described() -> None:
     assert describe("nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("adapter", "settings", "name"),
+    [
+        ("pangolin", {"base_url": "http://127.0.0.1:1"}, "Pangolin"),
+        ("http", {"partner": "Acme", "base_url": "https://api.acme.example"}, "Acme"),
+        ("http", {"base_url": "https://api.acme.example/v2"}, "api.acme.example"),
+        ("http", {"base_url": "https://[", "operations": "nonsense"}, "the partner"),
+        ("http", {"base_url": 7, "partner": ["x"]}, "the partner"),
+        ("gone", {}, "gone"),
+    ],
+)
+def test_a_connectors_partner_has_a_name_whatever_else_is_wrong(adapter: str, settings: dict[str, Any], name: str) -> None:
+    assert called(connector(adapter, settings)) == name
 
 
 def test_an_unknown_adapter_is_for_someone_to_put_right() -> None:

@@ -23,7 +23,7 @@ NOTICE = Notice(
     "shop@sandbox",
     BEGINNING,
     Situation("on_hold", "partner_unavailable", BEGINNING - 120),
-    meaning="the partner cannot be reached; it is tried again by itself",
+    meaning="the partner cannot take anything just now; it is tried again by itself",
     detail="The partner (api.example:443) cannot be reached: its name is not known.\r\n.\r\nBcc: x@y.example ü",
     audiences=1,
     batches=2,
@@ -66,8 +66,8 @@ def test_the_mail_says_what_is_the_matter_and_what_to_do() -> None:
         "Date": "Fri, 15 Jan 2027 08:00:00 +0000",
     }
     assert mail.text == (
-        "Since 2027-01-15 07:58:00 UTC: the partner cannot be reached; it is tried again by itself.\n"
-        "The partner (api.example:443) cannot be reached: its name is not known.\n.\nBcc: x@y.example ü.\n"
+        "Since 2027-01-15 07:58:00 UTC: the partner (api.example:443) cannot be reached: its name is not known.\n"
+        ".\nBcc: x@y.example ü; it is tried again by itself.\n"
         "1,005 mutations in 2 batches of 1 audience wait.\n"
         "Nobody needs to do anything.\n"
         "\n"
