@@ -37,10 +37,12 @@ bench: python $(INSTALLED_DEV)  ## Measurements, each beside its floor
 	@$(PY) -m bench.end_to_end
 	@$(PY) -m bench.bulk
 
-bench-long: python $(INSTALLED_DEV)  ## Floods, large holds, long queues, half an hour of bad weather: three quarters of an hour (Linux)
+bench-long: python $(INSTALLED_DEV)  ## Floods, large holds, long queues, a full console, half an hour of bad weather: three quarters of an hour (Linux)
 	@$(PY) -m bench.hostile
 	@$(PY) -m bench.holds
 	@$(PY) -m bench.queue_depth
+	@$(PY) -m bench.console
+	@$(PY) -m bench.exchanges
 	@$(PY) -m bench.soak
 
 package: python  ## dist/diy-relay.zip, for deploying in the browser (deploy/README.md)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from adapters.contract import Description, Field
-from relay.backends.interfaces import Secrets
 from relay.connectors.secret_names import app_secret, notify_secrets
 from relay.domain.connector import Connector, Trigger
 from relay.domain.credentials import is_user_and_password
 from relay.domain.errors import ConfigurationError
+
+
+class SecretValues(Protocol):
+    """What is asked of the secrets."""
+
+    def get(self, name: str) -> tuple[str, ...]:
+        """See `interfaces.Secrets`."""
+        ...
+
 
 _TRIGGER_WORDS: dict[Trigger, str] = {
     "created": "an audience is created",
@@ -19,7 +27,7 @@ _TRIGGER_WORDS: dict[Trigger, str] = {
 }
 
 
-def missing(connector: Connector, description: Description, secrets: Secrets) -> list[str]:
+def missing(connector: Connector, description: Description, secrets: SecretValues) -> list[str]:
     """One sentence for each thing that is missing, and for each secret that is there and cannot be read; empty: the connector can
     run. Holds no value of a secret. Raises `StoreUnavailable`."""
     return [
@@ -35,7 +43,7 @@ def in_a_row(sentences: Iterable[str]) -> str:
     return " ".join(f"{sentence.removesuffix('.')}." for sentence in sentences)
 
 
-def _missing_inbound(connector: Connector, secrets: Secrets) -> Iterator[str]:
+def _missing_inbound(connector: Connector, secrets: SecretValues) -> Iterator[str]:
     inbound = connector.inbound
     yield from _without(_look(inbound.hmac_secret, secrets), "signature of the DMP, X-HMAC")
     if inbound.basic_auth is None:
@@ -46,7 +54,7 @@ def _missing_inbound(connector: Connector, secrets: Secrets) -> Iterator[str]:
         yield f"The secret '{inbound.basic_auth}' is not of the form user:password: diy secrets set {inbound.basic_auth}"
 
 
-def missing_secrets(connector: Connector, description: Description, secrets: Secrets) -> Iterator[str]:
+def missing_secrets(connector: Connector, description: Description, secrets: SecretValues) -> Iterator[str]:
     """Of these sentences, those about secrets for the partner."""
     for field in description.secrets:
         name = connector.secrets.get(field.name)
@@ -59,7 +67,7 @@ def missing_secrets(connector: Connector, description: Description, secrets: Sec
             yield f"The document does not name the secret that holds '{field.title}' (`secrets.{field.name}`)."
 
 
-def missing_for_notices(connector: Connector, secrets: Secrets) -> Iterator[str]:
+def missing_for_notices(connector: Connector, secrets: SecretValues) -> Iterator[str]:
     """Such sentences about what its notices need, without which the connector runs all the same, and tells nobody."""
     for name, purpose in notify_secrets(connector.notify).items():
         yield from _without(_look(name, secrets), purpose)
@@ -73,7 +81,7 @@ class _Looked(NamedTuple):
     trouble: str = ""
 
 
-def _look(name: str, secrets: Secrets) -> _Looked:
+def _look(name: str, secrets: SecretValues) -> _Looked:
     try:
         return _Looked(name, secrets.get(name))
     except ConfigurationError as error:

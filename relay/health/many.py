@@ -4,17 +4,20 @@ reason beside the sums of all."""
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-
-import msgspec
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 
 from relay.backends.interfaces import Audiences, AudienceSummary
 from relay.domain.audience import HOLD_REASONS, NEEDS_SOMEONE, Audience, HoldReason, Status
 from relay.domain.connector import Connector, ConnectorState
 from relay.health import concerns as about
 from relay.health.advice import ADVICE, meaning, needs_someone, what_to_do
-from relay.health.concerns import OVERDUE_S, Concern, Held
-from relay.health.wording import count, duration
+from relay.health.causes import cause
+from relay.health.concerns import Concern, Held
+from relay.health.wording import count, duration, stopped
 
 FEW = 10
 """So many held audiences of a connector are each looked at. Of more than these, what is said is said by reason."""
@@ -25,13 +28,20 @@ _READ = 30
 _OF_EACH_REASON = 2
 
 
-class WhatWaits(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class WhatWaits:
     """In one connector. held: those that were looked at; whole: they are all there are, and few."""
 
     summary: AudienceSummary
     state: ConnectorState
     held: tuple[Held, ...]
     whole: bool
+
+    @cached_property
+    def by_reason(self) -> tuple[tuple[HoldReason, tuple[Held, ...]], ...]:
+        """Each reason, with those that tell how it stands, those that need somebody first; without any, where that is not known
+        from those that were looked at: none was, or all of these are paused and others are not known to be."""
+        return tuple(_by_reason(self.summary, self.held))
 
     @property
     def batches(self) -> int:
@@ -67,7 +77,8 @@ def what_waits(audiences: Audiences, summary: AudienceSummary, state: ConnectorS
         found = audiences.page(state.name, held=HOLD_REASONS, limit=_READ)
     else:
         found = [one for reason in sorted(summary.holds) for one in _some(audiences, state.name, reason)]
-    return WhatWaits(summary, state, tuple(Held(one, one.hold, state) for one in found if one.hold), whole)
+    held = tuple(Held(one, one.hold, state) for one in found if one.hold)
+    return WhatWaits(summary, state, held, whole)
 
 
 def _some(audiences: Audiences, connector: str, reason: HoldReason) -> list[Audience]:
@@ -111,15 +122,15 @@ def about_waiting(waits: WhatWaits, connector: Connector | None) -> Iterator[Con
     if waits.whole:
         yield from about.about_holds(waits.held, waits.state, connector)
         return
-    for reason, some in _by_reason(waits):
+    for reason, some in waits.by_reason:
         if reason in ("gathering", "connector_off") or (reason == "paused" and waits.state.paused):
             continue
         do = _do(some, connector, waits)
         if some:
             first = some[0]
             why = meaning(first.audience, first.hold, connector, waits.state)
-            detail = f" ({first.hold.detail.rstrip('.')})" if first.hold.detail else ""
-            yield Concern(first.needs_someone, f"hold_{first.reason}", f"{_waiting(waits, reason)}: {why}{detail}.", do)
+            what = stopped(f"{_waiting(waits, reason)}: {cause(first.reason, why, first.hold.detail)}")
+            yield Concern(first.needs_someone, f"hold_{first.reason}", what, do)
         else:
             what = f"{_waiting(waits, reason)}: {ADVICE[reason].meaning}."
             yield Concern(reason in NEEDS_SOMEONE, f"hold_{reason}", what, do)
@@ -131,34 +142,34 @@ def about_old(waits: WhatWaits, connector: Connector, now: float) -> Iterator[Co
         yield from about.about_old_holds(waits.held, waits.state, connector, now)
         return
     retention = connector.retention
-    for reason, some in _by_reason(waits):
-        seen = (one.hold.oldest_at for one in waits.held if one.hold.reason == reason)
-        oldest_at = min((moment for moment in (waits.summary.holds[reason].oldest_at, *seen) if moment), default=0)
+    for reason, some in waits.by_reason:
+        summed = waits.summary.holds[reason]
+        looked_at = (one.hold.oldest_at for one in waits.held if summed.partly and one.hold.reason == reason)
+        oldest_at = min((moment for moment in (summed.oldest_at, *looked_at) if moment), default=0)
         if oldest_at and oldest_at < now - retention.warning_s:
             fate = f"at {duration(retention.holds_s)} they become rejections"
             what = f"{_waiting(waits, reason)}, the oldest for {duration(now - oldest_at)} ({reason.replace('_', ' ')}); {fate}."
             yield Concern(True, "old_hold", what, _do(some, connector, waits) or _listed(waits))
 
 
-def overdue(waits: WhatWaits, now: float) -> int:
-    """How many holds are overdue, by what was looked at; at least one if any is."""
-    found = sum(1 for one in waits.held if about.is_overdue(one, now))
-    due = [one.next_due for one in waits.summary.holds.values() if one.next_due is not None]
-    return found or int(not waits.whole and any(moment < now - OVERDUE_S for moment in due))
-
-
-def _by_reason(waits: WhatWaits) -> Iterator[tuple[HoldReason, list[Held]]]:
-    """Each reason, with those that tell how it stands, those that need somebody first; without any, where that is not known from
-    those that were looked at: none was, or all of these are paused and others are not known to be."""
-    for reason, found in sorted(waits.summary.holds.items()):
-        some = sorted((one for one in waits.held if one.hold.reason == reason), key=_telling_first)
-        if some and some[0].audience.paused and reason != "paused" and len(some) < found.audiences:
+def _by_reason(summary: AudienceSummary, held: Sequence[Held]) -> Iterator[tuple[HoldReason, tuple[Held, ...]]]:
+    found: defaultdict[HoldReason, list[Held]] = defaultdict(list)
+    for one in held:
+        found[one.hold.reason].append(one)
+    for reason, summed in sorted(summary.holds.items()):
+        # Of other reasons, all that are not paused need somebody, or none does.
+        some = sorted(found[reason], key=_telling_first if reason == "audience_not_ready" else _paused)
+        if some and some[0].audience.paused and reason != "paused" and len(some) < summed.audiences:
             some = []
-        yield reason, some
+        yield reason, tuple(some)
 
 
 def _telling_first(one: Held) -> tuple[bool, bool]:
     return not one.needs_someone, one.audience.paused
+
+
+def _paused(one: Held) -> bool:
+    return one.audience.paused
 
 
 def _waiting(waits: WhatWaits, reason: HoldReason) -> str:
@@ -172,9 +183,13 @@ def _do(some: Sequence[Held], connector: Connector | None, waits: WhatWaits) -> 
     known."""
     if not some:
         return _listed(waits)
-    alike = [one for one in some if (one.needs_someone, one.reason) == (some[0].needs_someone, some[0].reason)]
-    first, *others = (what_to_do(one.audience, one.hold, connector, one.state) for one in alike[:2])
-    if others in ([], [first]):
+    one = some[0]
+    first = what_to_do(one.audience, one.hold, connector, one.state)
+    if shlex.quote(one.audience.id) not in first:
+        return first  # what names no audience is for all that are alike
+    kind = one.needs_someone, one.reason
+    alike = islice((other for other in some[1:] if (other.needs_someone, other.reason) == kind), 1)
+    if all(what_to_do(other.audience, other.hold, connector, other.state) == first for other in alike):
         return first
     return f"{first}; and so for each of: {_listed(waits)}"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from msgspec.structs import replace
 
@@ -49,6 +50,14 @@ class EmbeddedConnectors:
     def version(self, document: str, number: int) -> DocumentVersion:
         with self._database.snapshot() as connection:
             return _version(connection, document, number)
+
+    def versions_at(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], DocumentVersion]:
+        found = self._database.rows(
+            "SELECT document, number, record FROM json_each(?) CROSS JOIN document_versions"
+            " ON document = json_extract(value, '$[0]') AND number = json_extract(value, '$[1]')",
+            (json.dumps(list(places)),),
+        )
+        return {(document, number): DOCUMENT_VERSION.read(record) for document, number, record in found}
 
     def add_version(self, document: DocumentVersion) -> DocumentVersion:
         with self._database.transaction() as connection:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -26,6 +28,11 @@ Numbers = dict[str, int]
 
 _hours = msgspec.json.Decoder(dict[int, Numbers])
 _encode = msgspec.json.encode
+
+_DAYS_KNOWN = 8_192
+"""Sums of days that a process remembers, a kilobyte or two each: a week of a thousand connectors."""
+_DAYS_SUMMED = 32
+"""Days that a process remembers of all connectors together, a kilobyte or two for each connector."""
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -102,13 +109,7 @@ def numbers_of(
     database: Database, counted: Counted, connector: str | None, *, since: float
 ) -> Iterator[tuple[str, int, Numbers]]:
     """(connector, hour, numbers) since that minute: each connector's hours in order; of one connector, or of all."""
-    with database.snapshot() as connection:
-        days = connection.execute(
-            f"SELECT connector, day, hours FROM {counted.daily}"  # noqa: S608 - ours
-            f" WHERE {'TRUE' if connector is None else 'connector = :connector'} AND day >= :day ORDER BY connector, day",
-            {"connector": connector, "day": _day_of(since)},
-        ).fetchall()
-        first = _first_hours(connection, counted, {of for of, _, _ in days}, since)
+    days, first = _read(database, counted, connector, since)
     next_hour = hour_of(since) + HOUR_S
     for of, day, stored in days:
         if numbers := first.pop(of, None):
@@ -116,6 +117,79 @@ def numbers_of(
         for nth, numbers in sorted(_hours.decode(stored).items()):
             if (hour := day + nth * HOUR_S) >= next_hour:
                 yield of, hour, numbers
+
+
+def totals_of(database: Database, counted: Counted, connector: str | None, *, since: float) -> dict[str, Numbers]:
+    """Connector → numbers since that minute; of one connector, or of all."""
+    days, totals = _read(database, counted, connector, since)
+    first_day, next_hour = _day_of(since), hour_of(since) + HOUR_S
+    for of, day, stored in days:
+        total = totals.setdefault(of, {})
+        if day > first_day:
+            _add_to(total, _of_the_day(stored))
+            continue
+        for nth, numbers in _hours.decode(stored).items():
+            if day + nth * HOUR_S >= next_hour:
+                _add_to(total, numbers)
+    return {of: total for of, total in totals.items() if total}
+
+
+def hours_of(database: Database, counted: Counted, connector: str | None, *, since: float) -> dict[int, Numbers]:
+    """Hour → numbers since that minute, hours oldest first; of one connector, or of all together."""
+    rows, first = _read(database, counted, connector, since)
+    days: defaultdict[int, list[str]] = defaultdict(list)
+    for _, day, stored in rows:
+        days[day].append(stored)
+    first_hour: Numbers = {}
+    for numbers in first.values():
+        _add_to(first_hour, numbers)
+    hours = {hour_of(since): first_hour} if first_hour else {}
+    for day in sorted(days):
+        added_up = _hours_of_the_day if day < max(days) else _hours_of_the_day.__wrapped__  # the last one still grows
+        for nth, sums in added_up(tuple(days[day])).items():
+            if (hour := day + nth * HOUR_S) > hour_of(since):
+                hours[hour] = dict(sums)
+    return hours
+
+
+def _add_to(total: Numbers, numbers: Mapping[str, int]) -> None:
+    for name, number in numbers.items():
+        total[name] = total.get(name, 0) + number
+
+
+@lru_cache(maxsize=_DAYS_KNOWN)
+def _of_the_day(stored: str) -> Mapping[str, int]:
+    """A day's sums. Most days are past and read again and again, and what a row says is the same as long as its text is."""
+    total: Numbers = {}
+    for numbers in _hours.decode(stored).values():
+        _add_to(total, numbers)
+    return MappingProxyType(total)
+
+
+@lru_cache(maxsize=_DAYS_SUMMED)
+def _hours_of_the_day(stored: tuple[str, ...]) -> Mapping[int, Mapping[str, int]]:
+    """A day's hours, those of several connectors added up, in order; remembered for the same reason."""
+    hours: dict[int, Numbers] = {}
+    for one in stored:
+        for nth, numbers in _hours.decode(one).items():
+            if nth in hours:
+                _add_to(hours[nth], numbers)
+            else:
+                hours[nth] = numbers
+    return MappingProxyType(dict(sorted(hours.items())))
+
+
+def _read(
+    database: Database, counted: Counted, connector: str | None, since: float
+) -> tuple[list[tuple[str, int, str]], dict[str, Numbers]]:
+    """Rows of the days from that of `since` on: connector, day, hours; by connector and day. And what `_first_hours` finds."""
+    with database.snapshot() as connection:
+        days = connection.execute(
+            f"SELECT connector, day, hours FROM {counted.daily}"  # noqa: S608 - ours
+            f" WHERE {'TRUE' if connector is None else 'connector = :connector'} AND day >= :day ORDER BY connector, day",
+            {"connector": connector, "day": _day_of(since)},
+        ).fetchall()
+        return days, _first_hours(connection, counted, {of for of, _, _ in days}, since)
 
 
 def _first_hours(connection: sqlite3.Connection, counted: Counted, connectors: set[str], since: float) -> dict[str, Numbers]:

@@ -7,11 +7,22 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from relay.backends.embedded.counter_rows import COUNTERS, LATENCIES, count, hour_of, minute_of, numbers_of
+from relay.backends.embedded.counter_rows import (
+    COUNTERS,
+    LATENCIES,
+    count,
+    hour_of,
+    hours_of,
+    minute_of,
+    numbers_of,
+    totals_of,
+)
 from relay.backends.embedded.database import Database
 from relay.backends.embedded.rejection_rows import add_rejections
+from relay.backends.embedded.schema import ATTEMPT_ID
 from relay.backends.interfaces import ATTEMPTS_KEPT, RejectionCode
-from relay.backends.records import REJECTION, REPORT
+from relay.backends.records import EXCHANGES, REJECTION, REPORT, read_brief_report
+from relay.domain.exchange import Exchanges
 from relay.domain.outcome import Rejection, Report
 
 MOST_ATTEMPTS_KEPT = 10_000
@@ -35,19 +46,30 @@ class EmbeddedReports:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def attempt(self, report: Report, rejections: Sequence[Rejection]) -> None:
+    def attempt(self, report: Report, rejections: Sequence[Rejection], exchanges: Exchanges | None = None) -> None:
         with self._database.transaction() as connection:
-            _add_attempt(connection, report)
+            _add_attempt(connection, report, exchanges)
             count(connection, report)
             add_rejections(connection, rejections)
 
-    def attempts(self, connector: str | None = None, *, limit: int = 50, failed_only: bool = False) -> list[Report]:
+    def attempts(
+        self, connector: str | None = None, *, limit: int = 50, failed_only: bool = False, brief: bool = False
+    ) -> list[Report]:
         found = self._database.rows(
             f"SELECT record FROM attempts WHERE {_where(connector, 'failed' if failed_only else '')}"  # noqa: S608 - parts are ours
             " ORDER BY number DESC LIMIT :limit",
             {"connector": connector, "limit": limit},
         )
-        return [REPORT.read(record) for (record,) in found]
+        read = read_brief_report if brief else REPORT.read
+        return [read(record) for (record,) in found]
+
+    def attempt_by_id(self, attempt_id: str) -> Report | None:
+        row = self._database.row(f"SELECT record FROM attempts WHERE {ATTEMPT_ID} = ? LIMIT 1", (attempt_id,))  # noqa: S608 - ours
+        return REPORT.read(row[0]) if row else None
+
+    def exchanges(self, attempt_id: str) -> Exchanges | None:
+        row = self._database.row(f"SELECT exchanges FROM attempts WHERE {ATTEMPT_ID} = ? LIMIT 1", (attempt_id,))  # noqa: S608 - ours
+        return EXCHANGES.read(row[0]) if row and row[0] is not None else None
 
     def add_rejections(self, rejections: Iterable[Rejection]) -> None:
         with self._database.transaction() as connection:
@@ -99,13 +121,10 @@ class EmbeddedReports:
         return sorted(codes, key=lambda one: -one.number)
 
     def totals(self, connector: str | None, *, since: float) -> dict[str, int]:
-        return _sum(numbers for _, _, numbers in numbers_of(self._database, COUNTERS, connector, since=since))
+        return _sum(totals_of(self._database, COUNTERS, connector, since=since).values())
 
     def totals_of_all(self, *, since: float) -> dict[str, dict[str, int]]:
-        hours: defaultdict[str, list[dict[str, int]]] = defaultdict(list)
-        for of, _, numbers in numbers_of(self._database, COUNTERS, None, since=since):
-            hours[of].append(numbers)
-        return {of: _sum(found) for of, found in hours.items()}
+        return totals_of(self._database, COUNTERS, None, since=since)
 
     def by_minute(self, connector: str, *, since: float) -> list[tuple[int, dict[str, int]]]:
         minutes: defaultdict[int, dict[str, int]] = defaultdict(dict)
@@ -122,14 +141,15 @@ class EmbeddedReports:
             hours[of][hour] = numbers
         return dict(hours)
 
+    def sums_by_hour(self, connector: str | None, *, since: float) -> dict[int, dict[str, int]]:
+        return hours_of(self._database, COUNTERS, connector, since=since)
+
     def latencies(self, connector: str | None, *, since: float) -> dict[int, int]:
-        return _in_classes(_sum(numbers for _, _, numbers in numbers_of(self._database, LATENCIES, connector, since=since)))
+        return _in_classes(_sum(totals_of(self._database, LATENCIES, connector, since=since).values()))
 
     def latencies_by_hour(self, connector: str | None, *, since: float) -> dict[int, dict[int, int]]:
-        hours: defaultdict[int, list[dict[str, int]]] = defaultdict(list)
-        for _, hour, numbers in numbers_of(self._database, LATENCIES, connector, since=since):
-            hours[hour].append(numbers)
-        return {hour: _in_classes(_sum(hours[hour])) for hour in sorted(hours)}
+        found = hours_of(self._database, LATENCIES, connector, since=since)
+        return {hour: _in_classes(numbers) for hour, numbers in found.items()}
 
 
 def _sum(some: Iterable[dict[str, int]]) -> dict[str, int]:
@@ -144,13 +164,26 @@ def _in_classes(numbers: dict[str, int]) -> dict[int, int]:
     return {bound: numbers[str(bound)] for bound in sorted(map(int, numbers))}
 
 
-def _add_attempt(connection: sqlite3.Connection, report: Report) -> None:
+def _add_attempt(connection: sqlite3.Connection, report: Report, exchanges: Exchanges | None) -> None:
     newest = connection.execute("SELECT max(nth) FROM attempts WHERE connector = ?", (report.connector,)).fetchone()[0]
     nth = (newest or 0) + 1
     connection.execute(
-        "INSERT INTO attempts (connector, nth, at, failed, record) VALUES (?, ?, ?, ?, ?)",
-        (report.connector, nth, report.at, report.failed, REPORT.write(report)),
+        "INSERT INTO attempts (connector, nth, at, failed, record, exchanges) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            report.connector,
+            nth,
+            report.at,
+            report.failed,
+            REPORT.write(report),
+            EXCHANGES.write(exchanges) if exchanges else None,
+        ),
     )
+    if nth > ATTEMPTS_KEPT:
+        # Failed attempts stay for longer than what was exchanged in them, which is larger.
+        connection.execute(
+            "UPDATE attempts SET exchanges = NULL WHERE connector = ? AND nth = ? AND failed",
+            (report.connector, nth - ATTEMPTS_KEPT),
+        )
     # One goes as one comes, so that a busy connector's do not pile up until the next tidying; failed ones stay for longer.
     connection.execute(
         "DELETE FROM attempts WHERE connector = ? AND (nth = ? AND NOT failed OR nth = ?)",

@@ -204,6 +204,13 @@ INSERT INTO daily_{table} SELECT connector, hour / 24 * 86400, json_group_object
 ) GROUP BY 1, 2;"""
 """All minutes of a table, added up."""
 
+REJECTIONS_ADDED_UP = """
+INSERT INTO hourly_rejections (connector, hour, action, code, number, newest)
+    SELECT connector, CAST(at / 3600 AS INTEGER) * 3600, action, json_extract(CAST(record AS TEXT), '$.code'), count(*),
+        max(number)
+    FROM rejections GROUP BY 1, 2, 3, 4;"""
+"""All rejections, added up."""
+
 _COUNTED = """
 CREATE TABLE daily_counters (
     connector TEXT NOT NULL,
@@ -231,10 +238,7 @@ CREATE TABLE hourly_rejections (
     newest INTEGER NOT NULL,
     PRIMARY KEY (connector, action, code, hour)
 ) WITHOUT ROWID;
-INSERT INTO hourly_rejections (connector, hour, action, code, number, newest)
-    SELECT connector, CAST(at / 3600 AS INTEGER) * 3600, action, json_extract(CAST(record AS TEXT), '$.code'), count(*),
-        max(number)
-    FROM rejections GROUP BY 1, 2, 3, 4;
+{rejections}
 -- Not an upsert: within a trigger, what the outer statement does about conflicts counts.
 CREATE TRIGGER rejection_added AFTER INSERT ON rejections BEGIN
     INSERT OR IGNORE INTO hourly_rejections VALUES (
@@ -290,9 +294,21 @@ CREATE INDEX audiences_by_status ON audiences (status, connector, id) WHERE stat
 CREATE INDEX audiences_paused ON audiences (connector, id) WHERE paused;
 """.replace("{counters}", ADDED_UP.format(table="counters", column="outcome")).replace(
     "{latencies}", ADDED_UP.format(table="latencies", column="within_ms")
-)
+).replace("{rejections}", REJECTIONS_ADDED_UP)
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTNER_IDS, _JOURNAL, _DRAFTS, _COUNTED)
+ATTEMPT_ID = "json_extract(CAST(record AS TEXT), '$.attempt_id')"
+"""Of an attempt's row, as its index has it: written so, a query finds it at once."""
+
+_ATTEMPT_IDS = f"""
+CREATE INDEX attempts_by_id ON attempts ({ATTEMPT_ID});
+"""
+
+# Behind the record, so that who reads only that does not read them.
+_EXCHANGES = """
+ALTER TABLE attempts ADD COLUMN exchanges BLOB;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTNER_IDS, _JOURNAL, _DRAFTS, _COUNTED, _ATTEMPT_IDS, _EXCHANGES)
 """Never change one that was released: append another."""
 
 

@@ -29,6 +29,8 @@ WAITING = "waiting"
 
 SIZE_FIELDS = ("place", "items", "bytes", "received_at")
 RECORD_FIELDS = ("record", "counted")
+SHAPE = 1
+"""Which fields there are beside the record. What an older program wrote has a smaller one, or none: see `mending`."""
 ALWAYS_LOOKED_AT = frozenset({"connector_off", "paused"})
 """Holds whose reason may be gone without anything happening to the audience."""
 
@@ -160,22 +162,19 @@ def record_write(path: str, audience: Audience, *, counted: int, before: Kept | 
     held_as   why it has a hold
     unready   its status unless that is `ready`; `answers`, if it only remembers an answer to the DMP: most have neither
     paused    true, if it is
+    shape     see `SHAPE`
     """
     fields: dict[str, Any] = {
         "record": AUDIENCE.write(audience).decode(),
         "connector": audience.connector,
         "counted": counted,
+        **found_by(audience),
     }
     if begun_by:
         fields["begun_by"] = begun_by
-    if audience.status != "ready" or audience.answers_to:
-        fields["unready"] = "answers" if audience.answers_to else audience.status
-    if audience.paused:
-        fields["paused"] = True
     hold = audience.hold
     if hold is not None:
         fields["held_by"] = audience.connector
-        fields["held_as"] = hold.reason
         due_at = 0.0 if hold.reason in ALWAYS_LOOKED_AT else hold.due_at
         if due_at is not None:
             fields["look_at"] = max(due_at, hold.asked_at + ASK_AGAIN_S) if hold.asked_at else due_at
@@ -184,6 +183,18 @@ def record_write(path: str, audience: Audience, *, counted: int, before: Kept | 
     if before is None:
         return Write(path, fields=fields, exists=False)
     return Write(path, fields=fields, updated=before.updated)
+
+
+def found_by(audience: Audience) -> dict[str, Any]:
+    """Those of these fields by which pages find it, which an older program does not write."""
+    fields: dict[str, Any] = {"shape": SHAPE}
+    if audience.status != "ready" or audience.answers_to:
+        fields["unready"] = "answers" if audience.answers_to else audience.status
+    if audience.paused:
+        fields["paused"] = True
+    if audience.hold is not None:
+        fields["held_as"] = audience.hold.reason
+    return fields
 
 
 def batch_write(

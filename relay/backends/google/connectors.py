@@ -80,6 +80,10 @@ class GoogleConnectors:
             raise _no_such_version(document, number)
         return docs.version_of(stored)
 
+    def versions_at(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], DocumentVersion]:
+        paths = {docs.version_path(*place): place for place in places}
+        return {paths[path]: docs.version_of(stored) for path, stored in self._documents.get_all(paths).items()}
+
     def add_version(self, document: DocumentVersion) -> DocumentVersion:
         name = document.document
         path = docs.document_path(name)

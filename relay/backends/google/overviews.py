@@ -29,7 +29,7 @@ class Overviews:
 
     The order of connector and ID is that of the documents' names (`names.safe_name`), in which letters, digits and `-._~` stand
     for themselves. A record that was last written by a program before these methods is not found by status, reason or pause,
-    and counts as ready.
+    and counts as ready, until it is mended (see `mending`).
     """
 
     def __init__(self, documents: Documents) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -34,6 +35,7 @@ RetentionOf = Callable[[str], Retention]
 RETENTION_CACHED_S = 60.0
 
 _AT_ONCE = 500
+_THREADS = 8
 _BYTES_AT_ONCE = 3_000_000
 
 BY_EXPIRY = Line(REJECTIONS, "by_expiry")
@@ -111,19 +113,46 @@ def by_code(*names: str) -> Line:
     return Line(REJECTIONS, "by_code", names)
 
 
-def rejection_codes(documents: Documents, connector: str | None, *, since: float) -> Iterator[RejectionCode]:
-    """How many there are of each code since that moment, for two reads of each code that there is or was, and one of every
-    thousand rejections. Those that a program before this one stored are not among them."""
-    line = by_code() if connector is None else by_code(connector)
+def rejection_codes(documents: Documents, connector: str | None, *, since: float) -> list[RejectionCode]:
+    """How many there are of each code since that moment, for two reads of each code that there is or was, one of each connector,
+    and one of every thousand rejections. Those that a program before this one stored are not among them."""
+    with ThreadPoolExecutor(_THREADS) as threads:
+        connectors = [connector] if connector is not None else list(_connectors(documents))
+        codes = [one for found in threads.map(lambda of: list(_newest(documents, of)), connectors) for one in found]
+        recent = [one for one in codes if one.at >= since]
+        numbers = threads.map(lambda one: documents.count(_code_of(one).query(above=number_at(since) - 1)), recent)
+        return [
+            RejectionCode(one.connector, one.action, one.code, one.hint, number, one.at)
+            for one, number in zip(recent, numbers, strict=True)
+            if number
+        ]
+
+
+def _connectors(documents: Documents) -> Iterator[str]:
+    """Those that have rejections with a code, found by steps: a read for each."""
+    after = ""
+    while found := documents.query(
+        Query(REJECTIONS, [("by_code", ">", after)], ["by_code"], limit=1, fields=("connector",))
+    ):
+        connector: str = found[0].fields["connector"]
+        yield connector
+        after = by_code(connector).end_of_longer
+
+
+def _newest(documents: Documents, connector: str) -> Iterator[Rejection]:
+    """The newest rejection of each action and code, a read for each."""
+    line = by_code(connector)
     end = line.end_of_longer
     while found := documents.query(
         Query(REJECTIONS, [("by_code", ">=", line.beginning), ("by_code", "<", end)], ["-by_code"], limit=1, fields=("record",))
     ):
         newest = rejection_in(found[0])
-        of_code = by_code(newest.connector, newest.action, newest.code)
-        if newest.at >= since and (number := documents.count(of_code.query(above=number_at(since) - 1))):
-            yield RejectionCode(newest.connector, newest.action, newest.code, newest.hint, number, newest.at)
-        end = of_code.beginning
+        yield newest
+        end = _code_of(newest).beginning
+
+
+def _code_of(one: Rejection) -> Line:
+    return by_code(one.connector, one.action, one.code)
 
 
 def rejection_in(stored: Stored) -> Rejection:

@@ -1,7 +1,7 @@
 """`interfaces.Reports` on Firestore: attempts, rejections, counters and latencies by minute.
 
     attempts/{attempt_id}  record · expire_at · the keys `in_all`, `in_connector` and, of failed ones, `failed_in_all` and
-                           `failed_in_connector`, with the number of the attempt
+                           `failed_in_connector`, with the number of the attempt · `exchanges`, by itself, since lists do without
 
 An attempt without rejections is one commit of two writes.
 """
@@ -29,8 +29,9 @@ from relay.backends.google.rejections import (
 )
 from relay.backends.google.values import moment
 from relay.backends.interfaces import RejectionCode
-from relay.backends.records import REPORT
+from relay.backends.records import EXCHANGES, REPORT, read_brief_report
 from relay.domain.clock import Clock
+from relay.domain.exchange import Exchanges
 from relay.domain.outcome import Rejection, Report
 
 ATTEMPTS = "attempts"
@@ -42,7 +43,7 @@ _PAGE = 50
 """Attempts read by one query: their records can be large."""
 
 _LARGEST_RECORD = 900_000
-"""Bytes. A document may have 1 MiB (https://firebase.google.com/docs/firestore/quotas)."""
+"""Bytes, without the exchanges. A document may have 1 MiB (https://firebase.google.com/docs/firestore/quotas)."""
 
 
 class GoogleReports:
@@ -62,9 +63,9 @@ class GoogleReports:
         self._counters = Counters(documents, clock)
         self._shards = Shards(clock, chance)
 
-    def attempt(self, report: Report, rejections: Sequence[Rejection]) -> None:
+    def attempt(self, report: Report, rejections: Sequence[Rejection], exchanges: Exchanges | None = None) -> None:
         self.add_rejections(rejections)
-        attempt = self._attempt_write(report)
+        attempt = self._attempt_write(report, exchanges)
 
         def record() -> None:
             try:
@@ -75,16 +76,29 @@ class GoogleReports:
 
         self._documents.change(record)
 
-    def attempts(self, connector: str | None = None, *, limit: int = 50, failed_only: bool = False) -> list[Report]:
+    def attempts(
+        self, connector: str | None = None, *, limit: int = 50, failed_only: bool = False, brief: bool = False
+    ) -> list[Report]:
         field = "in_all" if connector is None else "in_connector"
         line = Line(ATTEMPTS, f"failed_{field}" if failed_only else field, () if connector is None else (connector,))
+        read = read_brief_report if brief else REPORT.read
         found: list[Report] = []
         if limit > 0:
             for page in line.pages(self._documents, newest_first=True, size=min(limit, _PAGE), fields=(line.field, "record")):
-                found += (REPORT.read(stored.fields["record"].encode()) for _, stored in page)
+                found += (read(stored.fields["record"].encode()) for _, stored in page)
                 if len(found) >= limit:
                     break
         return found[:limit]
+
+    def attempt_by_id(self, attempt_id: str) -> Report | None:
+        stored = self._documents.get(_attempt_path(attempt_id)) if attempt_id else None
+        return REPORT.read(stored.fields["record"].encode()) if stored else None
+
+    def exchanges(self, attempt_id: str) -> Exchanges | None:
+        path = _attempt_path(attempt_id)
+        stored = self._documents.get_all([path], fields=("exchanges",)).get(path) if attempt_id else None
+        record = stored.fields.get("exchanges") if stored else None
+        return EXCHANGES.read(record.encode()) if record else None
 
     def add_rejections(self, rejections: Iterable[Rejection]) -> None:
         for chunk in in_chunks(self.rejection_writes(rejections)):
@@ -146,6 +160,12 @@ class GoogleReports:
             hours[of][hour][outcome] += number
         return {of: {hour: dict(sorted(found[hour].items())) for hour in sorted(found)} for of, found in hours.items()}
 
+    def sums_by_hour(self, connector: str | None, *, since: float) -> dict[int, dict[str, int]]:
+        hours: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+        for _, hour, outcome, number in self._counters.by_hour("counts", connector, since=since):
+            hours[hour][outcome] += number
+        return {hour: dict(sorted(hours[hour].items())) for hour in sorted(hours)}
+
     def latencies_by_hour(self, connector: str | None, *, since: float) -> dict[int, dict[int, int]]:
         hours: defaultdict[int, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
         for _, hour, bound, number in self._counters.by_hour("latencies", connector, since=since):
@@ -159,16 +179,17 @@ class GoogleReports:
         found = self._counters.sums("latencies", connector, since=since)
         return {int(bound): found[bound] for bound in sorted(found, key=int)}
 
-    def _attempt_write(self, report: Report) -> Write:
+    def _attempt_write(self, report: Report, exchanges: Exchanges | None) -> Write:
         number = self._attempts.next()
         keys = {"in_all": ordered_key((), number), "in_connector": ordered_key((report.connector,), number)}
         fields = {
             "record": _record(report),
             "expire_at": moment(self._clock.now() + ATTEMPTS_KEPT_S),
             **keys,
+            **({"exchanges": EXCHANGES.write(exchanges).decode()} if exchanges else {}),
             **({f"failed_{name}": key for name, key in keys.items()} if report.failed else {}),
         }
-        return Write(f"{ATTEMPTS}/{safe_name(report.attempt_id)}", fields=fields, exists=False)
+        return Write(_attempt_path(report.attempt_id), fields=fields, exists=False)
 
     def _add(self, writes: list[Write]) -> None:
         """Stores those that are not there yet; one that is there stays as it is."""
@@ -185,6 +206,10 @@ class GoogleReports:
                     raise
 
         self._documents.change(add)
+
+
+def _attempt_path(attempt_id: str) -> str:
+    return f"{ATTEMPTS}/{safe_name(attempt_id)}"
 
 
 def _record(report: Report) -> str:

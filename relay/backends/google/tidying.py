@@ -1,5 +1,5 @@
 """Deletes records whose age has passed, a part at a time: what Firestore's time to live has not deleted yet, which it does within
-a day (https://firebase.google.com/docs/firestore/ttl), and what it cannot know."""
+a day (https://firebase.google.com/docs/firestore/ttl), and what it cannot know; and mends what an older program wrote."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from relay.backends.google.counters import ALL_COUNTERS, HOUR_S
 from relay.backends.google.days import ALL_DAYS, DAY_S, AddingUp
 from relay.backends.google.documents import Changed, Documents, Query, Stored, Write
 from relay.backends.google.drafts import DRAFTS
+from relay.backends.google.mending import mend
 from relay.backends.google.ordered import Line, number_at, number_in
 from relay.backends.google.rejections import BY_EXPIRY, REJECTIONS, RetentionOf, by_age, expiry
 from relay.backends.google.reports import ATTEMPTS, ATTEMPTS_KEPT_S
@@ -50,6 +51,7 @@ class Tidying:
         self._delete(ALL_COUNTERS.query(below=int(now - COUNTERS_KEPT_S - HOUR_S) + 1))
         for document in self._documents.query(Query("documents", fields=())):
             self._delete(Query(f"{document.path}/versions", [("expire_at", "<", moment(now))]), unchanged=True)
+        mend(self._documents)
 
     def _rejected_connectors(self) -> Iterator[str]:
         """Found by steps along the line of all rejections: one read for each connector."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 from relay.domain.audience import HoldReason
@@ -24,6 +25,10 @@ class Connectors(Protocol):
         ...
 
     def version(self, document: str, number: int) -> DocumentVersion: ...
+
+    def versions_at(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], DocumentVersion]:
+        """(document, number) → that version, in one read, however many; those that are not there are left out."""
+        ...
 
     def add_version(self, document: DocumentVersion) -> DocumentVersion:
         """Stores it under the next number, which the stored record, returned, and each of its connectors (`document_version`)

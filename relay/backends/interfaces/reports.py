@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from relay.domain.exchange import Exchanges
 from relay.domain.outcome import Rejection, Report
 
 LATENCY_CLASSES_MS: tuple[int, ...] = (
@@ -35,13 +36,25 @@ class RejectionCode(msgspec.Struct, frozen=True):
 class Reports(Protocol):
     """What happened: attempts, rejections, counters and latencies by minute."""
 
-    def attempt(self, report: Report, rejections: Sequence[Rejection]) -> None:
+    def attempt(self, report: Report, rejections: Sequence[Rejection], exchanges: Exchanges | None = None) -> None:
         """Records one attempt, whose ID no other has, with its counters (`outcome` → number) and its latency for what it
-        delivered."""
+        delivered. exchanges: what went to the partner and came back, masked."""
         ...
 
-    def attempts(self, connector: str | None = None, *, limit: int = 50, failed_only: bool = False) -> list[Report]:
-        """Newest first. Kept at least: the last 1,000 of each connector of the last 7 days, and all failed ones of these."""
+    def exchanges(self, attempt_id: str) -> Exchanges | None:
+        """Of the attempt with this ID; None where there was none, or it is not kept any more. Kept at least: those of the last
+        1,000 attempts of each connector of the last 7 days."""
+        ...
+
+    def attempts(
+        self, connector: str | None = None, *, limit: int = 50, failed_only: bool = False, brief: bool = False
+    ) -> list[Report]:
+        """Newest first. Kept at least: the last 1,000 of each connector of the last 7 days, and all failed ones of these. brief:
+        without `request_ids` and `exceptions`, of which an attempt can have a thousand each."""
+        ...
+
+    def attempt_by_id(self, attempt_id: str) -> Report | None:
+        """That attempt; None where it is not kept (any more)."""
         ...
 
     def add_rejections(self, rejections: Iterable[Rejection]) -> None: ...
@@ -74,6 +87,10 @@ class Reports(Protocol):
     def by_hour(self, connector: str | None, *, since: float) -> dict[str, dict[int, dict[str, int]]]:
         """connector → hour as seconds since the epoch → outcome → number, hours oldest first, hours without any left out; of all
         connectors for None. Of the first hour, the minutes since that moment."""
+        ...
+
+    def sums_by_hour(self, connector: str | None, *, since: float) -> dict[int, dict[str, int]]:
+        """As `by_hour`, of one connector or of all together: hour → outcome → number."""
         ...
 
     def latencies(self, connector: str | None, *, since: float) -> dict[int, int]:

@@ -36,6 +36,15 @@ def test_every_stored_connector_carries_the_number_of_its_version(backend: Backe
     assert numbers == [(1, {1}), (2, {2}), (3, {3})]
 
 
+def test_many_versions_are_read_at_once_and_those_that_are_not_there_are_left_out(backend: Backend) -> None:
+    for given in (document(), document(), document(connector("other"))):
+        backend.connectors.add_version(given)
+    places = [("pangolin", 2), ("other", 1)]
+    found = backend.connectors.versions_at([*places, ("pangolin", 3), ("nobody", 1)])
+    assert found == {place: backend.connectors.version(*place) for place in places}
+    assert backend.connectors.versions_at([]) == {}
+
+
 def test_documents_are_listed_in_the_order_in_which_they_were_first_applied(backend: Backend) -> None:
     assert backend.connectors.documents() == []
     for name in ("zebra", "aardvark", "zebra"):

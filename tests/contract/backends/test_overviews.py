@@ -78,6 +78,8 @@ def test_what_is_added_up_by_hour_is_what_was_counted_by_minute(backend: Backend
         expected = {hour: {"delivered": number} for hour, number in hours.items()}
         assert backend.reports.by_hour("pangolin", since=since) == {"pangolin": expected}
         assert list(backend.reports.by_hour(None, since=since)["pangolin"]) == sorted(hours)
+        for whose in ("pangolin", None):
+            assert list(backend.reports.sums_by_hour(whose, since=since).items()) == sorted(expected.items())
         assert backend.reports.latencies_by_hour(None, since=since) == {hour: {100: number} for hour, number in hours.items()}
 
 
@@ -88,7 +90,23 @@ def test_hours_of_one_connector_are_read_alone(backend: Backend) -> None:
     assert backend.reports.by_hour("pangolin", since=BEGINNING) == {"pangolin": {hour: {"delivered": 1}}}
     assert backend.reports.latencies_by_hour("other", since=BEGINNING) == {hour: {200: 2}}
     assert backend.reports.by_hour("nobody", since=BEGINNING) == {}
+    assert backend.reports.sums_by_hour("pangolin", since=BEGINNING) == {hour: {"delivered": 1}}
+    assert backend.reports.sums_by_hour("nobody", since=BEGINNING) == {}
     assert set(backend.reports.by_hour(None, since=BEGINNING)) == {"other", "pangolin"}
+
+
+def test_what_was_read_before_is_added_up_anew_where_more_was_counted(backend: Backend, clock: TurnedClock) -> None:
+    first = BEGINNING - 5 * DAY
+    for number, moment in enumerate((first, BEGINNING - 2 * DAY)):
+        backend.reports.attempt(report("one", number=number, at=moment, delivered=1), [])
+        backend.reports.attempt(report("two", number=10 + number, at=moment, delivered=5, rejected=1), [])
+    for more in range(3):
+        totals = {"one": {"delivered": 2 + more}, "two": {"delivered": 10, "rejected": 2}}
+        assert backend.reports.totals_of_all(since=first) == totals
+        assert backend.reports.totals(None, since=first) == {"delivered": 12 + more, "rejected": 2}
+        hours = {int(first): {"delivered": 6, "rejected": 1}, int(first + 3 * DAY): {"delivered": 6 + more, "rejected": 1}}
+        assert backend.reports.sums_by_hour(None, since=first) == hours
+        backend.reports.attempt(report("one", number=20 + more, at=BEGINNING - 2 * DAY, delivered=1), [])
 
 
 @pytest.mark.parametrize("days", [1, 39])

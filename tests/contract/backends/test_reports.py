@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from msgspec.structs import replace
 
 from relay.backends.interfaces import (
     ATTEMPTS_KEPT,
@@ -16,8 +17,15 @@ from relay.backends.interfaces import (
     latency_class,
 )
 from relay.domain.connector import Retention
+from relay.domain.exchange import Content, Exchange, Exchanges
+from relay.domain.outcome import CallReport, Result
 from tests.clock import TurnedClock
 from tests.contract.backends.given import BEGINNING, DAY, MINUTE, connector, document, published, rejection, report
+
+
+def exchanged(masked: str) -> Exchanges:
+    one = Exchange("POST", "https://p.example", 200, 1.5, "add", 1, (("request-1", 0),), sent=Content("json", 0, masked))
+    return Exchanges(1, (one,), left_out=3)
 
 
 # attempts
@@ -49,6 +57,33 @@ def test_failed_attempts_are_read_alone(backend: Backend) -> None:
     assert len(backend.reports.attempts(failed_only=True)) == 3
 
 
+def test_an_attempt_is_found_by_its_id_until_it_is_not_kept_any_more(backend: Backend, clock: TurnedClock) -> None:
+    strange = "an attempt/of 'another' world"
+    given = [report(number=1, delivered=1), report("other", number=2, rejected=1)]
+    for one in (*given, replace(given[0], attempt_id=strange)):
+        backend.reports.attempt(one, [])
+    assert [backend.reports.attempt_by_id(one.attempt_id) for one in given] == given
+    assert backend.reports.attempt_by_id(strange) == replace(given[0], attempt_id=strange)
+    for unknown in ("attempt-3", "attempt", "", "%", strange.upper()):
+        assert backend.reports.attempt_by_id(unknown) is None
+    clock.advance(40 * DAY)
+    later = [report(number=10 + number, at=clock.now(), delivered=1) for number in range(ATTEMPTS_KEPT)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda one: backend.reports.attempt(one, []), later))
+    backend.tidy()
+    assert backend.reports.attempt_by_id("attempt-1") is None
+
+
+def test_in_brief_an_attempt_is_read_without_what_may_be_a_thousand_of(backend: Backend) -> None:
+    results = tuple(Result("request-1", index, "Add", "rejected", "bad", "No.") for index in range(3))
+    calls = (CallReport("add", 3, 200, 1.5),)
+    given = replace(report(delivered=1, rejected=3, problem="bad"), exceptions=results, calls=calls, hint="Look.", due_at=7.0)
+    backend.reports.attempt(given, [])
+    for one in (backend.reports.attempts("pangolin", brief=True), backend.reports.attempts(failed_only=True, brief=True)):
+        assert one == [replace(given, request_ids=(), exceptions=())]
+    assert backend.reports.attempts() == [given]
+
+
 def test_of_the_last_days_so_many_attempts_of_each_connector_are_kept_at_least_and_all_failed_ones(
     backend: Backend, clock: TurnedClock
 ) -> None:
@@ -63,6 +98,25 @@ def test_of_the_last_days_so_many_attempts_of_each_connector_are_kept_at_least_a
     kept = {one.attempt_id for one in backend.reports.attempts("pangolin", limit=10_000)}
     assert kept >= {f"attempt-{number}" for number in (1, 2, *last)}
     assert len(backend.reports.attempts("quiet")) == 1
+
+
+def test_what_was_exchanged_in_an_attempt_is_read_by_its_id(backend: Backend) -> None:
+    backend.reports.attempt(report(number=1, delivered=1), [], exchanged("‹user 1: id›"))
+    backend.reports.attempt(report("other", number=2, problem="try_again"), [], exchanged("‹text, 5 characters›"))
+    backend.reports.attempt(report(number=3, delivered=1), [])
+    assert backend.reports.exchanges("attempt-1") == exchanged("‹user 1: id›")
+    assert backend.reports.exchanges("attempt-2") == exchanged("‹text, 5 characters›")
+    assert backend.reports.exchanges("attempt-3") is None
+    assert backend.reports.exchanges("unknown") is None
+    assert backend.reports.exchanges("") is None
+    assert [one.attempt_id for one in backend.reports.attempts()] == ["attempt-3", "attempt-2", "attempt-1"]
+
+
+def test_the_largest_attempt_is_kept_with_what_was_exchanged_in_it(backend: Backend) -> None:
+    calls = tuple(CallReport("add", 1, 200, 1.5, "x" * 100) for _ in range(10_000))
+    large = exchanged("x" * 24_000)
+    backend.reports.attempt(replace(report(number=1, delivered=1), calls=calls), [], large)
+    assert backend.reports.exchanges("attempt-1") == large
 
 
 # rejections

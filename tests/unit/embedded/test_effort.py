@@ -149,3 +149,15 @@ def test_a_look_at_the_holds_does_not_walk_along_those_that_wait_for_later(backe
         assert backend.audiences.next_due() == BEGINNING
 
     assert _steps(backend, look) < MANY / 4
+
+
+def test_an_attempt_is_found_by_its_id_along_an_index(backend: EmbeddedBackend) -> None:
+    connection = backend.database.connection()
+    asked: list[str] = []
+    connection.set_trace_callback(asked.append)
+    assert backend.reports.attempt_by_id("an attempt") is None
+    connection.set_trace_callback(None)
+
+    (statement,) = asked
+    plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}"))
+    assert "USING INDEX attempts_by_id" in plan

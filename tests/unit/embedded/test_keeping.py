@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from relay.backends.embedded import EmbeddedBackend, reports
 from relay.backends.interfaces import ATTEMPTS_KEPT, FAILED_ATTEMPTS_KEPT_S
 from relay.domain.clock import SystemClock
+from relay.domain.exchange import Exchange, Exchanges
 from tests.contract.backends.given import report
 
 
@@ -22,6 +23,15 @@ def test_the_last_attempts_of_each_connector_are_kept_and_failed_ones_for_some_d
     kept = [one.attempt_id for one in backend.reports.attempts("pangolin", limit=10_000)]
     assert kept == [f"attempt-{number}" for number in (*range(ATTEMPTS_KEPT + 9, 9, -1), 3)]
     assert len(backend.reports.attempts("quiet")) == 1
+
+
+def test_of_failed_attempts_the_last_keep_what_was_exchanged_in_them(backend: EmbeddedBackend) -> None:
+    now = SystemClock().now()
+    exchanged = Exchanges(1, (Exchange("POST", "https://p.example", 500, 1.0),))
+    for number in range(ATTEMPTS_KEPT + 10):
+        backend.reports.attempt(replace(report(number=number, at=now), counts={"retry": 1}), [], exchanged)
+    kept = [number for number in range(ATTEMPTS_KEPT + 10) if backend.reports.exchanges(f"attempt-{number}")]
+    assert kept == list(range(10, ATTEMPTS_KEPT + 10))
 
 
 def test_of_failed_attempts_only_the_last_are_kept_however_many_come_within_days(

@@ -6,6 +6,10 @@ import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+from relay.backends.google import mending
+from relay.backends.google.audiences import GoogleAudiences
 from relay.backends.google.documents import Write
 from relay.backends.google.reports import ATTEMPTS_KEPT_S, GoogleReports
 from relay.backends.google.tidying import Tidying
@@ -138,3 +142,62 @@ def test_a_draft_that_is_published_at_the_same_moment_is_not_deleted(opened: Ope
     _tidy(documents, TurnedClock())
     (stored,) = documents.all("documents/pangolin/versions")
     assert stored.fields == published
+
+
+# what an older program wrote
+def _audiences(documents: WatchedDocuments, clock: TurnedClock, number: int) -> GoogleAudiences:
+    """So many that could not be made and are paused, as a program before the fields for pages wrote them."""
+    audiences = GoogleAudiences(documents, clock, lambda rejections: [])
+    for nth in range(number):
+        audiences.claim_creation("shop", f"a.{nth}", owner="me", for_s=30, name=None, customer=None)
+        audiences.creation_failed("shop", f"a.{nth}", owner="me", error="No.", final=True)
+        audiences.set_paused("shop", f"a.{nth}", True)
+    for stored in documents.all("audiences"):
+        fields = {name: stored.fields[name] for name in ("record", "connector", "counted")}
+        documents.commit([Write(stored.path, fields=fields)])
+    return audiences
+
+
+def test_audiences_that_an_older_program_wrote_are_found_by_status_and_pause_after_tidying(opened: Open) -> None:
+    documents, clock = opened(), TurnedClock()
+    audiences = _audiences(documents, clock, 2)
+    assert audiences.page(status="failed", limit=9) == []
+    _tidy(documents, clock)
+    assert [one.id for one in audiences.page(status="failed", limit=9)] == ["a.0", "a.1"]
+    assert [one.id for one in audiences.page(paused=True, limit=9)] == ["a.0", "a.1"]
+    assert audiences.summary()["shop"].by_status == {"failed": 2}
+    documents.commits.clear()
+    _tidy(documents, clock)
+    assert not [write for writes in documents.commits for write in writes], "nothing is left to do"
+
+
+def test_a_tidying_mends_so_many_at_most_and_the_next_goes_on_behind_them(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mending, "_AT_ONCE", 2)
+    monkeypatch.setattr(mending, "MOST_LOOKED_AT", 4)
+    documents, clock = opened(), TurnedClock()
+    audiences = _audiences(documents, clock, 7)
+    found = []
+    for _ in range(2):
+        documents.read = 0
+        _tidy(documents, clock)
+        assert documents.read <= 4
+        found.append(len(audiences.page(status="failed", limit=9)))
+    assert found == [4, 7]
+
+
+def test_an_audience_that_somebody_changes_meanwhile_is_not_written_over(opened: Open) -> None:
+    clock = TurnedClock()
+
+    class Changing(WatchedDocuments):
+        def commit(self, writes: Sequence[Write]) -> None:
+            if any(write.kind == "merge" and write.path.startswith("audiences/") for write in writes):
+                GoogleAudiences(opened(), clock, lambda rejections: []).set_paused("shop", "a.0", False)
+            super().commit(writes)
+
+    documents = opened(Changing)
+    audiences = _audiences(documents, clock, 1)
+    _tidy(documents, clock)
+    assert audiences.page(paused=True, limit=9) == []
+    assert len(audiences.page(status="failed", limit=9)) == 1
