@@ -1,4 +1,5 @@
-"""What a new connector most probably wants: one action for each trigger that its adapter needs, mapped as the names suggest."""
+"""What a new connector most probably wants: one action for each trigger that its adapter needs or has an operation for, mapped as
+the names suggest."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.contract import ANY, Description, Field, Operation
-from relay.domain.connector import Trigger
+from relay.domain.connector import TRIGGERS, Trigger
 
 _SOURCES: Mapping[str, str] = {
     "id": "user.id",
@@ -35,11 +36,12 @@ _NAMES: Mapping[Trigger, str] = {"created": "Create audience", "joined": "Add", 
 
 
 def proposed_actions(description: Description) -> list[dict[str, Any]]:
-    """One for each required trigger that an operation can serve, as they stand in a document."""
+    """One for each trigger that is required, or that an operation is made for, as they stand in a document: without an action
+    that removes them, users who leave would stay at the partner."""
     actions: list[dict[str, Any]] = []
-    for trigger in description.required_triggers:
+    for trigger in TRIGGERS:
         operation = _first_for(description, trigger)
-        if operation is not None:
+        if operation and (trigger in description.required_triggers or _is_made_for(operation, trigger)):
             actions.append(proposed_action(operation, trigger, taken=[action["name"] for action in actions]))
     return actions
 
@@ -74,5 +76,11 @@ def proposed_source(field: Field) -> str:
 def _first_for(description: Description, trigger: Trigger) -> Operation | None:
     """The plainest: what it says by its effect goes with the trigger."""
     able = [one for one in description.operations if trigger in one.triggers and not one.named_only]
-    effect = {"joined": "add", "left": "remove"}.get(trigger)
-    return next((one for one in able if one.kind == "set" and one.effect == effect), able[0] if able else None)
+    return next((one for one in able if _is_made_for(one, trigger)), able[0] if able else None)
+
+
+def _is_made_for(operation: Operation, trigger: Trigger) -> bool:
+    """Whether its effect says that it goes with the trigger."""
+    if operation.kind == "set":
+        return operation.effect == {"joined": "add", "left": "remove"}.get(trigger)
+    return operation.kind == "create"

@@ -21,6 +21,10 @@ def rewritten(text: str, values: dict[str, Any]) -> str:
     before = load(text)
     if _same(before, values):
         return text
+    former = _in_former_order(before, values)
+    if former is not None:
+        text = rewritten(text, former)
+        before = load(text)
     rewriting = _Rewriting(text if text.endswith("\n") else text + "\n")
     try:
         rewriting.change(nodes_of(text), before, values)
@@ -30,6 +34,24 @@ def rewritten(text: str, values: dict[str, Any]) -> str:
     except (_Unusual, DocumentError):
         pass
     return _written_well(values)
+
+
+_ORDERED = "actions"
+"""A list whose order somebody may change."""
+
+
+def _in_former_order(before: dict[str, Any], values: dict[str, Any]) -> dict[str, Any] | None:
+    """These values with the actions in the order in which the text has them, new ones behind those; None: they are in it already.
+    First what they say is changed, then where they stand."""
+    old, new = before.get(_ORDERED), values.get(_ORDERED)
+    if not isinstance(old, list) or not isinstance(new, list):
+        return None
+    names = [_name(one) for one in old]
+    known = sorted((one for one in new if _name(one) in names), key=lambda one: names.index(_name(one)))
+    former = [*known, *(one for one in new if _name(one) not in names)]
+    if [_name(one) for one in former] == [_name(one) for one in new]:
+        return None
+    return {**values, _ORDERED: former}
 
 
 def _written_well(values: dict[str, Any]) -> str:
@@ -110,8 +132,11 @@ class _Rewriting:
         names = [_name(one) for one in old]
         kept = [names.index(_name(one)) if _name(one) in names else None for one in new]
         order = [place for place in kept if place is not None]
-        if len(set(names)) != len(names) or order != sorted(set(order)):
+        if len(set(names)) != len(names):
             raise _Unusual
+        if order != sorted(set(order)):
+            self._reorder(node, [old[place] for place in order], new, order)
+            return
         for place, item in enumerate(node.value):
             if place not in order:
                 self._cut_lines(item.start_mark, _end(item))
@@ -122,6 +147,24 @@ class _Rewriting:
             else:
                 self.change(node.value[known], old[known], one)
                 after = _end(node.value[known])
+
+    def _reorder(self, node: yaml.SequenceNode, old: list[Any], new: list[Any], order: list[int]) -> None:
+        """The same entries in another order, each with the comments above it."""
+        if sorted(order) != list(range(len(node.value))) or not _same(old, new):
+            raise _Unusual
+        slots = [(self._first_line(item.start_mark), self._line_end(_end(item))) for item in node.value]
+        for (start, end), place in zip(slots, order, strict=True):
+            self._edits.append(_Edit(start, end, self._text[slice(*slots[place])]))
+
+    def _first_line(self, mark: yaml.Mark) -> int:
+        """Where the lines of an entry begin, with the comments above it."""
+        start = mark.index - mark.column
+        while start:
+            above = self._text.rfind("\n", 0, start - 1) + 1
+            if not self._text[above:start].lstrip().startswith("#"):
+                break
+            start = above
+        return start
 
     def _replace(self, node: yaml.Node, new: Any) -> None:
         if _in_lines(node) and not isinstance(node, yaml.ScalarNode):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _SAID = {
     404: ("There is no such page", "The address may be mistyped, or the page has moved."),
     405: ("That cannot be done here", "Nothing was changed. Load the page again, and use its buttons."),
-    413: ("That is too much at once", "Nothing was changed."),
+    413: ("That is too much at once", "Nothing was changed. A connector's document may have 256 KB."),
 }
 """Titles and sentences for what Flask itself refuses."""
 

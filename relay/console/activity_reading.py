@@ -98,7 +98,7 @@ def attempts_of(reports: Reports, asked: Asked) -> Attempts:
     """The attempts that were asked for. Looks at no more than `asked.back`; with a filter, at the next step's number, since most
     may be left out."""
     limit = asked.back if asked.back != STEPS[0] or not (asked.audience or asked.result) else STEPS[1]
-    found = reports.attempts(asked.connector or None, limit=limit + 1, failed_only=asked.result in _FAILED)
+    found = reports.attempts(asked.connector or None, limit=limit + 1, failed_only=asked.result in _FAILED, brief=True)
     more = len(found) > limit
     matching = [one for one in found[:limit] if _is_asked(asked, one)]
     rows = tuple(Row(one, verdict(one), counted(one)) for one in matching[asked.skip : asked.skip + ROWS])
@@ -123,21 +123,10 @@ def timelines_of(reports: Reports, connectors: list[str], asked: Asked, now: flo
                 _add(counts.setdefault(minute, {}), numbers)
         took = _by_step(reports, chosen, span, first)
     else:
-        for hours in reports.by_hour(chosen, since=first).values():
-            for hour, numbers in hours.items():
-                _add(counts.setdefault(hour, {}), numbers)
+        counts = reports.sums_by_hour(chosen, since=first)
         took = reports.latencies_by_hour(chosen, since=first)
     some = timelines.buckets(span, now, counts, took)
     return Timelines(span, some, timelines.draw_outcomes(span, some), timelines.draw_latencies(span, some))
-
-
-def attempt_of(reports: Reports, attempt_id: str, connector: str) -> Report | None:
-    """The attempt with this ID, looked for from the newest on; None where it is not kept any more."""
-    for limit, failed_only in ((STEPS[0], False), (ATTEMPTS_KEPT, False), (10 * ATTEMPTS_KEPT, True)):
-        for one in reports.attempts(connector or None, limit=limit, failed_only=failed_only):
-            if one.attempt_id == attempt_id:
-                return one
-    return None
 
 
 def _by_step(reports: Reports, connector: str | None, span: Span, first: int) -> dict[int, dict[int, int]]:

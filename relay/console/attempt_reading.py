@@ -9,6 +9,7 @@ import msgspec
 
 from relay.backends.interfaces import Backend
 from relay.configuration import Configuration
+from relay.console.exchanges_reading import ShownExchanges, shown_exchanges
 from relay.console.happened import KINDS, OUTCOMES, Verdict, verdict
 from relay.domain.outcome import CallReport, Report, Result
 
@@ -47,6 +48,7 @@ class Shown(msgspec.Struct, frozen=True):
     missing: int
     log_line: str
     log_search: str
+    exchanges: ShownExchanges
 
 
 def shown(backend: Backend, configuration: Configuration, report: Report) -> Shown:
@@ -64,6 +66,7 @@ def shown(backend: Backend, configuration: Configuration, report: Report) -> Sho
         missing=max(0, told_apart - len(report.exceptions)),
         log_line=_log_line(configuration, report.attempt_id),
         log_search=_log_search(configuration, report.attempt_id),
+        exchanges=shown_exchanges(backend.reports.exchanges(report.attempt_id), calls=len(report.calls)),
     )
 
 

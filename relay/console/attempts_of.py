@@ -23,6 +23,6 @@ class Attempts(msgspec.Struct, frozen=True):
 
 def attempts_of(backend: Backend, audience: Audience) -> Attempts:
     """Raises `StoreUnavailable`."""
-    newest = backend.reports.attempts(audience.connector, limit=LOOKED_AT)
+    newest = backend.reports.attempts(audience.connector, limit=LOOKED_AT, brief=True)
     found = [report for report in newest if report.audience == audience.id]
     return Attempts(tuple(found[:_SHOWN]), LOOKED_AT if len(newest) == LOOKED_AT and len(found) < _SHOWN else 0)

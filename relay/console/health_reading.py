@@ -16,7 +16,7 @@ from relay.configuration import Configuration
 from relay.domain.connector import ConnectorState
 from relay.domain.notice import Watch
 from relay.domain.outcome import Report
-from relay.health.concerns import OVERDUE_S, Concern, about_queue, about_room
+from relay.health.concerns import Concern, about_overdue, about_queue, about_room
 from relay.health.wording import DEPTH_IN_MONITORING, count, duration
 
 CLOCK_S = 60.0
@@ -85,8 +85,8 @@ def health_page(backend: Backend, configuration: Configuration, now: float) -> H
     depth = backend.queue.depth()
     states = backend.connectors.states()
     summary = backend.audiences.summary()
-    newest = backend.reports.attempts(limit=1)
-    failed = backend.reports.attempts(limit=_LOOKED_AT, failed_only=True)
+    newest = backend.reports.attempts(limit=1, brief=True)
+    failed = backend.reports.attempts(limit=_LOOKED_AT, failed_only=True, brief=True)
     errors = [report for report in failed if report.problem in _OURS or report.held == "crashed"]
     newest_at = newest[0].at if newest else 0.0
     watches = backend.notices.all() if backend.notices is not None else None
@@ -119,7 +119,8 @@ def _concerns(
     newest_at: float,
     now: float,
 ) -> Iterator[Concern]:
-    if concern := about_queue(depth) or _about_overdue(backend, summary, states, now):
+    pushed = isinstance(backend.queue, PushQueue)
+    if concern := about_queue(depth) or about_overdue(_flowing(summary, states, now), now, pushed=pushed):
         yield concern
     if concern := about_room(depth):
         yield concern
@@ -132,25 +133,11 @@ def _concerns(
         yield Concern(True, "clock", what, "set the clocks by a time server: waits and tokens go by them")
 
 
-def _about_overdue(
-    backend: Backend, summary: Mapping[str, AudienceSummary], states: list[ConnectorState], now: float
-) -> Concern | None:
-    """That nobody tries again what is due, by the sums of each connector that runs and may be called."""
-    flowing = {state.name for state in states if state.live and state.enabled and not state.paused and state.not_before <= now}
-    dues = [
-        hold.next_due
-        for name, one in summary.items()
-        if name in flowing
-        for hold in one.holds.values()
-        if hold.next_due and hold.next_due < now - OVERDUE_S
-    ]
-    if not dues:
-        return None
-    late = f"the longest since {duration(now - min(dues))}"
-    if isinstance(backend.queue, PushQueue):
-        do = "see in Cloud Scheduler whether tick is called and succeeds, and in the logs of tick and deliver what they meet"
-        return Concern(True, "no_worker", f"What waits is due, and not tried again, {late}.", do)
-    return Concern(True, "no_worker", f"No worker tries again what is due, {late}.", "diy worker")
+def _flowing(summary: Mapping[str, AudienceSummary], states: list[ConnectorState], now: float) -> Iterator[AudienceSummary]:
+    """Those of each connector that runs and may be called."""
+    for state in states:
+        if state.live and state.enabled and not state.paused and state.not_before <= now and state.name in summary:
+            yield summary[state.name]
 
 
 def _adapters() -> Iterator[AdapterVersion]:

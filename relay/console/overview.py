@@ -9,7 +9,7 @@ from typing import get_args
 import msgspec
 from markupsafe import Markup
 
-from adapters.registry import describe
+from adapters.registry import called, describe
 from relay.backends.interfaces import Backend, QueueDepth
 from relay.connectors.live import document_of
 from relay.console.charts import bars, sparkline
@@ -23,8 +23,8 @@ WEEK_S = 7 * DAY_S
 BARS = 25
 """An hour each: of a day, the first and the last one are parts of an hour."""
 
-CARDS = 50
-"""Most documents on a page."""
+CARDS = 25
+"""Most documents on a page, which an open browser reads again every few seconds."""
 
 NEEDS_SOMEBODY = "needs somebody"
 STATES: tuple[str, ...] = (NEEDS_SOMEBODY, *get_args(Standing))
@@ -58,7 +58,7 @@ class Mutations(msgspec.Struct, frozen=True):
 class Row(msgspec.Struct, frozen=True):
     """One connector.
 
-    adapter  its name; empty where no version is published. partner: its title
+    adapter  its name; empty where no version is published. partner: what it is called
     concern  the first one, those that need a person before the others; more: how many others there are
     missing  how many things it lacks before it can run
     hours    of the last day, see `Reports.by_hour`; seen at `now`
@@ -146,7 +146,7 @@ def overview_of(backend: Backend, now: float, chosen: Chosen, *, skip: int = 0) 
         connectors=len(rows),
         acting=sum(row.needs_somebody for row in rows),
         environments=tuple(sorted({row.environment for row in rows if row.environment})),
-        adapters={row.adapter: row.partner for row in sorted(rows, key=lambda row: row.partner) if row.adapter},
+        adapters=_titles({row.adapter for row in rows if row.adapter}),
         more=max(0, len(cards) - skip - CARDS),
     )
 
@@ -159,12 +159,11 @@ def _row(
     now: float,
 ) -> Row:
     urgent_first = sorted(health.concerns, key=lambda concern: not concern.act)
-    description = describe(connector.adapter) if connector else None
     return Row(
         health=health,
         environment=health.name.partition("@")[2],
         adapter=connector.adapter if connector else "",
-        partner=description.title if description else connector.adapter if connector else "",
+        partner=called(connector) if connector else "",
         concern=urgent_first[0] if urgent_first else None,
         more=max(0, len(urgent_first) - 1),
         missing=sum(concern.kind == "incomplete" for concern in health.concerns),
@@ -173,6 +172,11 @@ def _row(
         hours=hours,
         now=now,
     )
+
+
+def _titles(adapters: Iterable[str]) -> dict[str, str]:
+    titles = {name: described.title if (described := describe(name)) else name for name in adapters}
+    return dict(sorted(titles.items(), key=lambda item: item[1].casefold()))
 
 
 def _sum(hours: Mapping[int, Mapping[str, int]], outcome: str) -> int:

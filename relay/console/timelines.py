@@ -16,7 +16,7 @@ import msgspec
 Key = TypeVar("Key")
 
 WIDTH = 480.0
-_LEFT, _RIGHT = 58.0, 10.0
+_LEFT, _RIGHT = 68.0, 10.0
 _TITLE, _PANEL, _BETWEEN, _AXIS = 22.0, 52.0, 14.0, 24.0
 _LATENCY_HEIGHT = 200.0
 _LEAST = 2.0

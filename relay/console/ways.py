@@ -20,6 +20,7 @@ _PLACES: dict[str, tuple[str, str, str]] = {
     "hold_credentials_refused": ("connector.show", "secrets", "see its secrets"),
     "old_hold": ("holds.show", "", "see what waits"),
     "creation_failed": ("audiences.show", "", "see its audiences"),
+    "notice_secret_missing": ("connector.show", "secrets", "set it"),
     "notice_not_taken": ("connector.show", "notices", "see who is told"),
     "rejections": ("rejections.show", "", "see why"),
     "unreadable": ("rejections.show", "", "see which"),

@@ -37,8 +37,9 @@ def teach(app: Flask) -> None:
     app.add_template_global(wording.count, "counted")
     app.add_template_global(parts.now)
     app.add_template_global(ways.page, "page_of")
+    app.add_template_global(look_again_s)
     app.context_processor(
-        lambda: {"visitor": g.get("visitor"), "navigation": navigation(), "belongs_to": section(), "version": __version__}
+        lambda: {"visitor": g.get("visitor"), "navigation": navigation(), "belongs_to": section(), "program": __version__}
     )
 
 
@@ -51,6 +52,11 @@ def section() -> str:
     """The page of the navigation that the one asked for belongs to, by the first part of its endpoint."""
     first = (request.endpoint or "").partition(".")[0] if has_request_context() else ""
     return _WITHIN.get(first, first)
+
+
+def look_again_s() -> int:
+    """After so many seconds an open page looks again: seldom where each look is billed by what it reads."""
+    return 60 if parts.configuration().backend == "google" else 10
 
 
 def moment(at: float) -> str:

@@ -40,12 +40,18 @@ class Tried(msgspec.Struct, frozen=True):
     sent: bool = False
 
 
+def lacking_to_send(connector: Connector, description: Description | None, backend: Backend) -> list[str]:
+    """Sentences about what must be there before a test can be sent by it."""
+    if description is None:
+        return []
+    return [*missing_secrets(connector, description, backend.secrets), *missing_settings(connector, description)]
+
+
 def why_not_to_send(connector: Connector, description: Description | None, backend: Backend) -> str:
     """Why no test can be sent by it yet; empty: one can."""
     if description is None:
         return "There is no such adapter."
-    lacking = [*missing_secrets(connector, description, backend.secrets), *missing_settings(connector, description)]
-    if lacking:
+    if lacking := lacking_to_send(connector, description, backend):
         return f"A test user can be sent once it is complete. {in_a_row(lacking)}"
     if description.linked:
         return (

@@ -22,10 +22,19 @@ class Resumed(msgspec.Struct, frozen=True):
 
 class Discarded(msgspec.Struct, frozen=True):
     """batches: how many left the hold. replays: those among them that were to be read from the journal, where their mutations
-    still are: they are not among the rejections."""
+    still are: they are not among the rejections. left: how many wait still."""
 
     batches: int
     replays: int
+    left: int = 0
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What somebody was told of a hold before they were asked. at: when, seconds since the epoch. batches: how many, read before
+    that moment."""
+
+    at: float
+    batches: int
 
 
 class Holding:
@@ -76,18 +85,17 @@ class Holding:
             self._backend.audiences.set_paused(connector, audience_id, True)
         self._note("pause", connector, audience_id)
 
-    def discard(
-        self, connector: str, audience_id: str, *, until: float | None = None, most: int | None = None
-    ) -> Discarded:
-        """Drops what waits in one hold, for good; its mutations become rejections. until: only what had joined by then (s since
-        the epoch); what came later stays. most: only so many batches, the first ones."""
+    def discard(self, connector: str, audience_id: str, *, shown: Shown) -> Discarded:
+        """Drops what waits in one hold, for good, as far as somebody was told of it; its mutations become rejections. What joined
+        later stays."""
         from worker.retention import discard
 
-        dropped = discard(self._backend, self._clock, connector, audience_id, until=until, most=most)
-        if not dropped.batches:
-            return Discarded(0, 0)
-        self._note("discard", connector, audience_id, detail=count(dropped.batches, "batch", "batches"))
-        return Discarded(dropped.batches, dropped.replays)
+        dropped = discard(self._backend, self._clock, connector, audience_id, until=shown.at, most=shown.batches)
+        if dropped.batches:
+            self._note("discard", connector, audience_id, detail=count(dropped.batches, "batch", "batches"))
+        audience = self._backend.audiences.get(connector, audience_id)
+        left = audience.hold.batches if audience is not None and audience.hold is not None else 0
+        return Discarded(dropped.batches, dropped.replays, left)
 
     def _paused(self, connector: str) -> list[str]:
         """IDs of all that are paused, by their records: `page` does not find those that only an older program wrote."""

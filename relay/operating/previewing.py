@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from adapters.contract import Adapter
 from relay.domain.connector import TRIGGERS, Connector, Trigger
 from relay.domain.message import VERSION, Message, Mutation
-from relay.operating.given_user import SAMPLE_AUDIENCE, SAMPLE_NAME
+from relay.operating.given_user import SAMPLE_AUDIENCE, SAMPLE_NAME, SAMPLE_USER
+from relay.operating.shapes import masked_request
 from relay.operating.shown_request import as_text
 from worker.preview import Preview, preview, preview_creation
 
@@ -36,20 +37,40 @@ class PreviewedStep(msgspec.Struct, frozen=True):
     not_sent: tuple[NotSent, ...]
 
 
-def previewed(connector: Connector, user: Mutation, adapter: Adapter, *, now: float) -> list[PreviewedStep]:
-    """For a made-up audience. Raises the `PartnerError` of what cannot be sent at all."""
+def previewed(
+    connector: Connector, user: Mutation, adapter: Adapter, *, now: float, is_somebody: bool = False
+) -> list[PreviewedStep]:
+    """For a made-up audience. is_somebody: the user is a person, of whom only the shapes of values are shown. Raises the
+    `PartnerError` of what cannot be sent at all."""
     steps = []
+    nobody = Mutation(index=0, user=SAMPLE_USER)
     for trigger in TRIGGERS:
         if trigger == "created":
             found = preview_creation(connector, adapter, SAMPLE_AUDIENCE, audience_name=SAMPLE_NAME)
         else:
-            message = Message(
-                version=VERSION, kind="change", connector=connector.name, audience=SAMPLE_AUDIENCE, request_id="preview",
-                received_at=now, mutations=(replace(user, direction=trigger),),
-            )  # fmt: skip
-            found = preview(connector, adapter, [message], audience_name=SAMPLE_NAME, partner_id="")
+            found = _of_user(connector, adapter, replace(user, direction=trigger), now)
+            if is_somebody:
+                found = _masked(found, _of_user(connector, adapter, replace(nobody, direction=trigger), now))
         steps.append(_step(trigger, found, adapter))
     return steps
+
+
+def _of_user(connector: Connector, adapter: Adapter, user: Mutation, now: float) -> Preview:
+    message = Message(
+        version=VERSION, kind="change", connector=connector.name, audience=SAMPLE_AUDIENCE, request_id="preview",
+        received_at=now, mutations=(user,),
+    )  # fmt: skip
+    return preview(connector, adapter, [message], audience_name=SAMPLE_NAME, partner_id="")
+
+
+def _masked(found: Preview, of_nobody: Preview) -> Preview:
+    """What the requests for nobody have as well is not of this user."""
+    others = of_nobody.calls if [one.action for one in of_nobody.calls] == [one.action for one in found.calls] else ()
+    calls = tuple(
+        replace(call, request=masked_request(call.request, others[place].request if others else None))
+        for place, call in enumerate(found.calls)
+    )
+    return replace(found, calls=calls)
 
 
 def _step(trigger: Trigger, found: Preview, adapter: Adapter) -> PreviewedStep:

@@ -12,6 +12,7 @@ import click
 
 from relay.cli.output import printable
 from relay.cli.publishing import open_publishing
+from relay.cli.seconds import Seconds
 from relay.cli.session import Session, with_state
 from relay.connectors.live import live
 from relay.domain.errors import ConfigurationError, Refusal, TryAgain
@@ -35,10 +36,10 @@ _ENDING = (
 @click.option("--port", type=click.IntRange(1, 65_535), help="Where the browser is sent back to; a free one, unless told.")
 @click.option("--paste", is_flag=True, help="Asks for the address that one was sent back to, instead of waiting for a browser.")
 @click.option("--redirect-uri", metavar="URL", help="With --paste: the address to be sent back to, as the partner knows it.")
-@click.option("--timeout", type=click.IntRange(1, 600), default=300, show_default=True, help="Seconds to wait for the browser.")
+@click.option("--timeout", type=Seconds(1, 600), default="5m", show_default=True, help="How long to wait for the browser.")
 @with_state()
 def connect(
-    session: Session, name: str, no_browser: bool, port: int | None, paste: bool, redirect_uri: str | None, timeout: int
+    session: Session, name: str, no_browser: bool, port: int | None, paste: bool, redirect_uri: str | None, timeout: float
 ) -> None:
     """Has somebody allow access at the partner. For connectors that authenticate by OAuth2 with an authorization code.
 

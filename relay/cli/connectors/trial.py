@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 from msgspec.structs import replace
 
-from adapters.contract import Adapter
-from relay.backends.interfaces import Backend
-from relay.cli.connectors.chosen import require_may_call
 from relay.cli.connectors.given_user import EXAMPLE, read_user, user_option
 from relay.cli.lazy import SOMEONE_MUST_ACT
 from relay.cli.output import printable, show_json, whole
+from relay.cli.seconds import Seconds
 from relay.cli.session import Session, with_state
 from relay.connectors.live import live
-from relay.domain.audience import Hold
-from relay.domain.clock import Clock
 from relay.domain.connector import Connector
-from relay.domain.errors import Conflict, CredentialsRefused, PartnerError, Unsupported
-from relay.domain.message import Direction, Mutation
-from relay.domain.outcome import Outcome, Report
-from relay.health.advice import ADVICE, meaning, what_to_do
-from relay.operating.trial_message import trial_message
+from relay.domain.message import Mutation
+from relay.operating.trial_message import TEST_AUDIENCE, TEST_USER
 
-TEST_AUDIENCE = "diy-relay-test"
-TEST_USER = "diy-relay-test-user"
-TEST_AUDIENCE_NAME = "DIY Relay test - may be deleted"
-
-_POLL_S = 0.2
-
-
-StepOutcome = Outcome | Literal["waiting", "unhandled"]
-
-_FAILED: frozenset[StepOutcome] = frozenset({"rejected", "waiting", "unhandled"})
-
-
-class Step(msgspec.Struct, frozen=True):
-    """What became of one change. `action`: empty where it concerns the change as a whole."""
-
-    direction: Direction
-    outcome: StepOutcome
-    action: str = ""
-    hint: str = ""
-
-    def __str__(self) -> str:
-        action = f" by {self.action!r}" if self.action else ""
-        return f"{self.direction}: {self.outcome}{action}{f': {self.hint}' if self.hint else ''}"
+if TYPE_CHECKING:
+    from relay.operating.queue_test import Step
 
 
 @click.command()
@@ -57,7 +28,7 @@ class Step(msgspec.Struct, frozen=True):
 @click.option("--identifier", "identifiers", multiple=True, metavar="NAME=VALUE", help="Another identifier; may be repeated.")
 @click.option("--audience", metavar="ID", help=f"An audience to use, instead of {TEST_AUDIENCE!r}, which is made if need be.")
 @click.option("--keep", is_flag=True, help="Does not remove the user at the end.")
-@click.option("--timeout", type=click.FloatRange(1, 600), default=30.0, show_default=True, help="Seconds to wait for each step.")
+@click.option("--timeout", type=Seconds(1, 600), default="30s", show_default=True, help="How long to wait for each step.")
 @with_state(json=True)
 def test(
     session: Session,
@@ -81,160 +52,45 @@ def test(
       diy connectors test pangolin --user '{"Email": "test@example.com"}'
       diy connectors test pangolin --identifier email=test@example.com --keep
     """
-    from worker.creation import create_audience
+    from relay.operating.queue_test import (
+        QueueTest,
+        ask_credentials,
+        audience_for_tests,
+        passed,
+        require_complete,
+        unsendable,
+    )
     from worker.partners import Partners
 
     if given is not None and (user_id or identifiers):
         raise click.UsageError("Give the user by --user, or by --user-id and --identifier.")
     connector = live(session.backend.connectors, name)
     user = _user(connector, given, user_id, identifiers)
-    _require_complete(session.backend, connector)
+    require_complete(session.backend, connector)
     adapter = Partners(session.backend, session.clock).open(connector)
-    credentials = _credentials(session, connector, adapter)
+    credentials = ask_credentials(session.backend, connector, adapter, now=session.now)
     steps: list[Step] = []
-    if credentials.outcome in ("accepted", "unchecked"):
-        steps = _unsendable(session, connector, adapter, audience, user)
+    if credentials.usable:
+        steps = unsendable(session.backend, connector, adapter, audience, user, now=session.now)
         if not steps:
-            if audience is None:
-                made = create_audience(
-                    session.backend, name, TEST_AUDIENCE, name=TEST_AUDIENCE_NAME, customer=None, clock=session.clock
-                )
-                audience = made.id
-            trial = _Trial(session.backend, session.clock, connector, audience, user, timeout)
-            steps = trial.send("joined")
+            audience = audience or audience_for_tests(session.backend, session.clock, connector)
+            trial = QueueTest(session.backend, session.clock, connector, audience)
+            steps = trial.wait(trial.send(user, "joined"), "joined", timeout)
             if not keep:
-                steps += trial.send("left")
+                steps += trial.wait(trial.send(user, "left"), "left", timeout)
     session.backend.audit.add(by=session.by, what="test", subject=name)
-    outcomes = {step.outcome for step in steps}
-    passed = "delivered" in outcomes and not outcomes & _FAILED
+    well = passed(steps)
     if session.as_json:
-        tested = {"passed": passed, "audience": audience, "credentials": credentials, "steps": steps}
+        tested = {"passed": well, "audience": audience, "credentials": credentials, "steps": steps}
         show_json(whole(tested))
     else:
         click.echo(printable(f"credentials: {credentials}"))
         for step in steps:
             click.echo(printable(str(step)))
-    if "rejected" in outcomes and given is None and not user_id and not identifiers:
+    if any(step.outcome == "rejected" for step in steps) and given is None and not user_id and not identifiers:
         session.note(f"The user was made up. To give one that this connector can send: --user {EXAMPLE}")
-    if not passed:
+    if not well:
         raise click.exceptions.Exit(SOMEONE_MUST_ACT)
-
-
-class Credentials(msgspec.Struct, frozen=True):
-    """What the partner says of the credentials. `failed`: it could not be asked."""
-
-    outcome: Literal["accepted", "refused", "unchecked", "failed"]
-    hint: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.outcome}{f': {self.hint}' if self.hint else ''}"
-
-
-def _require_complete(backend: Backend, connector: Connector) -> None:
-    """Raises `Conflict`."""
-    from adapters.registry import describe
-    from relay.connectors.completeness import in_a_row, missing
-
-    description = describe(connector.adapter, connector.settings)
-    if description is not None and (lacking := missing(connector, description, backend.secrets)):
-        raise Conflict(f"{connector.name} is incomplete: {in_a_row(lacking)}")
-
-
-def _credentials(session: Session, connector: Connector, adapter: Adapter) -> Credentials:
-    try:
-        require_may_call(session.backend, connector.name, session.now)
-        adapter.check_credentials()
-    except (Conflict, Unsupported) as error:
-        return Credentials("unchecked", str(error))
-    except CredentialsRefused as error:
-        return Credentials("refused", error.hint)
-    except PartnerError as error:
-        return Credentials("failed", error.hint)
-    return Credentials("accepted")
-
-
-def _unsendable(session: Session, connector: Connector, adapter: Adapter, audience: str | None, user: Mutation) -> list[Step]:
-    """Why nothing would be sent of this user who joins; empty if something would."""
-    from worker.preview import preview
-
-    known = session.backend.audiences.get(connector.name, audience) if audience else None
-    name = (known.name if known else "") or audience or TEST_AUDIENCE_NAME
-    message = trial_message(connector, audience or TEST_AUDIENCE, user, session.now)
-    found = preview(connector, adapter, [message], audience_name=name, partner_id=(known.partner_id if known else None) or "")
-    if found.calls:
-        return []
-    return [Step("joined", result.outcome, result.action, result.hint or result.code) for result in found.settled]
-
-
-class _Trial:
-    """The changes of one test, one after the other."""
-
-    def __init__(
-        self, backend: Backend, clock: Clock, connector: Connector, audience: str, user: Mutation, patience_s: float
-    ) -> None:
-        self._backend = backend
-        self._clock = clock
-        self._connector = connector
-        self._audience = audience
-        self._user = user
-        self._patience_s = patience_s
-
-    def send(self, direction: Direction) -> list[Step]:
-        """Queues the change and waits for what becomes of it."""
-        message = trial_message(self._connector, self._audience, replace(self._user, direction=direction), self._clock.now())
-        self._backend.queue.publish([message])
-        give_up_at = self._clock.monotonic() + self._patience_s
-        while True:
-            report = self._report(message.request_id)
-            if report is not None and not report.held:
-                return _steps(direction, report, message.request_id)
-            hold = self._hold_of(message.request_id)
-            left_s = give_up_at - self._clock.monotonic()
-            if hold is not None and (left_s <= 0 or hold.due_at is None or hold.due_at > self._clock.now() + left_s):
-                return [self._waiting(direction, hold)]
-            if left_s <= 0:
-                hint = "no worker took it from the queue in time; it goes on waiting there. Is one running? diy worker"
-                return [Step(direction, "unhandled", hint=hint)]
-            self._clock.sleep(_POLL_S)
-
-    def _report(self, request_id: str) -> Report | None:
-        """The newest report of an attempt that included the request."""
-        reports = self._backend.reports.attempts(self._connector.name, limit=1_000)
-        return next((report for report in reports if request_id in report.request_ids), None)
-
-    def _hold_of(self, request_id: str) -> Hold | None:
-        """The hold that the request waits in. One that only gathers is sent off now, and then due."""
-        audience = self._backend.audiences.get(self._connector.name, self._audience)
-        if audience is None or audience.hold is None:
-            return None
-        waiting = self._backend.audiences.peek(self._connector.name, self._audience, limit=1_000)
-        if all(batch.message.request_id != request_id for batch in waiting):
-            return None
-        now = self._clock.now()
-        if audience.hold.reason == "gathering" and (audience.hold.due_at is None or audience.hold.due_at > now):
-            self._backend.audiences.make_due(self._connector.name, self._audience, reasons={"gathering"})
-            return replace(audience.hold, due_at=now)
-        return audience.hold
-
-    def _waiting(self, direction: Direction, hold: Hold) -> Step:
-        audience = self._backend.audiences.get(self._connector.name, self._audience)
-        why, do = ADVICE[hold.reason].meaning, ""
-        if audience is not None:
-            state = self._backend.connectors.state(self._connector.name)
-            why = meaning(audience, hold, self._connector, state)
-            do = what_to_do(audience, hold, self._connector, state)
-        detail = f" ({hold.detail})" if hold.detail else ""
-        return Step(direction, "waiting", hint=f"{why}{detail}{f' -> {do}' if do else ''}")
-
-
-def _steps(direction: Direction, report: Report, request_id: str) -> list[Step]:
-    """One step for what was delivered, and one for each action that did not deliver."""
-    delivered = [Step(direction, "delivered")] if report.counts.get("delivered") else []
-    return delivered + [
-        Step(direction, result.outcome, result.action, result.hint or result.code)
-        for result in report.exceptions
-        if result.request_id == request_id and result.outcome not in ("delivered", "retry")
-    ]
 
 
 def _user(connector: Connector, given: dict[str, Any] | None, user_id: str | None, identifiers: tuple[str, ...]) -> Mutation:

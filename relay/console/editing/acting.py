@@ -106,7 +106,8 @@ def trigger_states(opened: Opened) -> list[TriggerState]:
 
 
 def changed_actions(opened: Opened, form: Mapping[str, str]) -> tuple[Unfinished, str]:
-    """What was typed, and what the button asked for: `add`, `copy:1`, `remove:1`. A sentence about it, if there is one."""
+    """What was typed, and what the button asked for: `add`, `copy:1`, `remove:1`, `up:1`, `down:1`. A sentence about it, if there
+    is one."""
     operations = opened.description.operations if opened.description else ()
     before = actions_of(opened.unfinished)
     asked = [one for index in range(len(before)) for one in asked_of_action(index, operations)]
@@ -128,6 +129,11 @@ def changed_actions(opened: Opened, form: Mapping[str, str]) -> tuple[Unfinished
     elif does == "remove" and 0 <= place < len(actions):
         note = f"The action {actions[place].get('name') or ''} is taken out of the draft."
         del actions[place]
+    elif does in ("up", "down") and 0 <= place < len(actions):
+        other = place - 1 if does == "up" else place + 1
+        if 0 <= other < len(actions):
+            actions[place], actions[other] = actions[other], actions[place]
+            note = f"The action {actions[other].get('name') or ''} is number {other + 1} now."
     if not actions and not before:
         return unfinished, note
     return replace(unfinished, values={**unfinished.values, "actions": actions}), note

@@ -66,6 +66,7 @@ class AskedSecret(NamedTuple):
 
     kind      `partner`: typed here; `hmac`, `basic`: made here for the DMP
     name      that it has, or that is proposed
+    inherited name that the document has for it, of an environment's secret
     shared    name of the secret of the installation's app that is used where this has none; empty: there is none
     """
 
@@ -77,6 +78,7 @@ class AskedSecret(NamedTuple):
     shared: str = ""
     info: SecretInfo | None = None
     shared_is_set: bool = False
+    inherited: str = ""
 
 
 def groups_of(description: Description | None) -> list[Group]:
@@ -167,7 +169,7 @@ def with_secret_names(unfinished: Unfinished, form: Mapping[str, str], asked: li
         if f"{secret.place}:name" not in form:
             continue
         name = form[f"{secret.place}:name"].strip()
-        if not name and (secret.kind == "hmac" or (form.get(f"{secret.place}:value") and not secret.shared)):
+        if not name and (secret.kind == "hmac" or form.get(f"{secret.place}:value", "").strip()):
             name = proposed_name(document, secret.field.name)
         if not name and secret.field.required and secret.kind == "partner" and not secret.shared:
             name = proposed_name(document, secret.field.name)

@@ -17,17 +17,30 @@ from relay.domain.errors import DocumentError
 _NUMBER = re.compile(r"[-+]?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
 
 
+YES_OR_NO = ("true", "false")
+
+
 class Asked(NamedTuple):
-    """A field at a place of the document. `wide`: it wants a line of its own."""
+    """A field at a place of the document. `wide`: it wants a line of its own. `base`: the place whose value it replaces, where it
+    is an override: with nothing typed that value stays."""
 
     place: str
     field: Field
     wide: bool = False
+    base: str = ""
 
     @property
     def id(self) -> str:
         """Its ID in the page."""
         return field_id(self.place)
+
+
+def override_of(asked: Asked, environment: str) -> Asked:
+    """The same field as an environment may override it. A yes or no has a third choice then: what the document says."""
+    field = replace(asked.field, required=False)
+    if field.type == "boolean":
+        field = replace(field, choices=YES_OR_NO)
+    return Asked(f"environments.{environment}.{asked.place}", field, asked.wide, asked.place)
 
 
 class Group(NamedTuple):
@@ -40,7 +53,8 @@ class Group(NamedTuple):
 
 
 class ShownField(msgspec.Struct, frozen=True):
-    """A field as the page shows it: `value` is text, for lists a line for each entry, for structures YAML; None: not given."""
+    """A field as the page shows it: `value` is text, for lists a line for each entry, for structures YAML; None: not given.
+    `otherwise`: of an override, what holds where it is not given."""
 
     place: str
     id: str
@@ -48,6 +62,8 @@ class ShownField(msgspec.Struct, frozen=True):
     value: str | None
     problems: tuple[str, ...] = ()
     wide: bool = False
+    is_override: bool = False
+    otherwise: str = ""
 
     @property
     def is_on(self) -> bool:
@@ -95,7 +111,12 @@ def _shown(asked: Asked, unfinished: Unfinished, problems: Sequence[Problem]) ->
             own.append(f"{deeper}: {problem.sentence}" if deeper else problem.sentence)
     typed = unfinished.unread.get(asked.place)
     value = typed if typed is not None else as_text(asked.field, value_at(unfinished.values, asked.place))
-    return ShownField(asked.place, asked.id, asked.field, value, tuple(own), asked.wide or asked.field.type == "object")
+    wide = asked.wide or asked.field.type == "object"
+    if not asked.base:
+        return ShownField(asked.place, asked.id, asked.field, value, tuple(own), wide)
+    said = value_at(unfinished.values, asked.base)
+    otherwise = as_text(asked.field, asked.field.default if said is None else said) or ""
+    return ShownField(asked.place, asked.id, asked.field, value, tuple(own), wide, True, otherwise)
 
 
 def _inside(place: str, outer: str) -> bool:
@@ -127,7 +148,7 @@ def taken(asked: Iterable[Asked], form: Mapping[str, str], unfinished: Unfinishe
         unread.pop(one.place, None)
         typed = form.get(one.place, "").replace("\r\n", "\n")
         try:
-            value = _typed_value(one.field, typed, given=value_at(values, one.place))
+            value = _typed_value(one, typed, given=value_at(values, one.place))
         except DocumentError:
             unread[one.place], value = typed, None
         if value != value_at(values, one.place) or isinstance(value, bool):
@@ -135,8 +156,12 @@ def taken(asked: Iterable[Asked], form: Mapping[str, str], unfinished: Unfinishe
     return replace(unfinished, values=values, unread=unread)
 
 
-def _typed_value(field: Field, typed: str, *, given: Any) -> Any:
-    """None: nothing is given. What is the field's default anyway counts as not given, unless the document says it already."""
+def _typed_value(asked: Asked, typed: str, *, given: Any) -> Any:
+    """None: nothing is given. What is the field's default anyway counts as not given, unless the document says it already, or it
+    is an override: the document may say something else."""
+    field = asked.field
+    if field.type == "boolean" and asked.base:
+        return typed == "true" if typed in YES_OR_NO else None
     if field.type == "boolean":
         value: Any = typed == "true"
         return None if given is None and value == bool(field.default) else value
@@ -153,4 +178,5 @@ def _typed_value(field: Field, typed: str, *, given: Any) -> Any:
         value = given  # text may be written as a number
     else:
         value = plain
-    return None if given is None and field.default is not None and value == field.default else value
+    is_default = field.default is not None and value == field.default
+    return None if given is None and is_default and not asked.base else value

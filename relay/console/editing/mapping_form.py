@@ -37,9 +37,15 @@ class ShownMapping(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
     result: FieldResult = FieldResult()
 
+    @property
+    def can_be_asked(self) -> bool:
+        """Whether the partner can say what it can be."""
+        return self.field.dynamic and not self.star
+
 
 class ShownActionMapping(msgspec.Struct, frozen=True):
-    """The mapping of one action. `row`: what the partner would get of the sample."""
+    """The mapping of one action. `row`: what the partner would get of the sample. `like`: name of an action whose mapping it can
+    have as well, and has not; empty: there is none."""
 
     index: int
     id: str
@@ -48,6 +54,7 @@ class ShownActionMapping(msgspec.Struct, frozen=True):
     fields: tuple[ShownMapping, ...]
     others: tuple[str, ...] = ()
     row: RowResult = RowResult()
+    like: str = ""
 
 
 def shown_mappings(opened: Opened) -> list[ShownActionMapping]:
@@ -70,7 +77,9 @@ def shown_mappings(opened: Opened) -> list[ShownActionMapping]:
             problem.sentence for problem in problems if _at(problem.place, place) and problem.sentence not in told
         )
         shown.append(
-            ShownActionMapping(index, field_id(place), str(action.get("name") or ""), operation, fields, others)
+            ShownActionMapping(
+                index, field_id(place), str(action.get("name") or ""), operation, fields, others, like=_like(opened, index)
+            )
         )
     return shown
 
@@ -84,6 +93,44 @@ def mapping_of(action: Mapping[str, Any]) -> dict[str, Any]:
     """Partner field → source, as the document says it."""
     mapping = action.get("mapping")
     return mapping if isinstance(mapping, dict) else {}
+
+
+def with_same_mapping(opened: Opened, index: int) -> tuple[Unfinished, str]:
+    """The draft in which this action, on `left`, is mapped as the first one on `joined` is, as far as its operation has the
+    fields; and the name of that one. Nothing changes where there is none."""
+    actions = actions_of(opened.unfinished)
+    found = _same_mapping(opened, index) if 0 <= index < len(actions) else None
+    if found is None:
+        return opened.unfinished, ""
+    name, mapping = found
+    actions[index : index + 1] = [{**{key: one for key, one in actions[index].items() if key != "mapping"}, "mapping": mapping}]
+    return replace(opened.unfinished, values={**opened.unfinished.values, "actions": actions}), name
+
+
+def _like(opened: Opened, index: int) -> str:
+    found = _same_mapping(opened, index)
+    return found[0] if found and found[1] != mapping_of(actions_of(opened.unfinished)[index]) else ""
+
+
+def _same_mapping(opened: Opened, index: int) -> tuple[str, dict[str, Any]] | None:
+    actions = actions_of(opened.unfinished)
+    own = opened.description.operation(str(actions[index].get("operation"))) if opened.description else None
+    if own is None or actions[index].get("trigger") != "left":
+        return None
+    for action in actions:
+        mapping = {name: source for name, source in mapping_of(action).items() if own.field(name)}
+        if action.get("trigger") == "joined" and mapping:
+            return str(action.get("name") or ""), mapping
+    return None
+
+
+def asked_field(opened: Opened, prefix: str) -> Field | None:
+    """The field whose inputs begin so, if the partner can be asked what it can be."""
+    for action in shown_mappings(opened):
+        for one in action.fields:
+            if one.prefix == prefix and one.can_be_asked:
+                return one.field
+    return None
 
 
 def with_mappings(opened: Opened, form: Mapping[str, str]) -> Unfinished:
@@ -102,7 +149,9 @@ def with_mappings(opened: Opened, form: Mapping[str, str]) -> Unfinished:
                 target = name[:-1] + behind.removeprefix(name[:-1])
                 if not behind:
                     continue
-            value = _typed(field, form[f"{prefix}:kind"], form.get(f"{prefix}:value", ""), mapping.get(target))
+            offered = form.get(f"{prefix}:offered", "")
+            kind, typed = ("constant", offered) if offered else (form[f"{prefix}:kind"], form.get(f"{prefix}:value", ""))
+            value = _typed(field, kind, typed, mapping.get(target))
             if value is None:
                 mapping.pop(target, None)
             else:

@@ -6,6 +6,7 @@ import secrets as chance
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from adapters.contract import Description
@@ -14,6 +15,11 @@ from relay.backends.drafts import overtaken
 from relay.backends.interfaces import Draft
 from relay.connectors.drafts import Problem, Unfinished, decoded, description_of, encoded, problems_of
 from relay.console.parts import backend, now, visitor
+from relay.domain.errors import Conflict
+
+MAX_BYTES = 900_000
+"""Largest content of a draft, as it is stored: Firestore takes a document of 1 MiB, with all that belongs to it
+(https://cloud.google.com/firestore/quotas#limits)."""
 
 
 class Opened(NamedTuple):
@@ -56,7 +62,7 @@ def begin_draft(unfinished: Unfinished, *, base: int = 0) -> Opened:
         document=name,
         by=visitor().name,
         changed_at=now(),
-        content=encoded(unfinished),
+        content=_content(unfinished),
         base=base,
     )
     stored = backend().drafts.put(draft)
@@ -65,7 +71,7 @@ def begin_draft(unfinished: Unfinished, *, base: int = 0) -> Opened:
 
 
 def save(opened: Opened, unfinished: Unfinished) -> Opened:
-    """Keeps what was changed; nothing happens where nothing was. Raises `Conflict` where somebody else was faster."""
+    """Keeps what was changed; nothing happens where nothing was. Raises `Conflict` where somebody else was faster, `TooLarge`."""
     unfinished = replace(unfinished, began=opened.unfinished.began)
     if unfinished == opened.unfinished:
         return opened
@@ -74,7 +80,7 @@ def save(opened: Opened, unfinished: Unfinished) -> Opened:
         document=str(unfinished.values.get("name") or ""),
         by=visitor().name,
         changed_at=now(),
-        content=encoded(unfinished),
+        content=_content(unfinished),
     )
     return _opened(backend().drafts.put(draft))
 
@@ -83,6 +89,22 @@ def require_seen(opened: Opened, form: Mapping[str, str]) -> None:
     """Raises `Conflict` for a form that shows an older state of the draft than there is now."""
     if form.get("revision") != str(opened.draft.revision):
         raise overtaken()
+
+
+class TooLarge(Conflict):
+    """A draft that cannot be kept."""
+
+
+def _content(unfinished: Unfinished) -> str:
+    content = encoded(unfinished)
+    # It is a text inside of the stored record, with its quotation marks escaped.
+    size = len(msgspec.json.encode(content))
+    if size > MAX_BYTES:
+        raise TooLarge(
+            f"With this the draft would have {size // 1000:,} KB, and at most {MAX_BYTES // 1000} KB can be kept. Nothing was "
+            "saved: take something out, such as long lists, and save again."
+        )
+    return content
 
 
 def _opened(draft: Draft) -> Opened:

@@ -17,16 +17,34 @@ from relay.domain.malformed import Malformed
 from relay.domain.message import VERSION, Direction, Message, Mutation
 from relay.expressions.expression import Surroundings
 from relay.operating.given_user import SAMPLE_AUDIENCE, SAMPLE_NAME, SAMPLE_USER, read_user
+from relay.operating.shapes import masked
 
 _PARTNER_ID = "{audience}"
 
 
 class Sample(NamedTuple):
-    """A user to try a mapping with. `typed`: as it was given; empty: the made-up one. `problem`: why that could not be read."""
+    """A user to try a mapping with.
+
+    typed    as it was given; empty: the made-up one, or one of whom a change is kept
+    problem  why what was asked for could not be had
+    place    where the change is kept, as the form says it again; empty: nobody's. Of these people only shapes are shown
+    about    a sentence about whose change it is
+    """
 
     user: Mutation
     typed: str = ""
     problem: str = ""
+    place: str = ""
+    about: str = ""
+
+    @property
+    def is_somebody(self) -> bool:
+        """Whether it is a person whom nobody has typed."""
+        return bool(self.place)
+
+    def shown(self, value: Any) -> str:
+        """A value of this user, or made of one, as text."""
+        return _shown(masked(value) if self.is_somebody else value)
 
 
 class FieldResult(msgspec.Struct, frozen=True):
@@ -68,8 +86,8 @@ def sample_from(typed: str, connector: Connector | None) -> Sample:
 
 def sources_of(sample: Sample) -> list[tuple[str, str]]:
     """Every expression of one step that the sample has a value for, with the value."""
-    found = [(f"user.{_key(name)}", _shown(value)) for name, value in sample.user.user.items()]
-    found += [(f"fields.{_quoted(name)}", _shown(value)) for name, value in sample.user.fields.items()]
+    found = [(f"user.{_key(name)}", sample.shown(value)) for name, value in sample.user.user.items()]
+    found += [(f"fields.{_quoted(name)}", sample.shown(value)) for name, value in sample.user.fields.items()]
     found += [("audience.id", SAMPLE_AUDIENCE), ("audience.name", SAMPLE_NAME), ("direction", sample.user.direction)]
     if sample.user.customer is not None:
         found.append(("customer", _shown(sample.user.customer)))
@@ -93,7 +111,8 @@ def results_of(
         except MappingError as error:
             results[name] = FieldResult(problem=error.sentence)
         else:
-            results[name] = FieldResult(_shown(value)) if value is not None else FieldResult(note="empty: left out for this user")
+            shown = FieldResult(sample.shown(value))
+            results[name] = shown if value is not None else FieldResult(note="empty: left out for this user")
     return results
 
 
@@ -112,7 +131,8 @@ def row_of(
         return RowResult(problem=error.hint)
     if isinstance(prepared, Rejected):
         return RowResult(problem=f"This user would be rejected: {prepared.hint}")
-    return RowResult(msgspec.json.format(msgspec.json.encode(prepared.values), indent=2).decode())
+    row = {field: masked(value) if sample.is_somebody else value for field, value in prepared.values.items()}
+    return RowResult(msgspec.json.format(msgspec.json.encode(row), indent=2).decode())
 
 
 def source_of(value: Any) -> str | Constant:

@@ -21,6 +21,13 @@ STEPS: dict[str, str] = {
 TEXT = "text"
 """The step beside the others: the document as YAML, for whoever prefers it."""
 
+ENVIRONMENTS = "environments"
+"""Another one beside them: what each environment has of its own."""
+
+MADE = "made"
+"""The page that shows a secret which was made for the DMP, once."""
+
+_OVERRIDE = re.compile(r"environments\.([^.\[\]]+)\.(?:settings|secrets|inbound|limits|timeouts|retention|notify)\b")
 _MAPPING = re.compile(r"actions\[\d+\]\.mapping\b")
 
 
@@ -38,6 +45,8 @@ def step_of(place: str) -> str:
         return "mapping"
     if place.startswith("actions"):
         return "actions"
+    if _OVERRIDE.match(place):
+        return ENVIRONMENTS
     if not place or place.startswith(("environments", "version")):
         return TEXT
     return "configure"
@@ -59,4 +68,12 @@ def anchor_of(place: str) -> str:
     found = re.match(r"(actions\[\d+\])(?:\.(\w+))?", place)
     if found:
         return field_id(found[0] if not _MAPPING.match(place) else place)
-    return field_id(".".join(place.split("[", maxsplit=1)[0].split(".")[:2]))
+    parts = place.split("[", maxsplit=1)[0].split(".")
+    before = 2 if _OVERRIDE.match(place) else 0
+    return field_id(".".join(parts[: before + (3 if parts[before] == "limits" else 2)]))
+
+
+def environment_of(place: str) -> str:
+    """The environment whose override this place is in; empty: none, or one that is only in the text."""
+    found = _OVERRIDE.match(place)
+    return found[1] if found else ""

@@ -17,9 +17,9 @@ from relay.domain.errors import DocumentError, PartnerError
 from worker.partners import Partners
 
 
-def connector_to_ask(opened: Opened, *, asked: str = "") -> Connector:
+def connector_to_ask(opened: Opened, *, asked: str = "", environment: str = "") -> Connector:
     """What it takes to ask the partner something; the setting that is asked for may be missing. Raises `DocumentError`."""
-    return read_to_ask(text_of(opened.unfinished), asked, describe=describe)
+    return read_to_ask(text_of(opened.unfinished), asked, environment=environment, describe=describe)
 
 
 def addresses(connector: Connector) -> str:

@@ -8,9 +8,10 @@ from flask import Blueprint, render_template, request, url_for
 
 from relay.backends.interfaces import ATTEMPTS_KEPT
 from relay.console import parts, timelines
-from relay.console.activity_reading import MOST_SUMMED, RESULTS, Asked, asked_of, attempt_of, attempts_of, timelines_of
+from relay.console.activity_reading import MOST_SUMMED, RESULTS, Asked, asked_of, attempts_of, timelines_of
 from relay.console.attempt_reading import MOST_REQUESTS, shown, status_of
 from relay.console.happened import took
+from relay.console.known import names_of
 from relay.console.roles import needs
 from relay.domain.errors import NotFound
 
@@ -25,13 +26,15 @@ def show() -> str:
     connectors = sorted(state.name for state in backend.connectors.states())
     if asked.connector and asked.connector not in connectors:
         connectors = [*connectors, asked.connector]  # one that is gone has left its attempts
+    attempts = attempts_of(backend.reports, asked)
     return render_template(
         "activity.html",
         asked=asked,
         connectors=connectors,
         results=RESULTS,
         spans=timelines.SPANS,
-        attempts=attempts_of(backend.reports, asked),
+        attempts=attempts,
+        names=names_of(backend, [row.report for row in attempts.rows]),
         charts=timelines_of(backend.reports, connectors, asked, parts.now()),
         most_summed=MOST_SUMMED,
         kept=ATTEMPTS_KEPT,
@@ -47,8 +50,8 @@ def show() -> str:
 @needs("viewer")
 def attempt(attempt_id: str) -> str:
     backend = parts.backend()
-    report = attempt_of(backend.reports, attempt_id, request.args.get("connector", ""))
-    if report is None:
+    report = backend.reports.attempt_by_id(attempt_id)
+    if report is None or request.args.get("connector", "") not in ("", report.connector):
         raise NotFound(
             f"No attempt {attempt_id} is kept. Of each connector the last {ATTEMPTS_KEPT:,} are, and those with trouble for "
             "seven days."

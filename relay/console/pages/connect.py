@@ -11,8 +11,9 @@ from werkzeug.wrappers import Response
 from adapters.contract import Adapter
 from relay.connectors.live import live
 from relay.console import parts
+from relay.console.editing.connecting import draft_to_connect
 from relay.console.roles import needs
-from relay.domain.errors import Conflict, PartnerError, Refusal
+from relay.domain.errors import Conflict, DocumentError, PartnerError, Refusal
 from relay.operating.checking import open_to_connect
 from worker.authorization import Pending, begin, finish
 
@@ -32,13 +33,18 @@ _NOT_LASTING = (
 @needs("admin")
 def start(name: str) -> Response | str:
     """A page with the way to the partner: a form may not lead to another site."""
+    return lead_away(name)
+
+
+def lead_away(name: str, draft: str = "") -> Response | str:
+    """The same for a draft's connector, of whose name nothing runs. draft: its key."""
     try:
-        pending = begin(_adapter(name), redirect_uri=_callback(), clock=parts.parts().clock)
-    except (Conflict, PartnerError) as error:
+        pending = begin(_adapter(name, draft), redirect_uri=_callback(), clock=parts.parts().clock)
+    except (Conflict, DocumentError, PartnerError) as error:
         flash(str(error), "warning")
-        return _back(name)
-    session[_UNDER_WAY] = {"name": name, **msgspec.to_builtins(pending)}
-    return render_template("connect.html", name=name, url=pending.url, callback=pending.redirect_uri)
+        return _back(name, draft)
+    session[_UNDER_WAY] = {"name": name, **({"draft": draft} if draft else {}), **msgspec.to_builtins(pending)}
+    return render_template("connect.html", name=name, url=pending.url, callback=pending.redirect_uri, back=_place(name, draft))
 
 
 @pages.get("/connect/callback")
@@ -49,24 +55,29 @@ def callback() -> Response:
     if kept is None:
         flash("Nobody is connecting anything in this browser; begin again.", "warning")
         return redirect(url_for("home.connectors"))
-    name = str(kept["name"])
-    pending = msgspec.convert({key: value for key, value in kept.items() if key != "name"}, Pending)
+    name, draft = str(kept["name"]), str(kept.get("draft", ""))
+    pending = msgspec.convert({key: value for key, value in kept.items() if key not in ("name", "draft")}, Pending)
     try:
-        lasting = finish(_adapter(name), pending, request.args, clock=parts.parts().clock)
+        lasting = finish(_adapter(name, draft), pending, request.args, clock=parts.parts().clock)
     except Refusal as refusal:
         flash(refusal.sentence, "warning")  # not the answer to this attempt, which goes on
-        return _back(name)
-    except (Conflict, PartnerError) as error:
+        return _back(name, draft)
+    except (Conflict, DocumentError, PartnerError) as error:
         flash(f"{name} is not connected: {error}", "danger")
     else:
-        parts.publishing().connected(name)
+        if draft:
+            parts.backend().audit.add(by=parts.visitor().name, what="connect draft", subject=name)
+        else:
+            parts.publishing().connected(name)
         flash(f"{name} is connected." if lasting else _NOT_LASTING.format(name=name), "message" if lasting else "warning")
     session.pop(_UNDER_WAY, None)
-    return _back(name)
+    return _back(name, draft)
 
 
-def _adapter(name: str) -> Adapter:
-    return open_to_connect(parts.backend(), parts.parts().clock, live(parts.backend().connectors, name))
+def _adapter(name: str, draft: str = "") -> Adapter:
+    """Raises `Conflict`, `DocumentError`; `NotFound` where there is no such connector, or the draft is gone."""
+    connector = draft_to_connect(draft, name) if draft else live(parts.backend().connectors, name)
+    return open_to_connect(parts.backend(), parts.parts().clock, connector)
 
 
 def _callback() -> str:
@@ -75,5 +86,11 @@ def _callback() -> str:
     return url_for("connect.callback", _external=True, _scheme=scheme)
 
 
-def _back(name: str) -> Response:
-    return redirect(url_for("connector.show", name=name, _anchor="secrets"))
+def _place(name: str, draft: str = "") -> str:
+    if draft:
+        return url_for("edit.step", draft=draft, step="configure", _anchor="secrets")
+    return url_for("connector.show", name=name, _anchor="secrets")
+
+
+def _back(name: str, draft: str = "") -> Response:
+    return redirect(_place(name, draft))

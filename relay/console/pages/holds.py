@@ -15,7 +15,7 @@ from relay.console.resuming import Scope, progress_of, scope_of_all, scope_of_pl
 from relay.console.roles import needs
 from relay.domain.audience import HOLD_REASONS, Audience, HoldReason
 from relay.health.wording import count
-from relay.operating.holding import Discarded, Holding, Resumed
+from relay.operating.holding import Discarded, Holding, Resumed, Shown
 
 pages = Blueprint("holds", __name__)
 
@@ -107,12 +107,12 @@ def discard() -> Response | str | tuple[str, int]:
     if request.form.get("typed", "").strip() != audience.id:
         return _discard_page(audience, wrong=True), 400
     shown = _shown()
-    dropped = _holding().discard(audience.connector, audience.id, until=shown[0], most=shown[1]) if shown else Discarded(0, 0)
+    dropped = _holding().discard(audience.connector, audience.id, shown=shown) if shown else Discarded(0, 0)
     if not dropped.batches:
         return _discard_page(named_audience(request.values), changed=True), 409
     flash(f"{count(dropped.batches, 'batch', 'batches')} discarded. What was in them is among the rejections.")
-    if (left := named_audience(request.values).hold) is not None:
-        joined = count(left.batches, "batch that was", "batches that were")
+    if dropped.left:
+        joined = count(dropped.left, "batch that was", "batches that were")
         flash(f"{joined} not on the page when it was shown: kept, and on hold still.", "info")
     if dropped.replays:
         what = f"{count(dropped.replays, 'replay')} among them"
@@ -130,11 +130,11 @@ def _discard_page(audience: Audience, *, wrong: bool = False, changed: bool = Fa
     )
 
 
-def _shown() -> tuple[float, int] | None:
+def _shown() -> Shown | None:
     """When the page was shown and how many batches it told; None: the form does not say, or nothing that can be."""
     shown_at, batches = request.form.get("shown_at", -1.0, float), request.form.get("batches", 0, int)
     good = math.isfinite(shown_at) and 0 < shown_at <= parts.now() and batches > 0
-    return (shown_at, batches) if good else None
+    return Shown(shown_at, batches) if good else None
 
 
 def _holding() -> Holding:

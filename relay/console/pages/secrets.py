@@ -11,6 +11,7 @@ from relay.connectors.secret_values import in_one_line
 from relay.console import parts
 from relay.console.connector_secrets import SecretView, secret_of
 from relay.console.roles import needs
+from relay.console.shown_once import note_made, take_made
 from relay.domain.errors import ConfigurationError, Conflict
 from relay.health.asking import chosen_connector
 
@@ -38,8 +39,8 @@ def set_(name: str, secret: str) -> Response:
 
 @pages.post("/connectors/<name>/secrets/<secret>/make")
 @needs("admin")
-def make(name: str, secret: str) -> Response | str:
-    """A new value of one that is made here, shown by the answer itself and nowhere else."""
+def make(name: str, secret: str) -> Response:
+    """A new value of one that is made here; the page that follows shows it once."""
     view = _secret(name, secret)
     if view.kind == "typed":
         raise Conflict(f"The secret '{secret}' comes from the partner, and cannot be made here.")
@@ -61,7 +62,20 @@ def make(name: str, secret: str) -> Response | str:
     except ConfigurationError as error:
         flash(str(error), "danger")
         return _back(name)
-    return render_template("secret_made.html", name=name, secret=view, user=user, value=password, place=PLACE)
+    note_made(secret, value)
+    return redirect(url_for("secrets.made", name=name, secret=secret), 303)
+
+
+@pages.get("/connectors/<name>/secrets/<secret>/made")
+@needs("admin")
+def made(name: str, secret: str) -> str:
+    """The value that was just made, this once."""
+    view = _secret(name, secret)
+    shown = take_made(secret)
+    user, _, password = shown.value.rpartition(":") if view.kind == "user and password" else ("", "", shown.value)
+    return render_template(
+        "secret_made.html", name=name, secret=view, user=user, value=password, state=shown.state, place=PLACE
+    )
 
 
 @pages.post("/connectors/<name>/secrets/<secret>/retire")

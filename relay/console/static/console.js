@@ -17,6 +17,11 @@ async function lookAgain() {
   }
 }
 
+// On a narrow screen the row of pages is wider than the window: the page that is shown is in sight.
+const here = document.querySelector(".pages [aria-current]");
+const row = here?.closest(".pages");
+if (row && row.scrollWidth > row.clientWidth) row.scrollLeft = here.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
+
 if (parts.length) setInterval(() => lookAgain().catch(() => {}), everyS * 1000);
 
 // <button data-confirm="…">: asks once more.

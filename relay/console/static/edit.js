@@ -26,7 +26,13 @@ async function tryMapping(form) {
   }
   for (const [id, { sent, problem }] of Object.entries(found.rows)) {
     const place = document.querySelector(`[data-row="${id}"]`);
-    if (place) put(place, problem ? [["p", problem, "edit-bad mb-0"]] : [["pre", sent, "edit-text mb-0"]]);
+    if (!place) continue;
+    put(place, problem ? [["p", problem, "edit-bad mb-0"]] : [["pre", sent, "edit-text mb-0"]]);
+    const row = place.querySelector("pre");
+    if (row) {
+      row.tabIndex = 0;
+      row.setAttribute("aria-label", place.dataset.label);
+    }
   }
   document.getElementById("sample-problem").textContent = found.sample;
 }

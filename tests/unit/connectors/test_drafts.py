@@ -132,6 +132,19 @@ def test_what_is_proposed_for_an_adapter_is_right_as_it_is(adapter: str) -> None
     description = describe(adapter)
     assert description is not None
     actions = proposed_actions(description)
-    assert {one["trigger"] for one in actions} == set(description.required_triggers)
+    assert {one["trigger"] for one in actions} >= set(description.required_triggers)
     document = {**VALUES, "adapter": adapter, "settings": {}, "actions": actions}
     assert [place for place, _ in problems_of(Unfinished(document), describe) if place.startswith("actions")] == []
+
+
+def test_users_who_leave_stay_at_a_partner_that_was_described_from_nothing() -> None:
+    request = {"method": "POST", "path": "/users", "body": {"users": "{{ rows }}"}}
+    described = {
+        name: {"effect": name, "fields": {"id": {"required": True}}, "request": request} for name in ("add", "remove")
+    }
+    description = describe("http", {"base_url": "https://api.acme.example", "operations": described})
+    assert description is not None
+    assert [(one["trigger"], one["operation"], one["mapping"]) for one in proposed_actions(description)] == [
+        ("joined", "add", {"id": "user.id"}),
+        ("left", "remove", {"id": "user.id"}),
+    ]

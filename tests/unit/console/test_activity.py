@@ -13,6 +13,7 @@ from relay.configuration import Configuration
 from relay.connectors.publishing import Publishing
 from relay.console import create_app
 from relay.console.activity_reading import MOST_SUMMED, ROWS, STEPS, Asked, asked_of, attempts_of, timelines_of
+from relay.domain.exchange import Content, Exchange, Exchanges
 from relay.domain.outcome import CallReport, Rejection, Report, Result, hash_user
 from tests.clock import TurnedClock
 from tests.unit.console.conftest import CANARY, DOCUMENT, PASSWORD, Browser
@@ -59,6 +60,19 @@ def test_an_attempt_says_what_came_of_it_in_words(
     assert "in 1 min</time>" in shown, "until when it is held"
     assert "85 ms" in shown
     assert 'data-live="10"' in shown
+
+
+def test_an_audience_is_called_by_its_name_where_it_has_one(
+    browser: Browser, publishing: Publishing, backend: EmbeddedBackend, clock: TurnedClock
+) -> None:
+    backend.audiences.link("shop", "a.1", partner_id="p-1", name="Sneaker <fans>")
+    record(backend, report(clock, 1, audience="a.1"), report(clock, 2, audience="a.nameless"))
+
+    shown = browser.text("/activity")
+
+    assert ">Sneaker &lt;fans&gt;</a>" in shown, "in place of its ID"
+    assert ">a.1</span>" in shown, "which stands below"
+    assert ">a.nameless</a>" in shown
 
 
 def test_the_newest_come_first_and_older_ones_are_a_link_away(
@@ -231,6 +245,47 @@ def test_an_attempt_shows_its_calls_and_what_was_not_delivered_by_reason(
     assert "Buyers" in shown
     assert "<code>request-2</code>" in shown
     assert "&#34;attempt&#34;:&#34;attempt-1&#34;" in shown
+
+
+def test_an_attempt_shows_what_was_sent_and_answered_masked(
+    browser: Browser, publishing: Publishing, backend: EmbeddedBackend, clock: TurnedClock
+) -> None:
+    kept = (
+        Exchange("GET", "https://p.example/api/audiences?limit=1", 404, 31.0),
+        Exchange(
+            "POST", "https://p.example/users", 200, 85.0, "add_members", 2_000, (("request-1", 0), ("request-1", 4)),
+            sent_headers={"Content-Type": "application/json"},
+            sent=Content("json", 0, '{"users":[{"id":"‹user 1: id›"},"‹1,998 more›"]}'),
+            answered=Content("other", 12_345, note="It is in no form to be masked."),
+        ),
+        Exchange("POST", "https://p.example/users", 0, 5_000.0, "add_members", 1, problem="timeout",
+                 sent=Content("csv", 9, '[["email","<b>"],["‹user 1: email›","x"],"‹3 more›"]')),
+    )  # fmt: skip
+    backend.reports.attempt(report(clock), [], Exchanges(1, kept, left_out=12))
+
+    shown = browser.text("/activity/attempt-1")
+    raw = browser.get("/activity/attempt-1").text
+
+    assert "1. A call before any user was sent: the partner answered 404 after 31 ms." in shown
+    assert "2. Add members for 2,000 users: the partner answered 200 after 85 ms." in shown
+    assert "3. Add members for 1 user: no answer after 5.0 s (timeout)." in shown
+    assert 'POST https://p.example/users\nContent-Type: application/json\n\n{\n  &#34;users&#34;: [\n' in raw
+    assert "‹user 1: id›" in shown
+    assert "Status 200" in shown
+    assert "12,345 bytes. It is in no form to be masked." in shown
+    assert "email, &lt;b&gt;\n‹user 1: email›, x\n‹3 more›" in raw
+    assert "User 1: request <code>request-1</code>, place 0; User 2: request <code>request-1</code>, place 4." in shown
+    assert "12 more calls are not kept" in shown
+    assert "Masked:" in shown
+
+
+def test_an_attempt_of_which_nothing_was_kept_says_so(
+    browser: Browser, publishing: Publishing, backend: EmbeddedBackend, clock: TurnedClock
+) -> None:
+    record(backend, report(clock, 1, calls=(CallReport("add", 7, 200, 12.0),)), report(clock, 2))
+
+    assert "What was sent and answered is not kept of this attempt" in browser.text("/activity/attempt-1")
+    assert "sent and answered" not in browser.text("/activity/attempt-2"), "it made no call"
 
 
 def test_an_attempt_that_is_held_says_until_when(

@@ -21,9 +21,13 @@ PAGE = "/connectors/shop"
 BASIC = DOCUMENT.replace("{hmac_secret: shop-hmac}", "{hmac_secret: shop-hmac, basic_auth: shop-basic}")
 
 
-def made(answer: TestResponse) -> str:
-    """The value that the page shows."""
-    assert answer.status_code == 200
+def made(browser: Browser, answer: TestResponse) -> str:
+    """The value that the page shows to which the answer leads."""
+    assert answer.status_code == 303
+    return shown_in(browser.get(answer.headers["Location"]))
+
+
+def shown_in(answer: TestResponse) -> str:
     found = re.search(r'<code id="made"[^>]*>([^<]+)</code>', answer.text)
     assert found, "no value"
     return found.group(1)
@@ -87,12 +91,13 @@ def test_a_new_signature_is_shown_once_and_the_one_before_stays_good(
 ) -> None:
     answer = browser.post(f"{PAGE}/secrets/shop-hmac/make")
 
-    value = made(answer)
+    page = browser.get(answer.headers["Location"])
+    value = shown_in(page)
+    assert value not in answer.headers["Location"]
     assert backend.secrets.get("shop-hmac") == (value, "canary-secret")
     assert len(value) >= 40
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert "Location" not in answer.headers
-    assert value not in "".join(answer.headers.getlist("Set-Cookie"))
+    assert page.headers["Cache-Control"] == "no-store"
+    assert value not in "".join([*answer.headers.getlist("Set-Cookie"), *page.headers.getlist("Set-Cookie")])
     assert value not in browser.get(PAGE).text, "shown again"
     assert value not in str(backend.audit.newest(limit=10))
     assert backend.audit.newest(limit=1)[0].by == NAME
@@ -101,12 +106,23 @@ def test_a_new_signature_is_shown_once_and_the_one_before_stays_good(
     assert inbound.connectors[0].hmac_secrets == (value, "canary-secret"), "the receiver knows both"
 
 
+def test_the_page_of_a_new_value_loaded_again_makes_no_other_one_and_shows_it_no_more(
+    browser: Browser, publishing: Publishing, backend: EmbeddedBackend
+) -> None:
+    place = browser.post(f"{PAGE}/secrets/shop-hmac/make").headers["Location"]
+    value = shown_in(browser.get(place))
+    again = browser.text(place)
+    assert value not in again
+    assert "It was shown already" in again
+    assert backend.secrets.get("shop-hmac") == (value, "canary-secret")
+
+
 def test_the_first_signature_is_set_and_nothing_before_it_is_good(
     browser: Browser, backend: EmbeddedBackend, publishing: Publishing
 ) -> None:
     publishing.apply(DOCUMENT.replace("shop-hmac", "fresh-hmac"))
 
-    value = made(browser.post(f"{PAGE}/secrets/fresh-hmac/make"))
+    value = made(browser, browser.post(f"{PAGE}/secrets/fresh-hmac/make"))
 
     assert backend.secrets.get("fresh-hmac") == (value,)
 
@@ -114,7 +130,7 @@ def test_the_first_signature_is_set_and_nothing_before_it_is_good(
 def test_a_third_value_would_push_out_what_the_dmp_uses_so_none_is_made(
     browser: Browser, publishing: Publishing, backend: EmbeddedBackend
 ) -> None:
-    value = made(browser.post(f"{PAGE}/secrets/shop-hmac/make"))
+    value = made(browser, browser.post(f"{PAGE}/secrets/shop-hmac/make"))
 
     answer = browser.post(f"{PAGE}/secrets/shop-hmac/make")
 
@@ -124,7 +140,7 @@ def test_a_third_value_would_push_out_what_the_dmp_uses_so_none_is_made(
 
 
 def test_retiring_leaves_only_the_newest_value_good(browser: Browser, publishing: Publishing, backend: EmbeddedBackend) -> None:
-    value = made(browser.post(f"{PAGE}/secrets/shop-hmac/make"))
+    value = made(browser, browser.post(f"{PAGE}/secrets/shop-hmac/make"))
     assert "The value before is still good, too, until it is retired." in browser.text(PAGE)
 
     browser.post(f"{PAGE}/secrets/shop-hmac/retire")
@@ -139,7 +155,7 @@ def test_the_dmps_user_is_typed_and_the_password_made(browser: Browser, publishi
     publishing.apply(BASIC)
     assert 'name="user" value="mapp"' in browser.get(PAGE).text
 
-    password = made(browser.post(f"{PAGE}/secrets/shop-basic/make", {"user": "mapp2"}))
+    password = made(browser, browser.post(f"{PAGE}/secrets/shop-basic/make", {"user": "mapp2"}))
 
     assert backend.secrets.get("shop-basic") == (f"mapp2:{password}", "mapp:canary-secret")
 

@@ -124,3 +124,35 @@ def test_a_user_whom_the_partner_cannot_take_is_told_before_anything_is_sent(
     editor = Editor.of(browser, backend, "shop")
     found = tried(editor, **{"map.1.id:kind": "expression", "map.1.id:value": "user.account.crm"})
     assert "This user would be rejected" in found["rows"]["f-actions-1-mapping"]["problem"]
+
+
+def test_whoever_leaves_is_mapped_as_whoever_joins_by_one_button(meta: Editor) -> None:
+    assert 'value="same:' not in meta.see("mapping")
+    meta.type("mapping", {"map.1.email:kind": "expression", "map.1.email:value": "lower(user.email)"})
+    assert 'value="same:2"' in meta.see("mapping")
+    assert 'value="same:1"' not in meta.see("mapping")
+    answer = meta.type("mapping", {"do": "same:2"})
+    assert answer.headers["Location"].endswith("#f-actions-2-mapping")
+    assert meta.values["actions"][2]["mapping"] == meta.values["actions"][1]["mapping"]
+    assert meta.values["actions"][2]["mapping"]["email"] == "lower(user.email)"
+    assert 'value="same:' not in meta.see("mapping")
+
+
+def test_only_fields_that_the_other_operation_has_are_taken_over(browser: Browser, backend: EmbeddedBackend) -> None:
+    operations = """settings:
+  base_url: https://api.acme.example
+  audience_id: all
+  operations:
+    add: {effect: add, key: [email], fields: {email: , name: }, request: {method: POST, path: /a, body: '{{ rows }}'}}
+    remove: {effect: remove, key: [email], fields: {email: }, request: {method: POST, path: /r, body: '{{ rows }}'}}
+actions:
+  - {name: In, trigger: joined, operation: add, mapping: {email: trim(user.email), name: fields.Name}}
+  - {name: Out, trigger: left, operation: remove, mapping: {email: user.email}}
+"""
+    editor = Editor.new(browser, backend, adapter="http")
+    editor.type("text", {"text": "name: acme\nadapter: http\ninbound: {hmac_secret: acme-hmac}\n" + operations})
+    editor.type("mapping", {"do": "same:1"})
+    assert editor.values["actions"][1]["mapping"] == {"email": "trim(user.email)"}
+    for vain in ("same:0", "same:7", "same:x"):
+        assert editor.type("mapping", {"do": vain}).status_code == 303
+    assert editor.values["actions"][0]["mapping"]["name"] == "fields.Name"

@@ -83,3 +83,51 @@ def test_an_environment_becomes_what_another_one_says(
 
 def test_a_document_without_environments_says_how_to_have_some(browser: Browser, publishing: Publishing) -> None:
     assert "It has no environments" in browser.text("/edit/promote?name=shop")
+
+
+@pytest.mark.usefixtures("other")
+def test_from_the_connectors_page_an_action_goes_to_another_connector(browser: Browser, backend: EmbeddedBackend) -> None:
+    assert "/edit/action?name=shop&amp;action=Add" in browser.text("/connectors/shop")
+    page = browser.text("/edit/action?name=shop&action=Add")
+    assert "<option selected>Add</option>" in page
+    assert "<option>store</option>" in page
+    answer = browser.post("/edit/action", {"name": "shop", "action": "Add", "to": "store", "how": "copy"})
+    assert [one["name"] for one in Editor(browser, backend, answer).values["actions"]][3:] == ["Add 2"]
+    assert len(backend.drafts.all()) == 1
+
+
+@pytest.mark.usefixtures("other")
+def test_from_the_connectors_page_a_move_makes_a_draft_of_both(browser: Browser, backend: EmbeddedBackend) -> None:
+    answer = browser.post("/edit/action", {"name": "shop", "action": "Add", "to": "store", "how": "move"})
+    target = Editor(browser, backend, answer)
+    assert len(target.values["actions"]) == 4
+    (source,) = [draft for draft in backend.drafts.all() if draft.document == "shop"]
+    assert '"name":"Add"' not in source.content
+    assert len(backend.connectors.versions("shop")) == 1
+
+
+def test_an_action_is_not_moved_to_where_it_is(browser: Browser, backend: EmbeddedBackend, publishing: Publishing) -> None:
+    answer = browser.post("/edit/action", {"name": "shop", "action": "Add", "to": "shop", "how": "move"})
+    assert answer.status_code == 400
+    assert "It is there already" in answer.text
+    assert browser.post("/edit/action", {"name": "shop", "action": "Nothing", "to": "shop", "how": "copy"}).status_code == 404
+    assert backend.drafts.all() == []
+
+
+def test_the_connectors_page_leads_to_edit_duplicate_and_promote(browser: Browser, publishing: Publishing) -> None:
+    page = browser.text("/connectors/shop")
+    assert "/edit/start?name=shop" in page
+    assert "/edit/duplicate?name=shop" in page
+    assert "/edit/promote" not in page
+    publishing.apply(DOCUMENT + SANDBOX)
+    assert "/edit/promote?name=shop@sandbox" in browser.text("/connectors/shop@sandbox")
+    assert "/edit/promote?name=shop" in browser.text("/connectors/shop")
+    home = browser.text("/")
+    assert "/edit/start?name=shop" in home
+    assert "/edit/promote?name=shop" in home
+
+
+def test_a_draft_can_be_deleted_from_the_list(browser: Browser, backend: EmbeddedBackend) -> None:
+    editor = Editor.new(browser, backend)
+    form = browser.text("/edit/new").partition(f"/edit/{editor.key}/delete")[2][:300]
+    assert f'name="revision" value="{editor.revision}"' in form

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from relay.backends.embedded import EmbeddedBackend
+from relay.connectors.drafts import decoded, text_of
+from relay.pangolin.server import InThread
 from tests.partners.meta import ACCOUNT, TOKEN, SmallMeta
 from tests.unit.console.conftest import Browser
 from tests.unit.console.editing import Editor
@@ -30,7 +34,8 @@ def editor(browser: Browser, backend: EmbeddedBackend, meta: SmallMeta) -> Edito
 def test_the_partner_is_asked_only_with_its_secrets(editor: Editor, meta: SmallMeta) -> None:
     page = editor.type("configure", {"secrets.access_token:name": "", "do": "options:account_id"}).text
     assert "The partner cannot be asked yet." in page
-    assert "diy secrets set spring-access-token" in page
+    assert "diy secrets" not in page
+    assert "The secret &#39;spring-access-token&#39;" in page
     assert meta.served == []
 
 
@@ -63,3 +68,32 @@ def test_asking_for_values_is_in_the_audit_with_the_address_and_the_secrets(edit
 def test_what_the_partner_refuses_is_told(editor: Editor) -> None:
     form = {"secrets.access_token:name": "", "secrets.access_token:value": "wrong", "do": "options:account_id"}
     assert "The partner did not say" in editor.type("configure", form).text
+
+
+def test_a_field_of_the_mapping_can_be_one_of_the_values_that_the_partner_offers(
+    browser: Browser, backend: EmbeddedBackend, tmp_path: Path
+) -> None:
+    with InThread(tmp_path / "pangolin.db", "token-of-pangolin") as pangolin:
+        editor = Editor(
+            browser, backend, browser.post("/edit/new", {"adapter": "http", "name": "acme", "example": "pangolin-over-http"})
+        )
+        text = text_of(decoded(backend.drafts.get(editor.key).content))
+        text = text.replace("http://127.0.0.1:8082", pangolin.url).replace(
+            "id: {title: User ID, required: true}",
+            "id: {title: User ID, required: true}\n        audience: {title: Segment}\n      key: [id]",
+            1,
+        )
+        editor.type("text", {"text": text})
+        editor.type("configure", {"secrets.token:name": "", "secrets.token:value": "token-of-pangolin"})
+        assert 'value="options:map.1.audience"' in editor.see("mapping")
+        assert 'value="options:map.1.id"' not in editor.see("mapping")
+        page = editor.type("mapping", {"do": "options:map.1.audience"}).text
+        assert "The partner offers no value." in page
+        editor.type("test", {"do": "send"})  # makes an audience there
+        page = " ".join(editor.type("mapping", {"do": "options:map.1.audience"}).text.split())
+        found = re.search(r'name="map.1.audience:offered" id="[^"]+" value="([^"]+)"', page)
+        assert found, page
+        form = {"map.1.audience:kind": "none", "map.1.audience:value": "", "map.1.audience:offered": found[1]}
+        editor.type("mapping", form)
+        assert editor.values["actions"][1]["mapping"]["audience"] == {"constant": found[1]}
+        assert editor.type("mapping", {"do": "options:map.9.nothing"}).status_code == 303

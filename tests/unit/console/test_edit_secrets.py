@@ -111,3 +111,23 @@ def test_nothing_is_sent_where_the_audit_cannot_be_written(
     for does in ("check", "send"):
         assert browser.client.post(f"/edit/{editor.key}/test", data={**form, "do": does}).status_code == 500
     assert sent == []
+
+
+def test_a_value_typed_where_the_shared_app_would_do_is_stored_under_a_name_of_its_own(
+    browser: Browser, backend: EmbeddedBackend
+) -> None:
+    editor = Editor.new(browser, backend, adapter="http")
+    request = "{method: POST, path: /x, body: '{{ rows }}'}"
+    editor.type(
+        "configure",
+        {
+            "settings.base_url": "https://api.acme.example",
+            "settings.audience_id": "all",
+            "settings.auth": "{type: oauth2, grant: client_credentials, token_url: https://login.acme.example/token, app: acme}",
+            "settings.operations": f"add: {{effect: add, key: [email], fields: {{email: }}, request: {request}}}",
+        },
+    )
+    assert "secrets.client_secret:value" in editor.see("configure")
+    editor.type("configure", {"secrets.client_secret:name": "", "secrets.client_secret:value": "x"})
+    assert editor.values["secrets"] == {"client_secret": "acme-client-secret"}
+    assert backend.secrets.get("acme-client-secret") == ("x",)

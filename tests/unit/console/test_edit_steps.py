@@ -7,6 +7,7 @@ import re
 from relay.backends.embedded import EmbeddedBackend
 from relay.connectors.publishing import Publishing
 from relay.domain.message import VERSION, Message, Mutation
+from tests.clock import TurnedClock
 from tests.unit.console.conftest import DOCUMENT, NAME, Browser
 from tests.unit.console.editing import Editor
 
@@ -30,7 +31,7 @@ def test_pangolin_is_connected_from_nothing(browser: Browser, backend: EmbeddedB
     assert answer.headers["Location"].endswith("/actions")
     for step, following in (("actions", "mapping"), ("mapping", "test")):
         assert editor.send(step, do="next").headers["Location"].endswith(f"/{following}")
-    assert "acme-hmac" in browser.post(f"/edit/{editor.key}/make-secret", {"kind": "hmac"}).text
+    assert browser.post(f"/edit/{editor.key}/make-secret", {"kind": "hmac"}).status_code == 303
     assert "Nothing is wrong with it." in editor.see("review")
     answer = editor.publish(note="the first one")
     assert answer.headers["Location"] == "/connectors/acme"
@@ -61,12 +62,33 @@ def test_a_typed_secret_is_stored_under_its_name_and_never_shown_or_kept(browser
 
 def test_a_secret_for_the_dmp_is_made_once_and_shown_once(browser: Browser, backend: EmbeddedBackend) -> None:
     editor = Editor.new(browser, backend)
-    shown = browser.post(f"/edit/{editor.key}/make-secret", {"kind": "hmac"}).text
+    answer = browser.post(f"/edit/{editor.key}/make-secret", {"kind": "hmac"})
     (value,) = backend.secrets.get("acme-hmac")
-    assert value in shown
+    place = answer.headers["Location"]
+    assert value not in place + "".join(answer.headers.getlist("Set-Cookie"))
+    assert value in browser.get(place).text
+    again = browser.text(place)
+    assert value not in again
+    assert "was shown already" in again
     assert browser.post(f"/edit/{editor.key}/make-secret", {"kind": "hmac"}).status_code == 303
     assert backend.secrets.get("acme-hmac") == (value,)
     assert value not in editor.see("configure")
+
+
+def test_a_secret_is_shown_to_the_browser_that_made_it_and_for_ten_minutes(
+    browser: Browser, backend: EmbeddedBackend, clock: TurnedClock
+) -> None:
+    editor = Editor.new(browser, backend)
+    place = browser.post(f"/edit/{editor.key}/make-secret", {"kind": "hmac"}).headers["Location"]
+    (value,) = backend.secrets.get("acme-hmac")
+    other = Browser(browser.app.test_client())
+    other.log_in()
+    assert value not in other.text(place)
+    backend.secrets.set("acme-hmac", "set by somebody else since")
+    assert "set by somebody else" not in browser.text(place)
+    backend.secrets.set("acme-hmac", value)
+    clock.sleep(601)
+    assert value not in browser.text(place)
 
 
 def test_the_fields_are_those_that_the_adapter_describes(browser: Browser, backend: EmbeddedBackend) -> None:
@@ -309,3 +331,74 @@ def test_a_trigger_that_is_a_list_is_told_at_the_actions(browser: Browser, backe
     for step in ("actions", "mapping", "test", "configure"):
         editor.see(step)
     assert editor.type("actions", {"do": "save"}).status_code == 303
+
+
+def _names(editor: Editor) -> list[str]:
+    return [one["name"] for one in editor.values["actions"]]
+
+
+def test_actions_go_up_and_down_and_comments_stay_with_them(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    text = DOCUMENT.replace("  - {name: Add,", "  # sent first\n  - {name: Add,") + "# the end\n"
+    publishing.apply(text)
+    editor = Editor.of(browser, backend, "shop")
+    answer = editor.type("actions", {"do": "up:1"})
+    assert answer.headers["Location"].endswith("/actions#f-actions-0")
+    assert _names(editor) == ["Add", "Create audience", "Remove"]
+    editor.type("actions", {"do": "down:1"})
+    assert _names(editor) == ["Add", "Remove", "Create audience"]
+    for vain in ("up:0", "down:2", "up:9", "up:x"):
+        editor.type("actions", {"do": vain})
+    assert _names(editor) == ["Add", "Remove", "Create audience"]
+    editor.type("actions", {"actions[1].name": "Take out"})
+    review = editor.see("review")
+    assert "go with what you changed" not in review
+    editor.publish()
+    lines = backend.connectors.version("shop", 3).text.splitlines()
+    assert lines[lines.index("  # sent first") + 1].startswith("  - {name: Add,")
+    assert lines[-1] == "# the end"
+    assert [one.name for one in publishing.live("shop").actions] == ["Add", "Take out", "Create audience"]
+
+
+def test_a_document_that_is_too_large_to_be_kept_is_told_and_stays_in_the_page(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    editor = Editor.of(browser, backend, "shop")
+    before = backend.drafts.get(editor.key)
+    # An alias is written out where it is used: a small text can stand for a large document.
+    text = DOCUMENT + "notes: &long |\n  " + "x" * 100_000 + "\nenvironments:\n"
+    text += "".join(f"  e{number}: {{settings: {{base_url: *long}}}}\n" for number in range(12))
+    page = editor.type("text", {"text": text}).text
+    assert re.search(r"the draft would have 1,\d+ KB, and at most 900 KB can be kept. Nothing was saved", page)
+    assert "&amp;long" in page
+    page = editor.type("text", {"text": DOCUMENT + "notes: " + "x" * 270_000}).text
+    assert "The document is larger than 256 KB." in page
+    assert backend.drafts.get(editor.key) == before
+
+
+def test_a_form_that_makes_the_draft_too_large_changes_nothing_and_says_why(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    editor = Editor.of(browser, backend, "shop")
+    text = DOCUMENT + "notes: &long |\n  " + "x" * 100_000 + "\nenvironments:\n"
+    text += "".join(f"  e{number}: {{settings: {{base_url: *long}}}}\n" for number in range(5))
+    assert editor.type("text", {"text": text}).status_code == 303
+    before = backend.drafts.get(editor.key)
+    answer = editor.type("configure", {"title": "x" * 300_000})
+    assert answer.status_code == 409
+    assert "at most 900 KB can be kept" in answer.text
+    assert backend.drafts.get(editor.key) == before
+
+
+def test_of_a_document_with_faults_the_review_lists_the_empty_settings_too(browser: Browser, backend: EmbeddedBackend) -> None:
+    editor = Editor.new(browser, backend, adapter="http")
+    review = editor.see("review")
+    assert f"/edit/{editor.key}/configure?checked=1#f-settings-operations" in review
+    assert f"/edit/{editor.key}/configure?checked=1#f-settings-base-url" in review
+
+
+def test_the_foot_of_every_page_has_the_programs_version_and_nothing_else(browser: Browser, publishing: Publishing) -> None:
+    for path in ("/edit/start?name=shop", "/edit/promote?name=shop", "/edit/action?name=shop", "/edit/new"):
+        foot = browser.text(path).partition("<footer")[2]
+        assert re.match(r'[^>]*>DIY Relay [0-9][0-9a-z.+]* ·', foot), foot[:200]

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
+from adapters.registry import describe
 from relay.backends.embedded import EmbeddedBackend
+from relay.configuration import Configuration
 from relay.connectors.publishing import Publishing
+from relay.console import create_app
+from relay.domain.clock import SystemClock
 from relay.domain.message import Mutation
 from relay.operating.direct_test import send_test
 from relay.pangolin.server import InThread
 from tests.clock import TurnedClock
-from tests.unit.console.conftest import CANARY, DOCUMENT, NAME, Browser
+from tests.end_to_end.stack import eventually
+from tests.unit.console.conftest import CANARY, DOCUMENT, NAME, PASSWORD, Browser
 from tests.unit.console.editing import Editor
+from worker.process import WorkerProcess
 
 TOKEN = "token-of-pangolin"
 
@@ -121,3 +129,82 @@ def test_nothing_is_taken_back_where_nobody_was_sent(
     tried = send_test(backend, clock, publishing.live("shop"), Mutation(0, user={"id": CANARY}))
 
     assert [(one.what, one.well) for one in tried[1:]] == [("The user joined: Add", False)]
+
+
+@pytest.fixture
+def running(editor: Editor, backend: EmbeddedBackend, browser: Browser) -> Editor:
+    """The same connector, published."""
+    browser.post(f"/edit/{editor.key}/make-secret", {"kind": "hmac"})
+    editor.publish()
+    return Editor.of(browser, backend, "acme")
+
+
+def test_through_the_queue_the_result_is_there_when_it_is_there(tmp_path: Path, pangolin: InThread) -> None:
+    backend = EmbeddedBackend.open(tmp_path / "running", SystemClock())
+    browser = Browser(create_app(Configuration(console_password=PASSWORD), backend, SystemClock()).test_client())
+    browser.log_in()
+    publishing = Publishing(backend, describe, "tester", SystemClock())
+    publishing.set_secret("shop-hmac", "a-secret-of-the-dmp")
+    publishing.set_secret("shop-token", TOKEN)
+    publishing.apply(DOCUMENT.replace("http://127.0.0.1:1", pangolin.url))
+    editor = Editor.of(browser, backend, "shop")
+
+    answer = editor.type("test", {"do": "queue", "sample": json.dumps({"Id": CANARY})})
+    place = answer.headers["Location"].partition("#")[0]
+    assert CANARY not in place
+    page = browser.text(place)
+    assert page.count("in the queue</span>, no worker has taken it yet.") == 2
+    assert 'id="queued" class="mb-4" aria-labelledby="queued-title" data-live="2"' in page
+
+    process = WorkerProcess(backend, SystemClock(), threads=1)
+    thread = threading.Thread(target=process.run)
+    thread.start()
+    try:
+        eventually(lambda: "in the queue</span>" not in browser.text(place))
+    finally:
+        process.stop()
+        thread.join(30)
+    page = browser.text(place)
+    assert "The user joined: delivered" in page
+    assert "The user left: delivered" in page
+    assert "data-live" not in page.partition('id="queued"')[2].partition(">")[0]
+    request = Request(f"{pangolin.url}/api/calls", headers={"Authorization": f"Bearer {TOKEN}"})
+    with urlopen(request) as called:
+        methods = [call["method"] for call in json.load(called) if call["path"].endswith("/users")]
+    assert sorted(methods) == ["DELETE", "POST"]
+    assert ("test", "shop") in [(one.what, one.subject) for one in backend.audit.newest(limit=5)]
+    backend.close()
+
+
+def test_through_the_queue_goes_only_what_runs(editor: Editor) -> None:
+    assert 'value="queue"' not in editor.see("test")
+    page = editor.type("test", {"do": "queue"}).text
+    assert "No version of acme runs" in page
+
+
+def test_a_user_whom_the_mapping_refuses_is_not_queued(running: Editor, backend: EmbeddedBackend) -> None:
+    page = running.type("test", {"do": "queue", "sample": json.dumps({"Email": "ann@example.com"})}).text
+    assert "Nothing was sent:" in page
+    assert backend.audiences.all("acme") == []
+
+
+def test_while_it_waits_the_page_says_why(running: Editor, backend: EmbeddedBackend, browser: Browser) -> None:
+    backend.connectors.set_enabled("acme", False)
+    page = running.type("test", {"do": "queue"}).text
+    assert "Nothing was sent:" in page or "waiting" in page
+
+
+def test_what_is_missing_leads_to_where_it_is_set_and_names_no_command(browser: Browser, backend: EmbeddedBackend) -> None:
+    editor = Editor.new(browser, backend)
+    for step in ("test", "review"):
+        page = editor.see(step)
+        assert "diy secrets" not in page
+        assert f"/edit/{editor.key}/configure?checked=1#secrets" in page
+        assert f"/edit/{editor.key}/configure?checked=1#f-settings-base-url" in page
+    assert "It runs once what is missing is there" in editor.see("review")
+
+
+def test_an_address_at_which_nobody_answers_is_not_taken_for_refused_credentials(editor: Editor) -> None:
+    page = editor.type("configure", {"settings.base_url": "http://127.0.0.1:9", "do": "check"}).text
+    assert "does not accept us" not in page
+    assert "Is the address right" in page

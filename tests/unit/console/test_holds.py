@@ -292,7 +292,7 @@ def test_progress_of_a_reason_is_not_done_because_the_reason_has_changed(
 
     shown = browser.text(page)
     assert "0 of 1 batch have left, 1 waits still." in shown
-    assert "The partner cannot be reached" in shown
+    assert "The partner cannot take anything just now" in shown
 
 
 def test_a_stall_is_said_with_its_reason(browser: Browser, backend: EmbeddedBackend, clock: TurnedClock) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -75,7 +76,7 @@ def test_without_a_connector_it_says_how_to_begin(browser: Browser) -> None:
 def test_a_complete_connector_runs_and_needs_nobody(browser: Browser, publishing: Publishing) -> None:
     shown = words(card(browser, "shop"))
 
-    assert "The shop's audiences shop Pangolin · version 1 running" in shown
+    assert "The shop's audiences shop Pangolin · version 1 · edit shop running" in shown
     assert "Nothing needs anybody." in browser.text("/")
 
 
@@ -195,6 +196,14 @@ def test_the_page_is_narrowed_by_state_environment_and_adapter(
     assert cards(browser, f"/{query}") == shown
     if not shown:
         assert "No connector is like that." in browser.text(f"/{query}")
+
+
+def test_a_partner_that_is_described_as_an_http_api_has_its_own_name(browser: Browser, publishing: Publishing) -> None:
+    example = (Path(__file__).parents[3] / "docs/examples/pangolin-over-http.yaml").read_text()
+    publishing.apply(re.sub(r"(?m)^name: .*", "name: over-http", example))
+
+    assert "Pangolin · version 1" in words(card(browser, "over-http"))
+    assert '<option value="http">HTTP</option>' in browser.text("/"), "one adapter, whatever partners there are"
 
 
 def test_a_switch_says_what_happens_and_keeps_the_filter(browser: Browser, publishing: Publishing) -> None:

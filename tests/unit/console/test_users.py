@@ -85,7 +85,7 @@ def test_what_waits_in_a_hold_says_why_and_until_when(
     shown = find(browser)
 
     assert became(shown) == ["waits in a hold"]
-    assert "The partner cannot be reached; it is tried again by itself" in shown
+    assert "The partner cannot take anything just now; it is tried again by itself" in shown
     assert "It &lt;b&gt;answered&lt;/b&gt; 503." in shown
     assert "tried again at 2027-01-15 08:01:30 UTC (in 1 min)" in shown
     assert "neighbour" not in shown

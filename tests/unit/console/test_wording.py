@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from relay import __version__
+from relay.connectors.publishing import Publishing
 from relay.console.wording import commands, moment, number, words
+from tests.unit.console.conftest import DOCUMENT, Browser
 
 
 @pytest.mark.parametrize(
@@ -26,3 +29,13 @@ def test_numbers_moments_and_names_are_said_as_people_read_them() -> None:
     assert moment(1_800_000_000.0) == "2027-01-15 08:00:00 UTC"
     assert moment(0) == "–"
     assert words("come_back_later") == "come back later"
+
+
+@pytest.mark.parametrize("path", ["/", "/edit/start?name=shop", "/edit/promote?name=shop", "/edit/action?name=shop"])
+def test_a_whole_document_stands_in_the_foot_of_a_page_instead_of_the_programs_version(
+    browser: Browser, publishing: Publishing, path: str
+) -> None:
+    publishing.apply(DOCUMENT)
+    foot = browser.text(path).partition("<footer")[2]
+    assert f"DIY Relay {__version__} ·" in foot
+    assert "DocumentVersion" not in foot

@@ -11,8 +11,9 @@ from werkzeug.wrappers import Response
 
 from relay.connectors.drafts import Problem
 from relay.console.editing.acting import WHEN
+from relay.console.editing.moving import environments_of
 from relay.console.editing.opened import Opened
-from relay.console.editing.steps import STEPS, Stage, stages
+from relay.console.editing.steps import ENVIRONMENTS, MADE, STEPS, Stage, of_step, stages
 
 pages = Blueprint("edit", __name__)
 
@@ -29,10 +30,11 @@ def ticks(text: str) -> Markup:
     return marked + escape(text[end:])
 
 
-def to_step(opened: Opened, step: str, *, anchor: str = "", checked: bool = False) -> Response:
-    """Sends the browser to a step. checked: what is wrong there is shown even if nothing was typed yet."""
-    place = url_for("edit.step", draft=opened.draft.key, step=step, checked="1" if checked else None, _anchor=anchor or None)
-    return redirect(place, 303)
+def to_step(opened: Opened, step: str, *, anchor: str = "", checked: bool = False, environment: str = "") -> Response:
+    """Sends the browser to a step. checked: what is wrong there is shown even if nothing was typed yet. environment: which one,
+    of the page of these."""
+    asked: dict[str, Any] = {"checked": "1" if checked else None, "environment": environment or None}
+    return redirect(url_for("edit.step", draft=opened.draft.key, step=step, _anchor=anchor or None, **asked), 303)
 
 
 def page(template: str, opened: Opened, step: str, *, problems: list[Problem] | None = None, **values: Any) -> str:
@@ -45,7 +47,9 @@ def page(template: str, opened: Opened, step: str, *, problems: list[Problem] | 
         draft=opened.draft,
         step=step,
         stages=way,
-        title=STEPS.get(step, "As YAML"),
+        title={**STEPS, ENVIRONMENTS: "Environments", MADE: "A new secret"}.get(step, "As YAML"),
+        environment_names=environments_of(opened.unfinished),
+        wrong_environments=len(of_step(ENVIRONMENTS, wrong)),
         following=following(step),
         trigger_words=WHEN,
         **values,

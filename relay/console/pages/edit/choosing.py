@@ -111,7 +111,7 @@ def _choose_page(*, chosen: str = "", name: str = "", problem: str = "", example
 def _start_page(version: DocumentVersion, new_name: str = "", problem: str = "") -> str:
     return render_template(
         "edit_start.html",
-        version=version,
+        basis=version,
         drafts=[draft for draft in backend().drafts.all() if draft.document == version.document],
         environments=environments_of(begun_from(version.text)),
         new_name=new_name,

@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from flask import Response as FlaskResponse
-from flask import jsonify, request
+from flask import flash, jsonify, request
 from msgspec.structs import replace
 from werkzeug.wrappers import Response
 
 from relay.console.editing.acting import actions_of
-from relay.console.editing.mapping_form import ShownActionMapping, direction_of, mapping_of, shown_mappings, with_mappings
+from relay.console.editing.fields import field_id
+from relay.console.editing.mapping_form import (
+    ShownActionMapping,
+    asked_field,
+    direction_of,
+    mapping_of,
+    shown_mappings,
+    with_mappings,
+    with_same_mapping,
+)
 from relay.console.editing.opened import Opened, open_draft, save
-from relay.console.editing.sampling import Sample, made_up, results_of, row_of, sample_from, sources_of
+from relay.console.editing.recent import chosen_sample
+from relay.console.editing.sampling import Sample, made_up, results_of, row_of, sources_of
 from relay.console.editing.steps import of_step
 from relay.console.editing.unpublished import connector_to_ask, pure_adapter
+from relay.console.pages.edit import trying
 from relay.console.pages.edit.blueprint import following, page, pages, to_step
 from relay.console.parts import now
 from relay.console.roles import needs
@@ -22,7 +33,10 @@ from relay.domain.connector import Connector
 from relay.domain.errors import DocumentError
 
 
-def show(opened: Opened, sample: Sample | None = None) -> str:
+def show(
+    opened: Opened, sample: Sample | None = None, *, asked_options: tuple[str, trying.Offered] | None = None
+) -> str:
+    """asked_options: the beginning of a field's inputs, and the values that the partner offers for it."""
     chosen = sample or made_up()
     return page(
         "edit_mapping.html",
@@ -31,13 +45,22 @@ def show(opened: Opened, sample: Sample | None = None) -> str:
         actions=tried(opened, chosen),
         sample=chosen,
         sources=sources_of(chosen),
+        asked_options=asked_options,
     )
 
 
 def take(opened: Opened) -> Response | str:
     opened = save(opened, with_mappings(opened, request.form))
-    does = request.form.get("do", "next")
-    if does == "try":
+    does, _, what = request.form.get("do", "next").partition(":")
+    if does == "options" and (field := asked_field(opened, what)):
+        found = trying.options(opened, field.name, is_setting=False)
+        return show(opened, _sample(opened, request.form), asked_options=(what, found))
+    if does == "same" and what.isascii() and what.isdigit():
+        unfinished, like = with_same_mapping(opened, int(what))
+        if like:
+            flash(f"It is mapped as {like} is.")
+        return to_step(save(opened, unfinished), "mapping", anchor=field_id(f"actions[{what}].mapping"))
+    if does in ("try", "recent", "made_up"):
         return show(opened, _sample(opened, request.form))
     if does == "next" and not of_step("mapping", opened.problems()):
         return to_step(opened, following("mapping"))
@@ -78,7 +101,7 @@ def tried(opened: Opened, sample: Sample) -> list[ShownActionMapping]:
 
 
 def _sample(opened: Opened, form: Mapping[str, str]) -> Sample:
-    return sample_from(form.get("sample", ""), connector_or_none(opened))
+    return chosen_sample(opened, form, connector_or_none(opened))
 
 
 def connector_or_none(opened: Opened) -> Connector | None:

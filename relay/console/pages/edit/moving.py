@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import flash, render_template, request
 from werkzeug.wrappers import Response
 
 from relay.connectors.drafts import begun_from, text_of
 from relay.connectors.live import document_of
-from relay.console.editing.acting import actions_of
+from relay.console.editing.acting import actions_of, names_of
 from relay.console.editing.diffs import lines_of_diff
 from relay.console.editing.moving import environments_of, overrides_of, promoted, with_action, without_action
 from relay.console.editing.opened import begin_draft, open_draft, require_seen, save
 from relay.console.pages.edit.blueprint import pages, to_step
 from relay.console.pages.edit.choosing import newest_version
+from relay.console.parts import backend
 from relay.console.roles import needs
+from relay.domain.connector import DocumentVersion
 from relay.domain.errors import NotFound
 
 
@@ -42,6 +46,43 @@ def move(draft: str) -> Response:
     return to_step(target, "actions")
 
 
+@pages.route("/edit/action", methods=["GET", "POST"])
+@needs("admin")
+def action() -> Response | str | tuple[str, int]:
+    """From the page of a connector: one of its actions goes to another one, or into a second place of its own."""
+    version = newest_version(document_of(request.values.get("name", "") or request.values.get("connector", "")))
+    begun = begun_from(version.text)
+    actions, chosen = actions_of(begun), request.values.get("action", "")
+    others = [name for name in backend().connectors.documents() if name != version.document]
+    if request.method == "GET":
+        return _action_page(version, actions, chosen, others)
+    index = next((place for place, one in enumerate(actions) if one.get("name") == chosen), -1)
+    if index < 0:
+        raise NotFound(f"{version.document} has no action '{chosen}'.")
+    to, moves = request.form.get("to", ""), request.form.get("how") == "move"
+    if moves and to == version.document:
+        return _action_page(version, actions, chosen, others, problem="It is there already: copy it, or choose another one."), 400
+    target = newest_version(to)
+    opened = begin_draft(with_action(begun_from(target.text), actions[index]), base=target.number)
+    if moves:
+        begin_draft(without_action(begun, index), base=version.number)
+        flash(
+            f"{chosen} is in this draft of {to} now, and out of a new draft of {version.document}, which stands among the "
+            f"drafts. Publish {to} first: until both are published, what runs is as it was."
+        )
+    else:
+        flash(f"{chosen} is in this draft of {to}, too. Nothing runs by it before it is published.")
+    return to_step(opened, "actions")
+
+
+def _action_page(
+    version: DocumentVersion, actions: list[dict[str, Any]], chosen: str, others: list[str], *, problem: str = ""
+) -> str:
+    return render_template(
+        "edit_action.html", basis=version, names=names_of(actions), chosen=chosen, others=others, problem=problem
+    )
+
+
 @pages.route("/edit/promote", methods=["GET", "POST"])
 @needs("admin")
 def promote() -> Response | str:
@@ -64,7 +105,7 @@ def promote() -> Response | str:
         return to_step(begin_draft(after, base=version.number), "review")
     return render_template(
         "edit_promote.html",
-        version=version,
+        basis=version,
         environments=environments,
         environment=environment,
         keys=keys,

@@ -11,9 +11,11 @@ import msgspec
 from adapters.registry import describe
 from relay.connectors.completeness import missing, missing_for_notices
 from relay.connectors.drafts import Problem, connectors_of, lost_comments, text_of
+from relay.console.editing.configuring import empty_settings
 from relay.console.editing.diffs import Line, lines_of_diff
+from relay.console.editing.lacking import Lacking, lacking_of
 from relay.console.editing.opened import Opened
-from relay.console.editing.steps import anchor_of, step_of
+from relay.console.editing.steps import anchor_of, environment_of, step_of
 from relay.console.pages.edit.blueprint import page
 from relay.console.parts import backend, configuration, now
 from relay.domain.connector import DocumentVersion
@@ -24,11 +26,12 @@ _NUMBER = re.compile("[0-9][0-9,]*")
 
 
 class Wrong(NamedTuple):
-    """A problem, with the step in which it is solved and the place in that page."""
+    """A problem, with the step in which it is solved and the place in that page. `environment`: whose override it is in."""
 
     problem: Problem
     step: str
     anchor: str
+    environment: str = ""
 
 
 class Review(NamedTuple):
@@ -36,8 +39,9 @@ class Review(NamedTuple):
 
     running  the version that runs; None: nothing does
     newer    whether another version was published since the draft was begun
-    lacking  what the connectors cannot run without, by sentence, with their names
+    lacking  what the connectors cannot run without
     losses   what the journals lose by it
+    gone     connectors of the version that runs which this one does not make
     """
 
     text: str
@@ -46,9 +50,10 @@ class Review(NamedTuple):
     newer: bool
     diff: list[Line]
     lost_comments: list[str]
-    lacking: dict[str, list[str]]
+    lacking: list[Lacking]
     losses: list[str]
     makes: list[str]
+    gone: list[str]
 
     @property
     def shown(self) -> str:
@@ -78,16 +83,27 @@ def review_of(opened: Opened) -> Review:
         sentences = missing(connector, description, backend().secrets) if description else []
         for sentence in [*sentences, *missing_for_notices(connector, backend().secrets)]:
             lacking.setdefault(sentence, []).append(connector.name)
+    if not connectors and opened.description:
+        empty = {problem.place for problem in empty_settings(opened)}
+        for field in opened.description.settings:
+            if f"settings.{field.name}" in empty:
+                lacking[f"The setting '{field.title}' (`settings.{field.name}`) is empty."] = [opened.name]
+    made = {connector.name for connector in connectors}
+    gone = [one.name for one in running.connectors if one.name not in made] if running else []
     return Review(
         text=text,
-        wrong=[Wrong(problem, step_of(problem.place), anchor_of(problem.place)) for problem in opened.problems()],
+        wrong=[
+            Wrong(problem, step_of(problem.place), anchor_of(problem.place), environment_of(problem.place))
+            for problem in opened.problems()
+        ],
         running=running,
         newer=running is not None and running.number != opened.draft.base,
         diff=lines_of_diff(running.text, text) if running else [],
         lost_comments=lost_comments(opened.unfinished) if opened.unfinished.text else [],
-        lacking=lacking,
+        lacking=lacking_of(lacking),
         losses=losses,
         makes=[connector.name for connector in connectors],
+        gone=gone if connectors else [],
     )
 
 

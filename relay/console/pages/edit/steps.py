@@ -8,24 +8,24 @@ from werkzeug.wrappers import Response
 
 from relay.connectors.drafts import begun_from, text_of
 from relay.connectors.proposals import proposed_actions
-from relay.connectors.secret_values import in_one_line
 from relay.console.editing import configuring
-from relay.console.editing.acting import changed_actions, shown_actions, trigger_states
-from relay.console.editing.fields import elsewhere, shown_groups, taken
-from relay.console.editing.opened import Opened, open_draft, require_seen, save
-from relay.console.editing.secrets_in_use import why_not_stored
-from relay.console.editing.steps import STEPS, TEXT, of_step
-from relay.console.pages.edit import mapping, reviewing, trying
+from relay.console.editing.acting import actions_of, changed_actions, shown_actions, trigger_states
+from relay.console.editing.connecting import why_not_connected_here
+from relay.console.editing.fields import elsewhere, field_id, shown_groups, taken
+from relay.console.editing.opened import Opened, TooLarge, open_draft, require_seen, save
+from relay.console.editing.steps import ENVIRONMENTS, MADE, TEXT, of_step
+from relay.console.pages.edit import environments, mapping, publishing, reviewing, trying
 from relay.console.pages.edit.blueprint import following, page, pages, to_step
-from relay.console.parts import backend, publishing
+from relay.console.pages.edit.typed_secrets import store_typed
+from relay.console.parts import backend
 from relay.console.roles import needs
-from relay.domain.errors import ConfigurationError, DocumentError
+from relay.domain.errors import DocumentError
 
 
 @pages.get("/edit/<draft>/<step>")
 @needs("admin")
 def step(draft: str, step: str) -> str:
-    if step not in STEPS and step != TEXT:
+    if step not in _SHOW:
         abort(404)
     return _SHOW[step](open_draft(draft))
 
@@ -69,6 +69,7 @@ def show_configure(
         wrong_at={place: [one.sentence for one in visible if one.place == place] for place in places},
         asked_options=asked_options,
         answer=answer,
+        why_not_connected=why_not_connected_here(opened, opened.description),
     )
 
 
@@ -80,13 +81,15 @@ def take_configure(opened: Opened) -> Response | str:
     secrets = configuring.secrets_of(opened, known)
     unfinished = configuring.with_secret_names(unfinished, form, secrets)
     opened = _with_proposals(save(opened, unfinished))
-    if not _store_secrets(opened):
+    if not store_typed(opened, configuring.secrets_of(opened, {})):
         return to_step(opened, "configure", checked=True)
     does, _, what = form.get("do", "next").partition(":")
     if does == "check":
         return show_configure(opened, answer=trying.check(opened))
     if does == "options":
         return show_configure(opened, asked_options=(what, trying.options(opened, what)))
+    if does == "connect":
+        return trying.connect(opened)
     if does == "save":
         return to_step(opened, "configure", checked=True)
     return _onwards(opened, "configure")
@@ -100,27 +103,6 @@ def _with_proposals(opened: Opened) -> Opened:
     if not actions:
         return opened
     return save(opened, replace(opened.unfinished, values={**opened.unfinished.values, "actions": actions}))
-
-
-def _store_secrets(opened: Opened) -> bool:
-    """What was typed as a secret is stored under its name, and never shown again. False: one could not be."""
-    well = True
-    for secret in configuring.secrets_of(opened, {}):
-        typed = in_one_line(request.form.get(f"{secret.place}:value", "").strip())
-        if not typed:
-            continue
-        if reason := why_not_stored(opened, secret.name):
-            flash(reason, "danger")
-            well = False
-            continue
-        try:
-            publishing().set_secret(secret.name, typed)
-        except ConfigurationError as error:
-            flash(str(error), "danger")
-            well = False
-        else:
-            flash(f"The secret {secret.name} is set. It is not shown again.")
-    return well
 
 
 def _onwards(opened: Opened, step: str) -> Response:
@@ -156,9 +138,12 @@ def take_actions(opened: Opened) -> Response | str:
     opened = save(opened, unfinished)
     if note:
         flash(note)
-    if request.form.get("do", "next") == "next":
+    does, _, what = request.form.get("do", "next").partition(":")
+    if does == "next":
         return _onwards(opened, "actions")
-    return to_step(opened, "actions")
+    moved = {"up": -1, "down": 1}.get(does)
+    at = min(max(int(what) + moved, 0), len(actions_of(unfinished)) - 1) if moved and what.isascii() and what.isdigit() else None
+    return to_step(opened, "actions", anchor="" if at is None else field_id(f"actions[{at}]"))
 
 
 # the document as text
@@ -179,10 +164,11 @@ def show_text(opened: Opened, *, typed: str | None = None, wrong: list[tuple[str
 def take_text(opened: Opened) -> Response | str:
     typed = request.form.get("text", "").replace("\r\n", "\n")
     try:
-        unfinished = begun_from(typed)
+        opened = save(opened, begun_from(typed))
     except DocumentError as error:
         return show_text(opened, typed=typed, wrong=error.problems)
-    opened = save(opened, unfinished)
+    except TooLarge as error:
+        return show_text(opened, typed=typed, wrong=[("", str(error))])
     if request.form.get("do") == "save" or opened.problems():
         return to_step(opened, TEXT)
     return to_step(opened, "review")
@@ -195,5 +181,14 @@ _SHOW = {
     "test": trying.show,
     "review": reviewing.show,
     TEXT: show_text,
+    ENVIRONMENTS: environments.show,
+    MADE: publishing.show_made,
 }
-_TAKE = {"configure": take_configure, "actions": take_actions, "mapping": mapping.take, "test": trying.take, TEXT: take_text}
+_TAKE = {
+    "configure": take_configure,
+    "actions": take_actions,
+    "mapping": mapping.take,
+    "test": trying.take,
+    TEXT: take_text,
+    ENVIRONMENTS: environments.take,
+}
