@@ -41,12 +41,21 @@ class ConsoleStack(Stack):
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**super().environment, "CONSOLE_PASSWORD": PASSWORD, "CONSOLE_PORT": str(self.ports["console"])}
+        own = {"CONSOLE_PASSWORD": PASSWORD, "CONSOLE_PORT": str(self.ports["console"])}
+        # The pages tell the receiver's address, and the stories use it as it stands there.
+        return {**super().environment, **own, "RECEIVER_PORT": str(self.ports["receiver"])}
 
     @property
     def console(self) -> str:
         """Its address, without a slash at the end."""
         return f"http://127.0.0.1:{self.ports['console']}"
+
+
+class EmptyStack(ConsoleStack):
+    """The same processes with nothing set up: no connector, no secret."""
+
+    def set_up(self, mode: str) -> None:
+        """All of it is left to whoever uses the console."""
 
 
 # For a module, and not for the session: while it runs, its thread has an event loop, which other tests make for themselves.

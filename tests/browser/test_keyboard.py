@@ -63,6 +63,67 @@ def test_where_the_focus_is_can_be_seen(page: Page) -> None:
         assert page.evaluate(OUTLINE) != ["none", "none"], focused(page)
 
 
+# all that can be done on a page
+
+_NUMBERED = """() => {
+  const kinds = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']";
+  const can = (one) => one.checkVisibility() && !one.disabled && one.tabIndex >= 0;
+  const there = [...document.querySelectorAll(kinds)].filter(can);
+  // Of radio buttons that belong together, one is reached by the tabulator and the others by arrows.
+  const groups = new Map(there.map((one) => [one.type === "radio" ? `radio ${one.name}` : one, one]));
+  [...groups.values()].forEach((one, place) => {
+    const all = one.type === "radio" ? document.getElementsByName(one.name) : [one];
+    all.forEach((each) => { each.dataset.place = place; });
+  });
+  return groups.size;
+}"""
+
+_PLACE = "Number(document.activeElement.dataset.place ?? -1)"
+
+
+PAGES = ("/", "/connectors/pangolin", "/activity", "/rejections", "/users", "/audiences", "/audiences/create", "/holds")
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/edit/new"])
+def test_everything_on_a_page_is_reached_in_order_without_a_mouse(page: Page, path: str) -> None:
+    page.goto(path)
+    number = page.evaluate(_NUMBERED)
+    reached = []
+    for _ in range(number):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(_PLACE))
+
+    assert number > 10
+    missed = sorted(set(range(number)) - set(reached))
+    show = "place => document.querySelector(`[data-place='${place}']`).outerHTML.slice(0, 150)"
+    assert not missed, [page.evaluate(show, place) for place in missed]
+    assert reached == sorted(reached)
+
+
+def test_a_connector_is_begun_and_given_up_without_a_mouse(page: Page) -> None:
+    page.goto("/edit/new")
+    tab_to(page, "adapter-pangolin")
+    page.keyboard.press("Space")
+    tab_to(page, "new-name")
+    page.keyboard.type("by-keyboard")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("by-keyboard")
+
+    page.once("dialog", lambda dialog: dialog.accept())
+    tab_to(page, "Delete the draft")
+    page.keyboard.press("Enter")
+    expect(page.locator("main").get_by_role("status").first).to_contain_text("The draft of by-keyboard is deleted.")
+
+
+def tab_to(page: Page, what: str) -> None:
+    """what: a text, or the ID of a field."""
+    for _ in range(100):
+        page.keyboard.press("Tab")
+        if what in (focused(page), page.evaluate("document.activeElement.id")):
+            return
+    raise AssertionError(f"{what} is not reached")
+
+
 # the search
 
 

@@ -4,10 +4,11 @@ nothing that the browser complains of, no page wider than its window."""
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from relay.configuration import Configuration
 from relay.console import create_app
+from relay.console.editing.steps import ENVIRONMENTS, STEPS, TEXT
 from tests.browser.conftest import SCHEMES, WIDTHS, ConsoleStack, Scheme, Windows
 from tests.browser.looking import look_at
 from tests.end_to_end.stack import eventually
@@ -30,6 +31,7 @@ ARGUMENTS: dict[str, dict[str, str | int]] = {
     "search.show": {},
     "edit.choose": {},
     "edit.start": {"name": "pangolin"},
+    "edit.action": {"name": "pangolin"},
     "edit.duplicate": {"from": "pangolin", "name": "pangolin", "connector": "pangolin"},
     "edit.promote": {"from": "pangolin", "name": "pangolin", "connector": "pangolin"},
 }
@@ -38,9 +40,10 @@ ARGUMENTS: dict[str, dict[str, str | int]] = {
 ELSEWHERE = {
     "login.login": "has a test of its own",
     "activity.attempt": "is reached by a link, below",
-    "edit.step": "is reached by editing, which has tests of its own",
+    "edit.step": "is reached by editing, below",
     "connect.callback": "is where a partner sends somebody back to, with what it has made for them",
     "holds.progress": "is a part of a page",
+    "secrets.made": "shows what was made a moment ago, once",
     "rejections.csv": "is no page",
 }
 """Routes that are not opened by their address here, and why."""
@@ -108,6 +111,70 @@ def test_the_login_is_too_with_a_wrong_password_in_it(
     windows.complaints.clear()  # the browser itself notes each answer that is no success
 
 
+@pytest.fixture(scope="module")
+def drafts(console: ConsoleStack, chromium: Browser, logged_in: str) -> dict[str, str]:
+    """Two drafts, one whole and one with nothing but mistakes → where their steps are, without the step."""
+    windows = Windows(chromium, console.console)
+    page = windows.open(state=logged_in)
+    found = {}
+    for name, example in {"whole": "pangolin-over-http", "wrong": ""}.items():
+        page.goto("/edit/new")
+        page.get_by_role("radio", name="HTTP").check()
+        page.get_by_label("Begin with").select_option(example)
+        page.get_by_label("Name required").fill(name)
+        page.get_by_role("button", name="Begin").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+        found[name] = page.url.rpartition("/")[0]
+        page.goto(f"{found[name]}/{ENVIRONMENTS}")
+        page.get_by_label("The first one").fill("sandbox")
+        page.get_by_role("button", name="Add").click()
+        expect(page.get_by_role("heading", name="sandbox")).to_be_visible()
+    windows.close()
+    assert windows.complaints == []
+    return found
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("step", [*STEPS, ENVIRONMENTS, TEXT])
+def test_a_step_of_editing_is_good_as_well(
+    drafts: dict[str, str], windows: Windows, logged_in: str, step: str, width: int, scheme: Scheme
+) -> None:
+    page = windows.open(width, scheme, state=logged_in)
+    page.goto(f"{drafts['whole']}/{step}")
+
+    assert page.locator("h1").count() == 1
+    look_at(page, f"edit.step-{step}", width, scheme)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_with_mistakes_in_it_is_too(
+    drafts: dict[str, str], windows: Windows, logged_in: str, step: str, width: int, scheme: Scheme
+) -> None:
+    page = windows.open(width, scheme, state=logged_in)
+    page.goto(f"{drafts['wrong']}/{step}?checked=1")
+
+    expect(page.get_by_role("navigation", name="Steps")).to_contain_text("to solve")
+    look_at(page, f"edit.step-{step}-wrong", width, scheme)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_the_search_finds_is_too_as_a_list_below_the_field_and_as_a_page(
+    busy: ConsoleStack, windows: Windows, logged_in: str, width: int, scheme: Scheme
+) -> None:
+    page = windows.open(width, scheme, state=logged_in)
+    page.goto("/search")
+    page.get_by_role("combobox").fill("an")
+    expect(page.get_by_role("option").nth(2)).to_be_visible()
+    look_at(page, "search.typing", width, scheme)
+
+    page.locator("form.finder").evaluate("form => form.submit()")
+    expect(page.locator("main .results")).to_be_visible()
+    look_at(page, "search.results", width, scheme)
+
+
 def test_an_attempt_is_a_click_away_from_the_activity(busy: ConsoleStack, page: Page) -> None:
     if "activity.show" not in ADDRESSES:
         pytest.fail("there is no page Activity")
@@ -126,6 +193,13 @@ def test_what_is_not_there_is_a_page_as_well(console: ConsoleStack, windows: Win
 
     look_at(page, "not-found", 390, "dark")
     windows.complaints.clear()
+
+
+def test_on_a_telephone_the_page_one_is_at_is_in_sight_among_the_pages(windows: Windows, logged_in: str) -> None:
+    page = windows.open(390, "light", state=logged_in)
+    page.goto("/health")
+
+    expect(page.get_by_role("navigation", name="Pages").get_by_role("link", name="Health")).to_be_in_viewport(ratio=1)
 
 
 def test_the_name_of_an_audience_is_text_and_never_markup(busy: ConsoleStack, page: Page) -> None:

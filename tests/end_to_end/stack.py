@@ -81,6 +81,10 @@ class Stack:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.backend = self.open_backend()
         self.publishing = Publishing(self.backend, describe, "test")
+        self.set_up(mode)
+
+    def set_up(self, mode: str) -> None:
+        """What is there before the processes start."""
         for name, value in {"dmp-hmac": HMAC_SECRET, "dmp-basic": BASIC, "partner-token": TOKEN}.items():
             self.publishing.set_secret(name, value)
         self.publishing.apply(DOCUMENT.format(port=self.ports["pangolin"], mode=mode))
