@@ -10,10 +10,10 @@ from relay.cli.output import iso, moment, show_fields, show_json, show_table
 from relay.cli.sending_again import progress_as_json
 from relay.cli.session import Session, with_state
 from relay.domain.audience import Audience, Hold
-from relay.domain.errors import NotFound
+from relay.domain.errors import Conflict, NotFound
 from relay.health.advice import due_at, hold_reason, meaning, needs_someone, what_to_do
 from relay.health.wording import count
-from relay.operating.holding import Holding, subject
+from relay.operating.holding import Holding, Shown, subject
 from relay.operating.sending_again import progress
 
 
@@ -181,16 +181,24 @@ def pause(session: Session, connector: str, audience_id: str | None) -> None:
 def discard(session: Session, connector: str, audience_id: str, yes: bool) -> None:
     """Drops what waits in one hold, for good. The dropped mutations become rejections, so that they can be exported.
 
+    What joins the hold after the question was asked is kept.
+
     \b
     Example:
       diy holds discard pangolin a5940e473cea659.356693871497425011
     """
     _, hold = _held(session, connector, audience_id)
+    shown = Shown(session.now, hold.batches)  # the number is read before the moment: what joins between is none of it
     waiting = f"{count(hold.batches, 'batch', 'batches')} with {count(hold.items, 'mutation')}"
     if not yes:
         click.confirm(f"Drop {waiting} of {audience_id} for good?", abort=True, err=True)
-    dropped = _holding(session).discard(connector, audience_id)
+    dropped = _holding(session).discard(connector, audience_id, shown=shown)
+    if not dropped.batches:
+        raise Conflict(f"What waited is not there any more, so nothing was dropped: diy holds show {connector} {audience_id}")
     click.echo(f"{count(dropped.batches, 'batch', 'batches')} dropped; see diy rejections list {connector}.")
+    if dropped.left:
+        joined = count(dropped.left, "batch that joined", "batches that joined")
+        session.note(f"{joined} since the question was asked: kept, and on hold still.")
     if dropped.replays:
         click.echo(
             f"{count(dropped.replays, 'replay')} among them: what had not been sent again is in the journal still, and not among "

@@ -11,6 +11,8 @@ from relay.cli.known import known_audience
 from relay.cli.output import iso, moment, show_json, show_table
 from relay.cli.sending_again import ask, finish, kept
 from relay.cli.session import Session, with_state
+from relay.domain.audience import Audience
+from relay.domain.connector import ConnectorState
 from relay.domain.errors import Conflict
 from relay.domain.malformed import Malformed
 from relay.health.wording import count
@@ -114,7 +116,7 @@ def _show(
                 f"{size.batches:,}" if (size := sizes.get(audience_id)) else 0,
                 f"{size.items:,}" if size else 0,
                 moment(size.first_at, session.now) if size else None,
-                f"on hold: {hold.reason}" if audience_id in known and (hold := known[audience_id].hold) else "flows",
+                _stands(journal.state, known.get(audience_id)),
             ]
             for audience_id in chosen
         ],
@@ -135,6 +137,15 @@ def _show(
     if not journal.state.enabled or journal.state.paused:
         stopped = "is off" if not journal.state.enabled else "is paused"
         click.echo(f"{connector.name} {stopped}: it waits until that is over.")
+
+
+def _stands(state: ConnectorState, audience: Audience | None) -> str:
+    """How the audience stands now."""
+    if not state.enabled:
+        return "off"
+    if state.paused or (audience is not None and audience.paused):
+        return "paused"
+    return f"on hold: {audience.hold.reason}" if audience is not None and audience.hold else "flows"
 
 
 def _zone(since: str, moment_s: float) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from relay.cli.idleness import Idleness
 from relay.cli.lazy import SOMEONE_MUST_ACT
 from relay.cli.output import iso, show_json, show_table
 from relay.cli.session import Session
@@ -21,6 +22,7 @@ from relay.operating.sending_again import Asked, Kept, progress
 
 _LOOK_S = 0.5
 _SAY_AGAIN_S = 10.0
+
 
 class Ended(msgspec.Struct, frozen=True):
     """A replay that is over. replayed: what came of it; None: not known, since another one that was behind it has begun, and
@@ -97,7 +99,9 @@ def _wait(session: Session, connector: str, asked: Sequence[Asked]) -> dict[str,
     behind = {one.request_id: one.behind for one in asked}
     seen: set[str] = set()
     said: dict[str, tuple[str, float]] = {}
+    nobody = Idleness(session)
     while True:
+        waiting: list[Audience] = []
         for one in asked:
             if one.request_id in ended:
                 continue
@@ -115,9 +119,12 @@ def _wait(session: Session, connector: str, asked: Sequence[Asked]) -> dict[str,
                 ended[one.request_id] = Ended(None)
             elif (audience is None or audience.hold is None) and not is_queued:
                 ended[one.request_id] = Ended(None) if is_followed else None
+            if audience is not None:
+                waiting.append(audience)
             _say(session, f"{one.audience}: {_where(session, audience, replayed)}", said)
         if len(ended) == len(asked):
             return ended
+        nobody.look(connector, waiting)
         session.clock.sleep(_LOOK_S)
 
 

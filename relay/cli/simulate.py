@@ -13,6 +13,7 @@ import click
 
 from relay import configuration as environment
 from relay.cli.output import show_json
+from relay.cli.seconds import Seconds
 from relay.configuration import Configuration
 from relay.domain.clock import SystemClock
 from relay.domain.errors import ConfigurationError, RelayError
@@ -24,30 +25,11 @@ from relay.simulator.summary import Summary, as_text
 from relay.simulator.traffic import Simulation
 
 
-class _Seconds(click.ParamType[float]):
-    """`10`, `10s` or `2m`."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        text = str(value).strip()
-        factor = {"s": 1.0, "m": 60.0}.get(text[-1:], 0.0)
-        try:
-            seconds = float(text[:-1]) * factor if factor else float(text)
-        except ValueError:
-            seconds = 0.0
-        if not 0 < seconds <= 86400:
-            self.fail(f"{text!r} is no duration of at most a day; it looks like 10s or 2m.", param, ctx)
-        return seconds
-
-
 @click.command()
 @click.argument("url", required=False)
 @click.option("--connector", default="pangolin", show_default=True, help="Its name, the path of the default address.")
 @click.option("--rate", type=click.FloatRange(0, 2000, min_open=True), default=20.0, show_default=True, help="Requests a second.")
-@click.option("--duration", type=_Seconds(), default="10s", show_default=True, help="How long: 10s, 2m.")
+@click.option("--duration", type=Seconds(0.001, 86_400), default="10s", show_default=True, help="How long: 10s, 2m.")
 @click.option("--users", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="Users who join and leave.")
 @click.option("--audiences", type=click.IntRange(1, 1000), default=3, show_default=True, help="Audiences they join.")
 @click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import lru_cache
 
 import msgspec
 
@@ -25,7 +26,7 @@ class Advice(msgspec.Struct, frozen=True):
 ADVICE: dict[HoldReason, Advice] = {
     "gathering": Advice("it gathers, to be sent in larger calls"),
     "connector_off": Advice("the connector does not run", "see why it does not run: diy status"),
-    "partner_unavailable": Advice("the partner cannot be reached; it is tried again by itself"),
+    "partner_unavailable": Advice("the partner cannot take anything just now; it is tried again by itself"),
     "come_back_later": Advice("the partner asked to be called later, or the connector's own rate has no room; it is called then"),
     "credentials_refused": Advice(
         "the partner refuses the credentials",
@@ -76,7 +77,10 @@ def hold_reason(audience: Audience, hold: Hold) -> HoldReason:
 
 def needs_someone(audience: Audience, hold: Hold) -> bool:
     """Whether it does not pass without a person."""
-    return hold_reason(audience, hold) in NEEDS_SOMEONE or _under_the_wrong_id(audience, hold) or _never_announced(audience, hold)
+    reason = hold_reason(audience, hold)
+    if reason != "audience_not_ready":  # others need not be looked at: thousands are for one page
+        return reason in NEEDS_SOMEONE
+    return _under_the_wrong_id(audience, hold) or _never_announced(audience, hold)
 
 
 def due_at(audience: Audience, hold: Hold, state: ConnectorState | None = None) -> float | None:
@@ -148,8 +152,14 @@ def _advice(audience: Audience, hold: Hold, connector: Connector | None) -> Advi
 
 
 def _description(connector: Connector) -> Description | None:
+    return _described(connector.adapter, msgspec.json.encode(connector.settings))
+
+
+@lru_cache(maxsize=1_024)
+def _described(adapter: str, settings: bytes) -> Description | None:
+    """Remembered, since each of many holds of a connector asks for it anew, and some adapters look long at their settings."""
     try:
-        return describe(connector.adapter, connector.settings)
+        return describe(adapter, msgspec.json.decode(settings))
     except DocumentError:
         return None  # published by a program that understood it
 

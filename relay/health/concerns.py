@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from relay.backends.interfaces import QueueDepth
+from relay.backends.interfaces import AudienceSummary, QueueDepth
 from relay.domain.audience import Audience, Hold, HoldReason
 from relay.domain.connector import Connector, ConnectorState, Notify
 from relay.domain.notice import Watch
 from relay.health.advice import due_at, hold_reason, meaning, needs_someone, what_to_do
-from relay.health.wording import count, duration
+from relay.health.causes import cause
+from relay.health.wording import count, duration, stopped
 
 UNTOUCHED_S = 30.0
 """A queue whose oldest message is older than this, while none is being handled, has no worker."""
@@ -72,25 +73,18 @@ def about_room(depth: QueueDepth | None) -> Concern | None:
     return Concern(True, "disk_full", what, "make room on the disk that holds STATE_DIR")
 
 
-def about_overdue(
-    held: Iterable[Held], now: float, *, at_least: int = 0, partly: bool = False, pushed: bool = False
-) -> Concern | None:
-    """That nobody looks at holds, of connectors that run, if so. at_least: so many are overdue, among these or others. partly:
-    others may be that nobody looked at. pushed: behind a queue that calls the worker, it is the function `tick` that should
-    look."""
-    overdue = max(at_least, sum(1 for one in held if is_overdue(one, now)))
+def about_overdue(flowing: Iterable[AudienceSummary], now: float, *, pushed: bool = False) -> Concern | None:
+    """That nobody tries again what is due, if so. flowing: the sums of connectors that run, and whose partners may be called.
+    pushed: behind a queue that calls the worker, it is the function `tick` that should look."""
+    dues = (hold.next_due for one in flowing for hold in one.holds.values() if hold.next_due is not None)
+    overdue = [due for due in dues if due < now - OVERDUE_S]
     if not overdue:
         return None
-    late = f"{'at least ' if partly else ''}{count(overdue, 'hold')} overdue by more than {duration(OVERDUE_S)}"
+    late = f"the longest since {duration(now - min(overdue))}"
     if pushed:
         do = "see in Cloud Scheduler whether tick is called and succeeds, and in the logs of tick and deliver what they meet"
-        return Concern(True, "no_worker", f"What waits is not tried again: {late}.", do)
-    return Concern(True, "no_worker", f"No worker tries again what waits: {late}.", "diy worker")
-
-
-def is_overdue(one: Held, now: float) -> bool:
-    """Whether it should have been tried again by now."""
-    return one.due_at is not None and one.due_at < now - OVERDUE_S and one.hold.asked_at < now - OVERDUE_S
+        return Concern(True, "no_worker", f"What waits is due, and not tried again, {late}.", do)
+    return Concern(True, "no_worker", f"No worker tries again what is due, {late}.", "diy worker")
 
 
 def about_unpublished(state: ConnectorState, newest: int) -> Concern:
@@ -132,10 +126,10 @@ def about_holds(held: Iterable[Held], state: ConnectorState, connector: Connecto
             continue
         do = what_to_do(one.audience, one.hold, connector, state)
         why = meaning(one.audience, one.hold, connector, state)
-        explained = f"{why} ({detail})" if (detail := one.hold.detail.rstrip(".")) else why
+        explained = cause(one.reason, why, one.hold.detail)
         groups.setdefault((one.reason, explained, do, one.needs_someone), []).append(one)
     for (reason, explained, do, act), group in groups.items():
-        yield Concern(act, f"hold_{reason}", f"{_waiting(group)}: {explained}.", do)
+        yield Concern(act, f"hold_{reason}", stopped(f"{_waiting(group)}: {explained}"), do)
 
 
 def about_paused(audiences: Iterable[Audience], state: ConnectorState) -> Iterator[Concern]:
@@ -178,7 +172,8 @@ def about_creations(audiences: Sequence[Audience], *, more: int = 0) -> Iterator
     for audience in audiences:
         if audience.status != "failed":
             continue
-        what = f"The audience {_called(audience)} could not be created at the partner: {audience.error or 'no reason is on record'}"
+        why = audience.error or "no reason is on record"
+        what = f"The audience {_called(audience)} could not be created at the partner: {why}"
         which = f"{shlex.quote(audience.connector)} {shlex.quote(audience.id)}"
         link = f"diy audiences link {which} PARTNER_ID"
         do = f"create it again: diy audiences create {which} --name NAME; or name an existing one: {link}"
@@ -194,6 +189,15 @@ def about_notice(watch: Watch, notify: Notify) -> Iterator[Concern]:
         if one.tries > 1 and getattr(notify, one.channel):
             what = f"Nobody could be told how it stands, by {one.channel}, in {one.tries} tries."
             yield Concern(True, "notice_not_taken", what, f"diy connectors notify {shlex.quote(watch.connector)}")
+
+
+def about_telling(state: ConnectorState, lacking: Iterable[str]) -> Iterator[Concern]:
+    """That nobody is told how the connector stands, though it names somebody. lacking: sentences of
+    `completeness.missing_for_notices`."""
+    for sentence in lacking:
+        what, command, arguments = sentence.partition(": diy ")
+        do = f"diy {arguments}" if command else ""
+        yield Concern(state.enabled, "notice_secret_missing", f"Nobody is told how it stands: {what.rstrip('.')}.", do)
 
 
 def about_rejections(connector: str, rejected: int, unreadable: int) -> Iterator[Concern]:

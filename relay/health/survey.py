@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Literal
 
 import msgspec
 
 from adapters.registry import describe
 from relay.backends.interfaces import AudienceSummary, Backend, PushQueue, QueueDepth
-from relay.connectors.completeness import missing
+from relay.connectors.completeness import SecretValues, missing, missing_for_notices
 from relay.connectors.live import all_live, live
 from relay.domain.audience import Audience
 from relay.domain.connector import Connector, ConnectorState, Notify
@@ -18,12 +19,14 @@ from relay.domain.errors import NotFound
 from relay.health import concerns as about
 from relay.health.advice import paused_actions
 from relay.health.concerns import Concern
-from relay.health.many import WhatWaits, about_old, about_waiting, overdue, what_waits
+from relay.health.many import WhatWaits, about_old, about_waiting, what_waits
 
 HOUR_S = 3600.0
 _LOOKED_AT = 1_000
 _NAMED = 100
 """Audiences of a connector that are named, of those that are paused and of those that could not be created."""
+_AT_ONCE = 1_000
+"""Of them, those of all connectors that are read at once."""
 _UNREADABLE = "unreadable"
 
 Standing = Literal["running", "on hold", "paused", "incomplete", "off", "not published"]
@@ -96,12 +99,12 @@ class _Seen:
     def __init__(self, backend: Backend, now: float, name: str | None = None) -> None:
         self.backend = backend
         self.now = now
+        self.secrets = _ReadOnce(backend.secrets)
         self._of_all = name is None
         since = now - HOUR_S
         self.summaries = backend.audiences.summary(name)
-        paused = backend.audiences.page(name, paused=True, limit=_NAMED)
-        self._paused = _by_connector(paused)
-        self._more_paused = self._of_all and len(paused) == _NAMED
+        self._paused = _Some(self._of_all, lambda of, limit: backend.audiences.page(of, paused=True, limit=limit))
+        self._failed = _Some(self._of_all, lambda of, limit: backend.audiences.page(of, status="failed", limit=limit))
         reports = backend.reports
         self.totals = reports.totals_of_all(since=since) if name is None else {name: reports.totals(name, since=since)}
         skipped = any(totals.get("skipped") for totals in self.totals.values())
@@ -118,15 +121,58 @@ class _Seen:
 
     def failed(self, waits: WhatWaits) -> list[Audience]:
         """Audiences of a connector whose creation failed, some of them."""
-        if not waits.summary.by_status.get("failed"):
-            return []
-        return self.backend.audiences.page(waits.state.name, status="failed", limit=_NAMED)
+        return self._failed.of(waits.state.name) if waits.summary.by_status.get("failed") else []
 
     def paused(self, connector: str) -> list[Audience]:
-        """Its paused ones, some of them, those of other connectors left aside."""
-        if self._more_paused:
-            return self.backend.audiences.page(connector, paused=True, limit=_NAMED)
-        return self._paused.get(connector, [])
+        """Its paused ones, some of them."""
+        return self._paused.of(connector)
+
+
+class _ReadOnce:
+    """Secrets, each of which several connectors can name."""
+
+    def __init__(self, secrets: SecretValues) -> None:
+        self._secrets = secrets
+        self._known: dict[str, tuple[str, ...]] = {}
+
+    def get(self, name: str) -> tuple[str, ...]:
+        """See `interfaces.Secrets`."""
+        if name not in self._known:
+            self._known[name] = self._secrets.get(name)
+        return self._known[name]
+
+
+class _Some:
+    """Audiences of one kind, up to `_NAMED` of each connector. of_all: many connectors are asked about; then what there is is
+    read at once, when first asked for, and connectors apart of which not all was read then.
+
+    read: connector or None for all, at most so many → audiences, those of a connector together
+    """
+
+    def __init__(self, of_all: bool, read: Callable[[str | None, int], list[Audience]]) -> None:
+        self._of_all = of_all
+        self._read = read
+
+    @cached_property
+    def _at_once(self) -> tuple[dict[str, list[Audience]], bool]:
+        """By connector; and whether these are all."""
+        found = self._read(None, _AT_ONCE)
+        by_connector: defaultdict[str, list[Audience]] = defaultdict(list)
+        for audience in found:
+            by_connector[audience.connector].append(audience)
+        whole = len(found) < _AT_ONCE
+        if not whole:
+            del by_connector[found[-1].connector]
+        return dict(by_connector), whole
+
+    def of(self, connector: str) -> list[Audience]:
+        """Those of a connector."""
+        if not self._of_all:
+            return self._read(connector, _NAMED)
+        found, whole = self._at_once
+        if whole or connector in found:
+            return found.get(connector, [])[:_NAMED]
+        return self._read(connector, _NAMED)
 
 
 def all_states(backend: Backend) -> list[ConnectorState]:
@@ -146,10 +192,9 @@ def _about_everything(
     if not waits:
         yield Concern(False, "no_connector", "There is no connector yet.", "diy connectors apply FILE")
     resumed = [waits[connector.name] for connector in connectors if connector.standing in ("running", "on hold")]
-    called = [one for one in resumed if one.state.not_before <= now]
-    late, partly = sum(overdue(one, now) for one in called), not all(one.whole for one in called)
+    flowing = [one.summary for one in resumed if one.state.not_before <= now]
     pushed = isinstance(backend.queue, PushQueue)
-    if no_worker := about.about_queue(depth) or about.about_overdue((), now, at_least=late, partly=partly, pushed=pushed):
+    if no_worker := about.about_queue(depth) or about.about_overdue(flowing, now, pushed=pushed):
         yield no_worker
     if no_room := about.about_room(depth):
         yield no_room
@@ -157,7 +202,7 @@ def _about_everything(
 
 def _connector(seen: _Seen, waits: WhatWaits, connector: Connector | None) -> ConnectorHealth:
     backend, now, state = seen.backend, seen.now, waits.state
-    lacking = _missing(backend, connector) if connector else []
+    lacking = _missing(seen.secrets, connector) if connector else []
     totals = seen.totals.get(state.name, {})
     rejected = totals.get("rejected", 0)
     failed = seen.failed(waits)
@@ -167,7 +212,7 @@ def _connector(seen: _Seen, waits: WhatWaits, connector: Connector | None) -> Co
         *about.about_paused(seen.paused(state.name), state),
         *(about_old(waits, connector, now) if connector else []),
         *about.about_creations(failed, more=waits.summary.by_status.get("failed", 0) - len(failed)),
-        *(_about_notice(backend, connector) if connector else []),
+        *(_about_notice(backend, connector, state) if connector else []),
         *about.about_rejections(
             state.name, rejected, _unreadable(backend, state.name, now) if state.name in seen.unreadable else 0
         ),
@@ -186,15 +231,12 @@ def _connector(seen: _Seen, waits: WhatWaits, connector: Connector | None) -> Co
     )
 
 
-def _by_connector(audiences: Iterable[Audience]) -> dict[str, list[Audience]]:
-    found: defaultdict[str, list[Audience]] = defaultdict(list)
-    for audience in audiences:
-        found[audience.connector].append(audience)
-    return found
-
-
-def _about_notice(backend: Backend, connector: Connector) -> Iterator[Concern]:
-    if backend.notices is not None and connector.notify != Notify() and (watch := backend.notices.get(connector.name)):
+def _about_notice(backend: Backend, connector: Connector, state: ConnectorState) -> Iterator[Concern]:
+    if backend.notices is None or connector.notify == Notify():
+        return
+    lacking = list(missing_for_notices(connector, backend.secrets))
+    yield from about.about_telling(state, lacking)
+    if not lacking and (watch := backend.notices.get(connector.name)):
         yield from about.about_notice(watch, connector.notify)
 
 
@@ -205,11 +247,11 @@ def _unreadable(backend: Backend, connector: str, now: float) -> int:
     return sum(1 for _, rejection in newest if rejection.code == _UNREADABLE and rejection.at > now - HOUR_S)
 
 
-def _missing(backend: Backend, connector: Connector) -> list[str]:
+def _missing(secrets: SecretValues, connector: Connector) -> list[str]:
     description = describe(connector.adapter, connector.settings)
     if description is None:
         return [f"This program has no adapter {connector.adapter!r}."]
-    return missing(connector, description, backend.secrets)
+    return missing(connector, description, secrets)
 
 
 def _about_unpublished(backend: Backend, state: ConnectorState) -> Concern:

@@ -16,6 +16,11 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def stopped(text: str) -> str:
+    """With a full stop at its end; a quotation there may have its own."""
+    return text if text.endswith((".", ".”")) else f"{text}."
+
+
 def duration(seconds: float) -> str:
     """A length of time in its largest fitting unit, rounded down: `45 s`, `3 min`, `5 h`, `12 d`."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):

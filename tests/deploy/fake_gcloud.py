@@ -2,9 +2,10 @@
 """Stands in for gcloud where only a real project could answer: remembers what was made, and says whether it is there.
 
 Which words gcloud takes is not known here: its own parser says that. Commands of Pub/Sub go to the real gcloud, which speaks to
-the emulator, except what that does not have: rights, regions of a topic, a new time of expiry, another bucket. And it keeps
-messages for 7 days at most, where the service takes 31 (`gcloud pubsub subscriptions create --help`). FAKE_GCLOUD is the
-directory of its memory, whose "refusals" say how often commands that begin with certain words are still refused.
+the emulator, except the question whether something is there, which is put to the emulator here; and except what that does not
+have: rights, regions of a topic, a new time of expiry, another bucket. And it keeps messages for 7 days at most, where the
+service takes 31 (`gcloud pubsub subscriptions create --help`). FAKE_GCLOUD is the directory of its memory, whose "refusals" say
+how often commands that begin with certain words are still refused.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ VERBS = ("create", "update", "deploy", "describe", "delete", "list")
 def main(words: list[str]) -> int:
     with open(f"{MEMORY}/ran.jsonl", "a") as file:
         file.write(json.dumps(words) + "\n")
+    if words[0] == "pubsub" and words[2] == "describe" and not any(word.startswith("--format") for word in words):
+        return is_in_pubsub(words)
     if words[0] == "pubsub" and words[2] != "add-iam-policy-binding" and words[1:3] != ["topics", "update"]:
         within = [word.replace("--message-retention-duration=31d", "--message-retention-duration=7d") for word in words]
         if words[2] == "update":
@@ -38,6 +41,22 @@ def main(words: list[str]) -> int:
     with open(f"{MEMORY}/made.json", "w") as file:
         json.dump(made, file)
     return code
+
+
+def is_in_pubsub(words: list[str]) -> int:
+    """Whether the emulator has it. Asked for so often that a second of the real gcloud for each would make minutes."""
+    from http.client import HTTPConnection
+
+    project = next(word.partition("=")[2] for word in words if word.startswith("--project="))
+    address = os.environ["CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB"].removeprefix("http://").rstrip("/")
+    connection = HTTPConnection(address, timeout=30)
+    connection.request("GET", f"/v1/projects/{project}/{words[1]}/{words[3]}")
+    status = connection.getresponse().status
+    if status not in (200, 404):
+        raise SystemExit(f"The emulator answered {status}.")
+    if status == 404:
+        print(f"NOT_FOUND: {words[3]}", file=sys.stderr)
+    return int(status == 404)
 
 
 def refuse(words: list[str], made: dict[str, Any]) -> int:

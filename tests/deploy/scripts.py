@@ -26,6 +26,9 @@ ANSWERS: Mapping[str, str] = {"PROJECT_NUMBER": "123456789012", "item": "x", "na
 PAGES = (ROOT / "deploy" / "README.md", ROOT / "docs" / "operations.md")
 """What whoever installs and runs it on Google reads."""
 
+EVERYWHERE = tuple(ROOT / page for page in ("README.md", "docs/quick-start.md", "docs/runbook.md"))
+"""What whoever runs it anywhere reads."""
+
 _OPERATORS = re.compile(r"[();<>|&]+")
 
 
@@ -78,7 +81,11 @@ def commands(text: str, program: str = "gcloud") -> list[list[str]]:
 
 def shown_on(page: str, program: str) -> list[list[str]]:
     """The words behind `program` of each of its commands that a page in Markdown shows, indented or in backticks."""
-    indented = "\n".join(re.findall(r"^    (.*(?:\\\n.*)*)", page, re.MULTILINE)).replace("\\\n", " ")
+    indented = "\n".join(
+        lines.replace("\\\n", " ")
+        for lines in re.findall(r"^    (.*(?:\\\n.*)*)", page, re.MULTILINE)
+        if re.search(rf"\b{program}\b", lines)
+    )
     within = "\n".join(re.findall(rf"`({program} [^`\n]+)`", page))
     return commands(f"{indented}\n{within}", program)
 

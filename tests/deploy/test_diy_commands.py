@@ -15,7 +15,7 @@ from relay.connectors.document import expand
 from relay.connectors.publishing import generate_secret
 from tests.clock import TurnedClock
 from tests.deploy.diy_words import parse
-from tests.deploy.scripts import PAGES, ROOT, answered, commands, shown, shown_on
+from tests.deploy.scripts import EVERYWHERE, PAGES, ROOT, answered, commands, shown, shown_on
 
 POLICIES = sorted((ROOT / "deploy" / "monitoring" / "policies").glob("*.json"))
 
@@ -30,9 +30,10 @@ def test_diy_takes_what_the_smoke_test_calls_it_with(monkeypatch: pytest.MonkeyP
         parse(answered(words))
 
 
-@pytest.mark.parametrize("page", [*PAGES, *POLICIES], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *EVERYWHERE, *POLICIES], ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_diy_takes_what_a_page_tells_the_reader_to_type(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, page: Path) -> None:
-    (tmp_path / "acme.yaml").touch()
+    for document in ("acme.yaml", "my-connector.yaml", "pangolin.yaml"):
+        (tmp_path / document).touch()
     monkeypatch.chdir(tmp_path)
     text = page.read_text()
 
@@ -41,7 +42,7 @@ def test_diy_takes_what_a_page_tells_the_reader_to_type(monkeypatch: pytest.Monk
 
 
 def test_the_pages_tell_the_reader_to_type_something() -> None:
-    assert all(shown_on(page.read_text(), "diy") for page in PAGES)
+    assert all(shown_on(page.read_text(), "diy") for page in (*PAGES, *EVERYWHERE))
 
 
 @pytest.mark.parametrize("line", ["--quiet holds list", "holds lost", "holds discard acme", "connectors apply no-such.yaml", ""])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import click
+import pytest
 import requests
 
 from relay.pangolin.server import InThread
@@ -69,6 +71,44 @@ def test_discarding_asks_and_turns_what_waits_into_rejections(diy: Diy) -> None:
     diy.fine("holds", "discard", "pangolin", "a.1", "--yes")
     assert diy.json("holds", "list") == []
     assert [one["code"] for one in diy.json("rejections", "list", "pangolin")] == ["discarded", "discarded"]
+
+
+def test_what_joined_while_somebody_was_asked_is_not_discarded(diy: Diy, monkeypatch: pytest.MonkeyPatch) -> None:
+    diy.apply()
+    diy.hold("a.1", "user-1", "user-2")
+
+    def answer(*_: object, **__: object) -> bool:
+        diy.receive("a.1", "user-3")
+        diy.work()
+        return True
+
+    monkeypatch.setattr(click, "confirm", answer)
+    result = diy("holds", "discard", "pangolin", "a.1")
+
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "1 batch dropped; see diy rejections list pangolin.")
+    assert "1 batch that joined since the question was asked: kept, and on hold still." in result.stderr
+    (hold,) = diy.json("holds", "list")
+    assert (hold["batches"], hold["mutations"]) == (1, 1)
+    assert len(diy.json("rejections", "list", "pangolin")) == 2
+
+
+def test_what_was_delivered_while_somebody_was_asked_is_not_said_to_be_discarded(
+    connected: Diy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diy = connected
+    diy.hold("a.1", "user-1", "user-2")
+
+    def answer(*_: object, **__: object) -> bool:
+        diy.fine("holds", "resume", "pangolin")
+        resume_due(diy)
+        return True
+
+    monkeypatch.setattr(click, "confirm", answer)
+    result = diy("holds", "discard", "pangolin", "a.1")
+
+    assert result.exit_code == 1
+    assert "nothing was dropped" in result.stderr
+    assert diy.json("rejections", "list", "pangolin") == []
 
 
 def test_what_an_operator_does_is_written_down(diy: Diy) -> None:

@@ -24,7 +24,7 @@ READING = {
     "connectors adapters pangolin": {
         "name", "title", "summary", "settings", "secrets", "operations", "required_triggers", "limits", "our_page",
         "partner_page", "credential_headers", "credential_query", "unsupported", "app", "email_rule", "one_audience",
-        "connect", "linked", "api_version",
+        "connect", "linked", "api_version", "words",
     },
     "connectors activation pangolin": {"place", "fields"},
     "connectors preview pangolin": {"requests", "not_sent", "gathering"},

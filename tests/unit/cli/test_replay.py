@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,87 @@ def test_waiting_for_a_replay_ends_when_it_is_dropped(kept: Diy, partner: Partne
     dropping.join()
     assert result.exit_code == 1
     assert "dropped, before it was through" in result.stdout
+
+
+class Impatient(TurnedClock):
+    """Turns as somebody waits; after so many seconds something is done."""
+
+    def __init__(self, after_s: float, then: Callable[[], object]) -> None:
+        super().__init__(time.time())
+        self._left_s = after_s
+        self._then = then
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        before, self._left_s = self._left_s, self._left_s - seconds
+        if self._left_s <= 0 < before:
+            self._then()
+
+
+def waited_for(diy: Diy, clock: TurnedClock) -> None:
+    """`diy replay --wait`, on this clock."""
+    session = Session(read({"STATE_DIR": str(diy.state), "BACKEND": "embedded"}), clock, as_json=False, quiet=False, create=False)
+    try:
+        connector = live(session.backend.connectors, "pangolin")
+        finish(session, "pangolin", [ask(session, connector, "a.1", since=0.0)], wait=True)
+    finally:
+        session.close()
+
+
+@pytest.mark.parametrize(("after_s", "times"), [(3, 0), (20, 1)])
+def test_waiting_where_no_worker_runs_is_told_once_and_how_to_start_one(
+    kept: Diy, partner: Partner, capsys: pytest.CaptureFixture[str], after_s: float, times: int
+) -> None:
+    receive(kept, "a.1", "u1")
+
+    waited_for(kept, Impatient(after_s, kept.work))
+
+    assert capsys.readouterr().err.count("no worker runs. To start one, in another terminal: diy worker") == times
+
+
+def test_waiting_for_what_an_operator_keeps_waiting_is_told_with_its_reason(
+    kept: Diy, partner: Partner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receive(kept, "a.1", "u1")
+    kept.fine("connectors", "disable", "pangolin")
+
+    def enable() -> None:
+        kept.fine("connectors", "enable", "pangolin")
+        kept.work()
+        with kept.backend() as backend:
+            tick(backend, Catalog(backend, SystemClock()), SystemClock())
+        kept.work()
+
+    class Working(Impatient):
+        """A worker takes what is in the queue at once."""
+
+        def sleep(self, seconds: float) -> None:
+            kept.work()
+            super().sleep(seconds)
+
+    waited_for(kept, Working(20, enable))
+
+    said = capsys.readouterr().err
+    assert "the connector does not run" in said
+    assert "no worker" not in said
+
+
+@pytest.mark.parametrize(
+    ("command", "stands"),
+    [
+        (("connectors", "disable", "pangolin"), "off"),
+        (("holds", "pause", "pangolin"), "paused"),
+        (("holds", "pause", "pangolin", "a.1"), "paused"),
+        (("connectors", "enable", "pangolin"), "flows"),
+    ],
+)
+def test_a_replay_says_how_each_audience_stands(kept: Diy, partner: Partner, command: tuple[str, ...], stands: str) -> None:
+    receive(kept, "a.1", "u1")
+    kept.fine(*command)
+
+    shown = kept("replay", "--connector", "pangolin", "--since", "1d", input="n\n").stdout
+
+    assert shown.splitlines()[1].split()[-1] == stands
 
 
 def test_waiting_for_a_replay_that_another_one_follows_at_once_ends_well(

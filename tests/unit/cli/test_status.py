@@ -238,3 +238,15 @@ def test_a_paused_audience_is_mentioned_before_anything_waits_in_it(connected: D
     connected.fine("holds", "pause", "pangolin", "a.1")
     (concern,) = connected.json("status")["connectors"][0]["concerns"]
     assert (concern["act"], concern["do"]) == (False, "diy holds resume pangolin a.1")
+
+
+def test_a_secret_that_notices_need_and_that_is_not_set_calls_for_someone(diy: Diy) -> None:
+    diy.apply(more="notify: {webhook: hook-url}\n")
+
+    result = diy("status")
+
+    assert result.exit_code == 1
+    assert "Nobody is told how it stands: The secret 'hook-url' (address of the webhook) is not set." in result.stdout
+    assert "-> diy secrets set hook-url" in result.stdout
+    diy.fine("secrets", "set", "hook-url", input="https://hooks.example.com/1\n")
+    assert "Nobody is told" not in diy.fine("status")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from relay.backends.interfaces import AudienceSummary, HoldSummary
 from relay.domain.audience import HOLD_REASONS, Audience, Hold, HoldReason
 from relay.domain.connector import Action, BatchLimits, Connector, ConnectorState, Inbound, Limits
 from relay.health.advice import due_at, needs_someone, what_to_do
@@ -67,15 +68,19 @@ def test_one_batch_waits_and_several_wait() -> None:
     assert two.what.startswith("2 batches of audience a.1 wait: ")
 
 
-def test_a_paused_audience_is_never_overdue() -> None:
-    late = NOW - 3600
+def test_what_is_due_is_overdue_two_minutes_later_and_says_for_how_long() -> None:
+    sums = [
+        AudienceSummary(2, {}, {"crashed": HoldSummary(2, next_due=NOW + 60), "paused": HoldSummary(1, next_due=None)}),
+        AudienceSummary(1, {}, {"partner_unavailable": HoldSummary(1, next_due=NOW)}),
+    ]
 
-    assert about_overdue([held("a.1", "partner_unavailable", paused=True, due_at=late)], NOW) is None
-    assert about_overdue([held("a.1", "partner_unavailable", due_at=late)], NOW)
+    assert about_overdue(sums, NOW + 120) is None
+    found = about_overdue(sums, NOW + 600)
+    assert found == Concern(True, "no_worker", "No worker tries again what is due, the longest since 10 min.", "diy worker")
 
 
 def test_who_should_have_looked_at_an_overdue_hold_depends_on_who_calls_the_worker() -> None:
-    overdue = [held("a.1", "partner_unavailable", due_at=NOW - 3600)]
+    overdue = [AudienceSummary(1, {}, {"partner_unavailable": HoldSummary(1, next_due=NOW - 3600)})]
 
     asked, pushed = about_overdue(overdue, NOW), about_overdue(overdue, NOW, pushed=True)
 

@@ -13,6 +13,7 @@ from relay.backends.interfaces import AudienceSummary, HoldSummary
 from relay.connectors.publishing import Publishing
 from relay.domain.audience import HoldReason
 from relay.domain.connector import ConnectorState
+from relay.health import survey
 from relay.health.concerns import Held
 from relay.health.many import FEW, WhatWaits, about_old, about_waiting
 from relay.health.survey import ConnectorHealth, health_of, look
@@ -120,7 +121,10 @@ def test_what_was_looked_at_may_be_older_than_the_sum_of_some(backend: EmbeddedB
     assert [one.kind for one in about_old(waits, connector("shop"), BEGINNING + 8 * DAY)] == ["old_hold"]
 
 
-def test_a_connector_loses_no_concern_to_one_with_many_before_it(backend: EmbeddedBackend, clock: TurnedClock) -> None:
+def test_a_connector_loses_no_concern_to_one_with_many_before_it(
+    backend: EmbeddedBackend, clock: TurnedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey, "_AT_ONCE", 100)
     Publishing(backend, describe, "tester", clock).apply(DOCUMENT.replace("name: shop", "name: first", 1))
     for name, numbers in (("first", range(100)), ("shop", range(1))):
         for number in numbers:
@@ -133,11 +137,18 @@ def test_a_connector_loses_no_concern_to_one_with_many_before_it(backend: Embedd
     assert found == health_of(backend, "shop", BEGINNING)
 
 
-def test_holds_that_are_overdue_among_many_are_said_to_be_at_least_so_many(backend: EmbeddedBackend) -> None:
-    for number in range(MANY):
+@pytest.mark.parametrize("held_ones", [1, MANY])
+def test_that_holds_are_overdue_is_said_whether_they_are_few_or_many(backend: EmbeddedBackend, held_ones: int) -> None:
+    for number in range(held_ones):
         hold(backend, number, "partner_unavailable")
     (concern,) = (one for one in look(backend, BEGINNING + 600).concerns if one.kind == "no_worker")
-    assert "at least 2 holds overdue" in concern.what
+    assert concern.what.startswith("No worker tries again what is due, the longest since ")
+
+
+def test_a_paused_audience_is_never_overdue(backend: EmbeddedBackend) -> None:
+    hold(backend, 1, "partner_unavailable")
+    backend.audiences.set_paused("shop", "a.001", True)
+    assert "no_worker" not in {one.kind for one in look(backend, BEGINNING + 600).concerns}
 
 
 def test_where_each_needs_something_of_its_own_it_says_where_they_are_listed(backend: EmbeddedBackend) -> None:
