@@ -18,7 +18,6 @@ from relay.connectors.document import Describe
 from relay.connectors.live import document_of
 from relay.connectors.secret_names import secret_names
 from relay.domain.connector import Connector
-from relay.domain.errors import NotFound
 
 Kind = Literal["page", "connector", "action", "audience", "setting", "secret"]
 
@@ -57,7 +56,7 @@ class Results(msgspec.Struct, frozen=True):
 
 
 class ConnectorIndex:
-    """The connectors as they run. Versions never change, so each is read once by a process."""
+    """The connectors as they run. Versions never change, so each is read once by a process, and all new ones at once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -70,10 +69,11 @@ class ConnectorIndex:
         states = [state for state in store.states() if state.live]
         # The moment belongs to the key: a document that was deleted begins again with version 1.
         keys = {state.name: (document_of(state.name), state.live, state.live_since) for state in states}
-        versions: dict[tuple[str, int, float], tuple[Connector, ...]] = {}
-        for key in keys.values():
-            if key not in versions:
-                versions[key] = known[key] if key in known else _connectors(store, key[0], key[1])
+        new = {key: key[:2] for key in keys.values() if key not in known}
+        read = store.versions_at(set(new.values())) if new else {}
+        versions = {key: known[key] for key in keys.values() if key in known}
+        for key, place in new.items():
+            versions[key] = read[place].connectors if place in read else ()  # deleted a moment ago
         with self._lock:
             self._versions = versions
         return [one for state in states for one in versions[keys[state.name]] if one.name == state.name]
@@ -119,13 +119,6 @@ def search(
 
 
 _ORDER: Mapping[Kind, int] = {"connector": 0, "page": 1, "action": 2, "audience": 3, "setting": 4, "secret": 5}
-
-
-def _connectors(store: Connectors, document: str, number: int) -> tuple[Connector, ...]:
-    try:
-        return store.version(document, number).connectors
-    except NotFound:
-        return ()  # deleted a moment ago
 
 
 def _pages(pages: Mapping[str, str]) -> Iterator[Found]:

@@ -8,7 +8,7 @@ from relay.backends.interfaces import Backend
 from relay.connectors.completeness import in_a_row, missing_secrets, missing_settings
 from relay.domain.clock import Clock
 from relay.domain.connector import Connector
-from relay.domain.errors import Conflict
+from relay.domain.errors import Conflict, CredentialsRefused, PartnerError
 from relay.health.asking import require_may_call
 from worker.partners import Partners
 
@@ -23,6 +23,13 @@ def check_credentials(backend: Backend, clock: Clock, connector: Connector) -> N
             raise Conflict(f"{connector.name} is incomplete: {in_a_row(lacking)}")
     require_may_call(backend, connector.name, clock.now())
     Partners(backend, clock).open(connector).check_credentials()
+
+
+def why_not(error: PartnerError) -> str:
+    """What to say of an error of `check_credentials`: a partner that does not answer has not refused anything."""
+    if isinstance(error, CredentialsRefused):
+        return f"The partner does not accept us: {error.hint}"
+    return f"The partner could not tell: {error.hint} Is the address right, and does it answer there?"
 
 
 def open_to_connect(backend: Backend, clock: Clock, connector: Connector) -> Adapter:

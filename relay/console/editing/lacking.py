@@ -34,7 +34,8 @@ def lacking_of(sentences: Mapping[str, Iterable[str]]) -> list[Lacking]:
 
 def without_command(sentence: str) -> str:
     """The same without the command that helps at the command line, which it may end with."""
-    return f"{_COMMAND.sub('', sentence).removesuffix('.')}."
+    without = _COMMAND.sub("", sentence)
+    return sentence if without == sentence else f"{without.removesuffix('.')}."
 
 
 def _lacking(sentence: str, names: tuple[str, ...]) -> Lacking:

@@ -18,7 +18,7 @@ from relay.domain.errors import Conflict, PartnerError
 from relay.health.asking import chosen_connector
 from relay.health.journal_loss import journal_losses
 from relay.health.wording import count
-from relay.operating.checking import check_credentials
+from relay.operating.checking import check_credentials, why_not
 from relay.operating.holding import Holding
 
 pages = Blueprint("connector", __name__)
@@ -102,7 +102,7 @@ def check(name: str) -> Response:
     except Conflict as error:
         flash(str(error), "warning")
     except PartnerError as error:
-        flash(f"The partner does not accept us: {error.hint}", "danger")
+        flash(why_not(error), "danger")
     else:
         flash(f"The partner accepts the credentials of {name}.")
     return _back(name, "secrets")

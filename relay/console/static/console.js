@@ -1,11 +1,16 @@
 // What the pages do without being loaded again. Everything works without it, except that nothing moves by itself.
 "use strict";
 
-// <section id="x" data-live="10">: the same page is fetched every ten seconds, and this part of it is exchanged.
-const parts = [...document.querySelectorAll("[data-live][id]")];
-const everyS = Math.min(...parts.map((part) => Number(part.dataset.live)));
+// <section id="x" data-live="10">: in ten seconds the same page is fetched, and this part of it is exchanged; what comes then says
+// when, and whether, to look again.
+function lookAgainLater() {
+  const parts = [...document.querySelectorAll("[data-live][id]")];
+  if (!parts.length) return;
+  const inS = Math.min(...parts.map((part) => Number(part.dataset.live)));
+  setTimeout(() => lookAgain(parts).catch(() => {}).finally(lookAgainLater), inS * 1000);
+}
 
-async function lookAgain() {
+async function lookAgain(parts) {
   if (document.hidden) return;
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
   if (!answer.ok || answer.redirected) return;
@@ -22,7 +27,7 @@ const here = document.querySelector(".pages [aria-current]");
 const row = here?.closest(".pages");
 if (row && row.scrollWidth > row.clientWidth) row.scrollLeft = here.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
 
-if (parts.length) setInterval(() => lookAgain().catch(() => {}), everyS * 1000);
+lookAgainLater();
 
 // <button data-confirm="…">: asks once more.
 document.addEventListener("click", (event) => {

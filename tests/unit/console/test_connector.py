@@ -222,6 +222,14 @@ def test_the_credentials_are_checked_with_the_partner(browser: Browser, publishi
         assert "The partner accepts the credentials of shop." in words(browser)
 
 
+def test_a_partner_that_does_not_answer_has_not_refused_the_credentials(browser: Browser, publishing: Publishing) -> None:
+    browser.post(f"{PAGE}/check")
+
+    shown = words(browser)
+    assert "The partner could not tell:" in shown
+    assert "does not accept us" not in shown
+
+
 def test_a_partner_that_asked_for_quiet_is_not_asked(
     browser: Browser, publishing: Publishing, backend: EmbeddedBackend, clock: TurnedClock
 ) -> None:

@@ -318,6 +318,20 @@ def test_a_hold_that_began_later_is_not_counted_as_one_that_was_resumed(
     assert "The one batch that waited has left the hold." in browser.text(page)
 
 
+def test_progress_is_looked_at_often_for_a_minute_then_as_any_page_and_no_more_when_it_is_done(
+    browser: Browser, backend: EmbeddedBackend, clock: TurnedClock
+) -> None:
+    hold(backend, clock, "a.1")
+    page = followed(browser, {"place": ["shop/a.1"]})
+    assert re.findall(r'data-live="(\d+)"', browser.text(page)) == ["2"]
+
+    clock.advance(61)
+    assert re.findall(r'data-live="(\d+)"', browser.text(page)) == ["10"]
+
+    deliver(backend, "a.1")
+    assert "data-live" not in browser.text(page)
+
+
 @pytest.mark.parametrize("query", ["", "?at=x&batches=-3", "?place=nonsense&batches=1", "?connector=nobody&batches=9&at=1"])
 def test_a_mangled_address_of_progress_shows_a_page(browser: Browser, query: str) -> None:
     browser.get(f"/holds/progress{query}")

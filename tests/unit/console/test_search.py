@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -92,28 +93,31 @@ def test_a_new_version_is_found_at_once_and_a_document_that_begins_anew_is_not_t
     assert titles == ["The shop's audiences", "The second audiences", "The third audiences"]
 
 
-def test_a_search_reads_each_version_once_and_one_page_of_audiences(
+def test_a_search_reads_new_versions_at_once_and_one_page_of_audiences(
     publishing: Publishing, backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[object] = []
-    version, page = backend.connectors.version, backend.audiences.page
+    versions_at, page = backend.connectors.versions_at, backend.audiences.page
 
-    def counted_version(document: str, number: int) -> DocumentVersion:
-        reads.append(document)
-        return version(document, number)
+    def counted_versions(places: Collection[tuple[str, int]]) -> dict[tuple[str, int], DocumentVersion]:
+        reads.append(sorted(places))
+        return versions_at(places)
 
     def counted_page(*args: Any, **options: Any) -> Any:
         reads.append(options["limit"])
         return page(*args, **options)
 
-    monkeypatch.setattr(backend.connectors, "version", counted_version)
+    monkeypatch.setattr(backend.connectors, "versions_at", counted_versions)
     monkeypatch.setattr(backend.audiences, "page", counted_page)
+    publishing.apply(DOCUMENT.replace("name: shop", "name: also"))
     index = ConnectorIndex()
 
     for typed in ("s", "sh", "sho"):
         search(backend, index, describe, typed, pages=PAGES, limit=8)
+    publishing.apply(DOCUMENT.replace("The shop's", "The second"))
+    search(backend, index, describe, "sho", pages=PAGES, limit=8)
 
-    assert reads == ["shop", 9, 9, 9]
+    assert reads == [[("also", 1), ("shop", 1)], 9, 9, 9, [("shop", 2)], 9]
 
 
 def test_what_is_cut_is_said(publishing: Publishing, backend: EmbeddedBackend, browser: Browser) -> None:

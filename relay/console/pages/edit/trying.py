@@ -24,9 +24,9 @@ from relay.console.pages.edit import queueing
 from relay.console.pages.edit.blueprint import page, to_step
 from relay.console.parts import backend, now, parts, visitor
 from relay.domain.connector import Connector
-from relay.domain.errors import Conflict, CredentialsRefused, DocumentError, PartnerError
+from relay.domain.errors import Conflict, DocumentError, PartnerError
 from relay.health.asking import require_may_call
-from relay.operating.checking import check_credentials
+from relay.operating.checking import check_credentials, why_not
 from relay.operating.direct_test import TEST_AUDIENCE_NAME, Tried, lacking_to_send, send_test, why_not_to_send
 from relay.operating.previewing import PreviewedStep, previewed
 
@@ -188,8 +188,6 @@ def _check(connector: Connector) -> Answer:
         check_credentials(backend(), parts().clock, connector)
     except Conflict as error:
         return Answer(f"The partner was not asked: {without_command(str(error))}", "warning")
-    except CredentialsRefused as error:
-        return Answer(f"The partner does not accept us: {without_command(error.hint)}", "danger")
     except PartnerError as error:
-        return Answer(f"The partner could not tell: {error.hint} Is the address right, and does it answer there?", "danger")
+        return Answer(without_command(why_not(error)), "danger")
     return Answer("The partner accepts the credentials.", "success")
