@@ -111,13 +111,16 @@ def test_a_search_reads_new_versions_at_once_and_one_page_of_audiences(
     monkeypatch.setattr(backend.audiences, "page", counted_page)
     publishing.apply(DOCUMENT.replace("name: shop", "name: also"))
     index = ConnectorIndex()
+    reads.clear()
 
     for typed in ("s", "sh", "sho"):
         search(backend, index, describe, typed, pages=PAGES, limit=8)
-    publishing.apply(DOCUMENT.replace("The shop's", "The second"))
-    search(backend, index, describe, "sho", pages=PAGES, limit=8)
+    assert reads == [[("also", 1), ("shop", 1)], 9, 9, 9]
 
-    assert reads == [[("also", 1), ("shop", 1)], 9, 9, 9, [("shop", 2)], 9]
+    publishing.apply(DOCUMENT.replace("The shop's", "The second"))
+    reads.clear()
+    search(backend, index, describe, "sho", pages=PAGES, limit=8)
+    assert reads == [[("shop", 2)], 9]
 
 
 def test_what_is_cut_is_said(publishing: Publishing, backend: EmbeddedBackend, browser: Browser) -> None:
