@@ -193,6 +193,9 @@ def discard(session: Session, connector: str, audience_id: str, yes: bool) -> No
     if not yes:
         click.confirm(f"Drop {waiting} of {audience_id} for good?", abort=True, err=True)
     dropped = _holding(session).discard(connector, audience_id, shown=shown)
+    if not dropped.batches and dropped.left:
+        what = "Nothing was dropped: what waits now joined, by the store's clock, after you were asked"
+        raise Conflict(f"{what}. To ask again: diy holds discard {connector} {audience_id}")
     if not dropped.batches:
         raise Conflict(f"What waited is not there any more, so nothing was dropped: diy holds show {connector} {audience_id}")
     click.echo(f"{count(dropped.batches, 'batch', 'batches')} dropped; see diy rejections list {connector}.")

@@ -42,7 +42,7 @@ class Idleness:
         """Whether something could be done now, and nobody does it."""
         depth = self._session.backend.queue.depth()
         if depth is not None and depth.messages:
-            return not depth.leased
+            return depth.takeable and not depth.leased
         patience_s = OVERDUE_S if isinstance(self._session.backend.queue, PushQueue) else 0.0
         state = self._session.backend.connectors.state(connector)
         latest = self._session.now - patience_s

@@ -212,7 +212,7 @@ def _connector(seen: _Seen, waits: WhatWaits, connector: Connector | None) -> Co
         *about.about_paused(seen.paused(state.name), state),
         *(about_old(waits, connector, now) if connector else []),
         *about.about_creations(failed, more=waits.summary.by_status.get("failed", 0) - len(failed)),
-        *(_about_notice(backend, connector, state) if connector else []),
+        *(_about_notice(backend, connector, state, seen.secrets) if connector else []),
         *about.about_rejections(
             state.name, rejected, _unreadable(backend, state.name, now) if state.name in seen.unreadable else 0
         ),
@@ -231,10 +231,10 @@ def _connector(seen: _Seen, waits: WhatWaits, connector: Connector | None) -> Co
     )
 
 
-def _about_notice(backend: Backend, connector: Connector, state: ConnectorState) -> Iterator[Concern]:
+def _about_notice(backend: Backend, connector: Connector, state: ConnectorState, secrets: SecretValues) -> Iterator[Concern]:
     if backend.notices is None or connector.notify == Notify():
         return
-    lacking = list(missing_for_notices(connector, backend.secrets))
+    lacking = list(missing_for_notices(connector, secrets))
     yield from about.about_telling(state, lacking)
     if not lacking and (watch := backend.notices.get(connector.name)):
         yield from about.about_notice(watch, connector.notify)

@@ -139,10 +139,11 @@ class EmbeddedQueue:
             leased = connection.execute(
                 "SELECT count(*) FROM keys WHERE lease IS NOT NULL AND available_at > ?", (now,)
             ).fetchone()[0]
+            takeable = connection.execute("SELECT EXISTS (SELECT 1 FROM keys WHERE available_at <= ?)", (now,)).fetchone()[0]
             oldest = connection.execute("SELECT published_at FROM messages ORDER BY id LIMIT 1").fetchone()
             full = not has_room(connection, self._database.path, 0)
         oldest_s = max(0.0, now - oldest[0]) if oldest else 0.0
-        return QueueDepth(messages=messages, leased=leased, oldest_s=oldest_s, full=full)
+        return QueueDepth(messages=messages, leased=leased, oldest_s=oldest_s, full=full, takeable=bool(takeable))
 
     def close(self) -> None:
         """Ends this process's ownership: what it still has leased is free for others. Waits for nobody: where the database is

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
+import msgspec
+
 from relay.backends.google import audience_documents as docs
 from relay.backends.google.documents import Changed, Documents, Query, Stored, Write
 from relay.backends.records import AUDIENCE
@@ -24,7 +26,7 @@ def mend(documents: Documents) -> None:
     """The next ones, if there are any: to know that costs two reads for every thousand audiences. One that somebody changes
     meanwhile is looked at another time, as are those that an older program writes again."""
     whole = documents.count(Query(docs.AUDIENCES))
-    if whole == documents.count(Query(docs.AUDIENCES, [("shape", ">=", docs.SHAPE)])):
+    if whole <= documents.count(Query(docs.AUDIENCES, [("shape", ">=", docs.SHAPE)])):
         return
     stored = documents.get(_MENDED)
     after: str = stored.fields["after"] if stored else ""
@@ -33,15 +35,16 @@ def mend(documents: Documents) -> None:
         with suppress(Changed):
             documents.commit(list(_writes(found)))
         after = found[-1].path if len(found) == _AT_ONCE else ""
+        documents.commit([Write(_MENDED, fields={"after": after})])
         if not after:
             break
-    documents.commit([Write(_MENDED, fields={"after": after})])
 
 
 def _writes(found: list[Stored]) -> Iterator[Write]:
     for stored in found:
         if stored.fields.get("shape", 0) >= docs.SHAPE:
             continue
-        with suppress(UnknownVersion):  # a newer program's to judge
+        # A newer program's to judge, or spoiled, which whoever needs it is told: the others are mended all the same.
+        with suppress(UnknownVersion, msgspec.MsgspecError, KeyError):
             audience = AUDIENCE.read(stored.fields["record"].encode())
             yield Write(stored.path, "merge", docs.found_by(audience), updated=stored.updated)

@@ -89,9 +89,10 @@ class PushQueue(Queue, Protocol):
 
 class QueueDepth(msgspec.Struct, frozen=True):
     """Messages in the queue, the leased ones among them, and the age in seconds of the oldest (0 if empty). full: there is no
-    room for more, so publishers refuse it."""
+    room for more, so publishers refuse it. takeable: some could be taken now."""
 
     messages: int
     leased: int
     oldest_s: float
     full: bool = False
+    takeable: bool = False

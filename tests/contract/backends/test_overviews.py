@@ -260,7 +260,8 @@ def test_several_audiences_are_read_at_once_as_each_is_read_alone(backend: Backe
     held(backend, "a.1", message("a.1", "u1", "u2"), message("a.1", "u3"))
     held(backend, "a.1", connector="other")
     backend.audiences.link("pangolin", "with/slash 'and' \"quotes\" é", partner_id="pg_9", name="Fans")
-    there = [("pangolin", "a.1"), ("other", "a.1"), ("pangolin", "with/slash 'and' \"quotes\" é")]
+    backend.audiences.link("pangolin", "cut\0here", partner_id="pg_8")
+    there = [("pangolin", "a.1"), ("other", "a.1"), ("pangolin", "cut\0here"), ("pangolin", "with/slash 'and' \"quotes\" é")]
 
     found = backend.audiences.several([*there, ("pangolin", "never seen"), ("other", "with/slash"), there[0]])
 

@@ -6,6 +6,7 @@ import click
 import pytest
 import requests
 
+from relay.cli.session import Session
 from relay.pangolin.server import InThread
 from tests.unit.cli.conftest import Diy
 
@@ -90,6 +91,18 @@ def test_what_joined_while_somebody_was_asked_is_not_discarded(diy: Diy, monkeyp
     (hold,) = diy.json("holds", "list")
     assert (hold["batches"], hold["mutations"]) == (1, 1)
     assert len(diy.json("rejections", "list", "pangolin")) == 2
+
+
+def test_where_the_stores_clock_is_ahead_nothing_is_dropped_and_it_is_said(diy: Diy, monkeypatch: pytest.MonkeyPatch) -> None:
+    diy.apply()
+    diy.hold("a.1", "user-1")
+    monkeypatch.setattr(Session, "now", property(lambda session: session.clock.now() - 3600))
+
+    result = diy("holds", "discard", "pangolin", "a.1", "--yes")
+
+    assert result.exit_code == 1
+    assert "joined, by the store's clock, after you were asked" in result.stderr
+    assert diy.json("holds", "list")[0]["batches"] == 1
 
 
 def test_what_was_delivered_while_somebody_was_asked_is_not_said_to_be_discarded(

@@ -127,6 +127,21 @@ def test_a_message_given_back_is_handed_out_again_after_the_delay_and_its_key_wa
     assert (_request_id(again), again.deliveries) == ("r1", 2)
 
 
+def test_the_depth_tells_what_could_be_taken_now_from_what_is_in_hand_or_was_given_back_for_later(
+    backend: EmbeddedBackend, clock: TurnedClock
+) -> None:
+    assert not backend.queue.depth().takeable
+    backend.queue.publish([message()])
+    assert backend.queue.depth().takeable
+
+    leased = _taken(backend)
+    assert not backend.queue.depth().takeable
+    backend.queue.give_back(leased, delay_s=30)
+    assert not backend.queue.depth().takeable, "it waits by its delay, whoever runs"
+    clock.advance(31)
+    assert backend.queue.depth().takeable
+
+
 def test_giving_back_without_the_lease_does_nothing(backend: EmbeddedBackend, clock: TurnedClock) -> None:
     backend.queue.publish([message()])
     late = _taken(backend)

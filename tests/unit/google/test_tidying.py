@@ -8,14 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from relay.backends.google import audience_documents as docs
 from relay.backends.google import mending
 from relay.backends.google.audiences import GoogleAudiences
-from relay.backends.google.documents import Write
+from relay.backends.google.documents import Query, Stored, Write
 from relay.backends.google.reports import ATTEMPTS_KEPT_S, GoogleReports
 from relay.backends.google.tidying import Tidying
 from relay.backends.google.values import moment
 from relay.backends.interfaces import COUNTERS_KEPT_S
 from relay.domain.connector import Retention
+from relay.domain.errors import StoreUnavailable
 from tests.clock import TurnedClock
 from tests.contract.backends.given import BEGINNING, DAY, MINUTE, rejection, report
 from tests.unit.google.firestore import Open, WatchedDocuments
@@ -185,6 +187,44 @@ def test_a_tidying_mends_so_many_at_most_and_the_next_goes_on_behind_them(
         assert documents.read <= 4
         found.append(len(audiences.page(status="failed", limit=9)))
     assert found == [4, 7]
+
+
+@pytest.mark.parametrize("record", ['{"spoiled"', '{"version": 99}', None])
+def test_a_spoiled_audience_does_not_keep_the_others_from_being_mended(opened: Open, record: str | None) -> None:
+    documents, clock = opened(), TurnedClock()
+    audiences = _audiences(documents, clock, 3)
+    spoiled = documents.all("audiences")[1]
+    fields = {"connector": "shop", "counted": 0} | ({"record": record} if record is not None else {})
+    documents.commit([Write(spoiled.path, fields=fields)])
+
+    _tidy(documents, clock)
+
+    assert len(documents.query(Query("audiences", [("shape", ">=", docs.SHAPE)]))) == 2
+    assert len(audiences.page(status="failed", limit=9)) == 2
+
+
+def test_what_a_tidying_looked_at_before_it_broke_off_is_not_looked_at_again(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mending, "_AT_ONCE", 2)
+
+    class Breaking(WatchedDocuments):
+        left = 1
+
+        def query(self, query: Query) -> list[Stored]:
+            if query.collection == "audiences" and query.limit == 2:
+                if not self.left:
+                    raise StoreUnavailable("Firestore cannot be reached.")
+                self.left -= 1
+            return super().query(query)
+
+    clock = TurnedClock()
+    _audiences(opened(), clock, 5)
+    with pytest.raises(StoreUnavailable):
+        mending.mend(opened(Breaking))
+
+    (stored,) = [one for one in opened().all("settings") if one.name == "mended"]
+    assert stored.fields["after"] == opened().all("audiences")[1].path
 
 
 def test_an_audience_that_somebody_changes_meanwhile_is_not_written_over(opened: Open) -> None:
