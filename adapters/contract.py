@@ -140,7 +140,7 @@ class Description(msgspec.Struct, frozen=True, omit_defaults=True):
 class HttpRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """One call to a partner, before authentication: what `preview` shows is what is sent.
 
-    url      whole, with the query; never holds an identifier or a secret
+    url      whole, with the query; the HTTP adapter may put a user there: shown to nobody but masked
     body     encoded as JSON, unless `raw` is given
     batch    carries several users: the longer time-out applies
     answer_s seconds for the answer of a call with bounds of its own, such as one for a token; 0: the connector's time-outs

@@ -69,6 +69,8 @@ def create_app(
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=configuration.on_cloud_run,
         PERMANENT_SESSION_LIFETIME=timedelta(hours=SESSION_H),
+        # The cookie is the whole session: an answer that changes nothing in it must not undo what another one has changed.
+        SESSION_REFRESH_EACH_REQUEST=False,
         WTF_CSRF_TIME_LIMIT=None,  # as long as the session
         MAX_CONTENT_LENGTH=2 * 1024 * 1024,
     )

@@ -9,19 +9,20 @@ import hashlib
 import hmac
 from typing import Literal, NamedTuple
 
-from flask import session
+from flask import request, session
 
 from relay.console.parts import backend, now
 
 _KEY = "made-secret"
 _GOOD_FOR_S = 600.0
+_TWICE_WITHIN_S = 10.0
 
 
 class Made(NamedTuple):
-    """What the page may show. state: `there`: the value; `gone`: it was shown already, or too long ago; `not yet`: it is stored,
-    and this process does not see it yet."""
+    """What the page may show. state: `there`: the value; `gone`: it was shown already, or made too long ago; `not yet`: it is
+    stored, and this process does not see it yet; `changed`: the secret has got another value since."""
 
-    state: Literal["there", "gone", "not yet"]
+    state: Literal["there", "gone", "not yet", "changed"]
     value: str = ""
 
 
@@ -37,9 +38,16 @@ def take_made(secret: str) -> Made:
         return Made("gone")
     value = next(iter(backend().secrets.get(secret)), "")
     if not hmac.compare_digest(_digest(value), str(kept["digest"])):
-        return Made("not yet")
-    session.pop(_KEY)
+        since = any(info.name == secret and info.changed_at > kept["at"] for info in backend().secrets.all())
+        return Made("changed" if since else "not yet")
+    if request.method == "GET":  # who asks for the headers alone has seen nothing
+        session.pop(_KEY)
     return Made("there", value)
+
+
+def just_made(changed_at: float) -> bool:
+    """Whether somebody who makes a secret that was set then may have clicked twice: the page that shows it knows the rest."""
+    return now() < changed_at + _TWICE_WITHIN_S
 
 
 def _digest(value: str) -> str:

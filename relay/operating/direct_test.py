@@ -20,6 +20,7 @@ from relay.domain.errors import Conflict, PartnerError, Unsupported
 from relay.domain.message import Direction, Message, Mutation
 from relay.expressions.expression import Surroundings
 from relay.health.asking import require_may_call
+from relay.operating.previewing import why_stays
 from relay.operating.trial_message import trial_message
 from worker.partners import Partners
 from worker.plan import applies_to
@@ -63,12 +64,15 @@ def why_not_to_send(connector: Connector, description: Description | None, backe
 
 def send_test(backend: Backend, clock: Clock, connector: Connector, user: Mutation) -> list[Tried]:
     """The user joins an audience for tests, made at the partner if need be, and leaves it again, also where the joining
-    failed or was only half done: nobody is left there. Raises `Conflict` where the partner cannot or must not be called."""
+    failed or was only half done. Raises `Conflict` where the partner cannot or must not be called, or the user would stay."""
     description = describe(connector.adapter, connector.settings)
     if reason := why_not_to_send(connector, description, backend):
         raise Conflict(reason)
     require_may_call(backend, connector.name, clock.now())
     adapter = Partners(backend, clock).open(connector)
+    joining = trial_message(connector, TEST_AUDIENCE, replace(user, direction="joined"), clock.now())
+    if stays := why_stays(connector, adapter, joining, audience_name=TEST_AUDIENCE_NAME):
+        raise Conflict(f"Nothing was sent. {stays}")
     target, tried = _audience(connector, adapter)
     if target is None:
         return tried
@@ -83,7 +87,12 @@ def send_test(backend: Backend, clock: Clock, connector: Connector, user: Mutati
     sent = send_all("joined")
     tried += sent
     if any(one.sent for one in sent) or all(one.well for one in tried):
-        tried += send_all("left")
+        leaving = send_all("left")
+        tried += leaving
+        has_left = any(one.sent for one in leaving) and all(one.well for one in leaving)
+        if any(one.sent for one in sent) and not has_left:
+            where = target.partner_id or f"“{target.name}”"
+            tried.append(Tried("The test user may stay", False, f"in the audience {where} at the partner: remove it there."))
     return tried
 
 

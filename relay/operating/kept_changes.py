@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Literal, NamedTuple
 
@@ -46,29 +47,44 @@ class KeptChange(NamedTuple):
 
 
 def kept_change(backend: Backend, connector: Connector, *, now: float, journal: bool) -> KeptChange:
-    """One that is as recent as can be told cheaply. journal: it can be read while somebody waits. Raises `Conflict`, which says
+    """The newest of those that are found cheaply. journal: it can be read while somebody waits. Raises `Conflict`, which says
     why there is none."""
-    for audience in backend.audiences.page(connector.name, held=HOLD_REASONS, limit=_HOLDS):
-        for waiting in backend.audiences.peek(connector.name, audience.id, limit=_BATCHES):
-            found = _first_of(waiting.message, 0)
-            if found:
-                return found
+    found: list[KeptChange] = [*_held(backend, connector), *(_journaled(backend, connector, now) if journal else ())]
+    if found:
+        return max(found, key=lambda one: one.at)
     if not connector.retention.journal_days:
         raise Conflict("Nothing waits in a hold, and the journal is off (Configure, “What is kept”), so no change is kept.")
     if not journal:
         raise Conflict("Nothing waits in a hold, and to read the journal in Cloud Storage takes longer than a page may.")
-    for window in _WINDOWS_S:
-        sizes = backend.journal.sizes(connector.name, since=now - window)
-        for size in sizes[:_HOLDS]:
-            with closing(backend.journal.entries(connector.name, size.audience, since=now - window, after=0, until=None)) as some:
-                for _, entry in zip(range(_BATCHES), some, strict=False):
-                    if found := _first_of(entry.message, entry.position):
-                        return found
     raise Conflict("Nothing waits in a hold, and nothing has come in since the journal is on.")
 
 
-def the_same_change(backend: Backend, connector: Connector, place: Place) -> KeptChange | None:
-    """The one that was found before; None: it is not kept any more."""
+def _held(backend: Backend, connector: Connector) -> Iterator[KeptChange]:
+    for audience in backend.audiences.page(connector.name, held=HOLD_REASONS, limit=_HOLDS):
+        for waiting in backend.audiences.peek(connector.name, audience.id, limit=_BATCHES):
+            if found := _first_of(waiting.message, 0):
+                yield found
+
+
+def _journaled(backend: Backend, connector: Connector, now: float) -> Iterator[KeptChange]:
+    """Those of the shortest time within which there are any."""
+    for window in _WINDOWS_S if connector.retention.journal_days else ():
+        since = now - window
+        some: list[KeptChange] = []
+        for size in backend.journal.sizes(connector.name, since=since)[:_HOLDS]:
+            with closing(backend.journal.entries(connector.name, size.audience, since=since, after=0, until=None)) as of_one:
+                entries = [entry for _, entry in zip(range(_BATCHES), of_one, strict=False)]
+            some += [found for entry in entries if (found := _first_of(entry.message, entry.position))]
+        if some:
+            yield from some
+            return
+
+
+def the_same_change(backend: Backend, connector: Connector, place: Place, *, journal: bool) -> KeptChange | None:
+    """The one that was found before; None: it is not kept any more, or is in a journal that is not to be read. journal: as
+    above."""
+    if place.position and not journal:
+        return None
     if place.position:
         at = place.position
         with closing(backend.journal.entries(connector.name, place.audience, since=0.0, after=at - 1, until=at)) as some:

@@ -55,6 +55,26 @@ def previewed(
     return steps
 
 
+def why_stays(connector: Connector, adapter: Adapter, joining: Message, *, audience_name: str, partner_id: str = "") -> str:
+    """Why the one user of this message would join a set at the partner and stay there: nothing would be sent of the leaving.
+    Empty: they would leave, or would not join one."""
+    mutations = tuple(replace(one, direction="left") for one in joining.mutations)
+    changes = (joining, replace(joining, mutations=mutations))
+    joined, left = (
+        preview(connector, adapter, [change], audience_name=audience_name, partner_id=partner_id) for change in changes
+    )
+    if not _changes_a_set(connector, adapter, joined) or _changes_a_set(connector, adapter, left):
+        return ""
+    reasons = " ".join(dict.fromkeys(one.hint or one.code for one in left.settled))
+    return f"The user would stay at the partner, since nothing would be sent of the leaving. {reasons}".strip()
+
+
+def _changes_a_set(connector: Connector, adapter: Adapter, found: Preview) -> bool:
+    sent = {call.action for call in found.calls}
+    operations = (adapter.description.operation(one.operation) for one in connector.actions if one.name in sent)
+    return any(one is not None and one.kind == "set" for one in operations)
+
+
 def _of_user(connector: Connector, adapter: Adapter, user: Mutation, now: float) -> Preview:
     message = Message(
         version=VERSION, kind="change", connector=connector.name, audience=SAMPLE_AUDIENCE, request_id="preview",

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from relay.simulator.dmp import Answer, Change, Dmp
 from tests.browser.conftest import ConsoleStack, Windows, log_in
@@ -114,6 +114,48 @@ def test_a_mapping_shows_what_it_makes_of_a_user_as_one_types(page: Page) -> Non
     expect(page.get_by_label("Row of Add")).to_contain_text(made)
     page.get_by_label("User ID: expression or value").first.fill("lower(user.emai")
     expect(page.locator(".edit-bad").first).to_be_visible()
+
+
+def test_what_is_shown_of_a_mapping_is_what_was_typed_last_whichever_answer_comes_first(page: Page) -> None:
+    begin_editing(page, "pangolin", "Mapping")
+    kept: list[Route] = []
+
+    def keep_the_first(route: Route) -> None:
+        if kept:
+            route.continue_()
+        else:
+            kept.append(route)
+
+    page.route("**/mapping/try", keep_the_first)
+    field = page.get_by_label(re.compile("expression or value")).first
+    with page.expect_request("**/mapping/try"):
+        field.fill("user.phone")
+    field.fill("user.email")
+    row = page.get_by_label("Row of Add")
+    expect(row).to_contain_text("@")
+
+    with page.expect_response("**/mapping/try"):
+        kept[0].continue_()
+    page.wait_for_timeout(300)
+    expect(row).to_contain_text("@")
+
+
+def test_what_was_typed_before_the_page_had_its_script_is_shown_all_the_same(page: Page) -> None:
+    begin_editing(page, "pangolin", "Mapping")
+    scripts: list[Route] = []
+
+    def keep(route: Route) -> None:
+        scripts.append(route)
+
+    page.route("**/edit*.js*", keep)
+    page.reload(wait_until="commit")
+    page.get_by_label(re.compile("expression or value")).first.fill("user.email")
+    while not scripts:
+        page.wait_for_timeout(50)
+    for script in scripts:
+        script.continue_()
+
+    expect(page.get_by_label("Row of Add")).to_contain_text("@")
 
 
 def test_a_preview_is_the_exact_request_and_sends_nothing(own: Features, page: Page) -> None:

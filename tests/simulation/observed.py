@@ -56,7 +56,7 @@ def _expanded(world: World, process: Process, arguments: Any, named: Any, audien
 
 
 def _attempted(world: World, process: Process, arguments: Any, named: Any, result: Any) -> None:
-    report, rejections = arguments
+    report, rejections = arguments[:2]  # what was said to the partner is nothing to the ledger
     world.tell(process.name, f"attempt: {dict(sorted(report.counts.items()))} {report.problem}", report.audience)
     world.ledger.reported(report, rejections)
 

@@ -71,13 +71,18 @@ def test(
     credentials = ask_credentials(session.backend, connector, adapter, now=session.now)
     steps: list[Step] = []
     if credentials.usable:
-        steps = unsendable(session.backend, connector, adapter, audience, user, now=session.now)
+        steps = unsendable(session.backend, connector, adapter, audience, user, now=session.now, leaves=not keep)
         if not steps:
             audience = audience or audience_for_tests(session.backend, session.clock, connector)
             trial = QueueTest(session.backend, session.clock, connector, audience)
-            steps = trial.wait(trial.send(user, "joined"), "joined", timeout)
-            if not keep:
-                steps += trial.wait(trial.send(user, "left"), "left", timeout)
+            joined, left = trial.send(user, "joined"), ""
+            try:
+                steps = trial.wait(joined, "joined", timeout)
+            finally:
+                if not keep:
+                    left = trial.leave(user)
+            if left:
+                steps += trial.wait(left, "left", timeout)
     session.backend.audit.add(by=session.by, what="test", subject=name)
     well = passed(steps)
     if session.as_json:

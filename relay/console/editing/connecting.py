@@ -6,10 +6,10 @@ from adapters.contract import Description
 from relay.connectors.live import document_of
 from relay.console.editing.configuring import empty_settings
 from relay.console.editing.opened import Opened, open_draft
-from relay.console.editing.unpublished import connector_to_ask
+from relay.console.editing.unpublished import connector_to_ask, partners
 from relay.console.parts import backend
 from relay.domain.connector import Connector
-from relay.domain.errors import Conflict, NotFound
+from relay.domain.errors import ConfigurationError, Conflict, DocumentError, NotFound, PartnerError
 from worker.authorization import Connectable
 from worker.partners import Partners
 
@@ -47,6 +47,41 @@ def is_connected(partners: Partners, connector: Connector) -> bool:
     if not isinstance(adapter, Connectable) or adapter.authorization is None:
         return True
     return backend().tokens.get(adapter.authorization.token_name()) is not None
+
+
+def forget_access(before: Opened) -> None:
+    """The draft, as it was before, is deleted or has changed: what somebody allowed for it must not be found by the next draft of
+    its name. Nothing happens where something of that name runs, whose access it is."""
+    token = _token_of(before)
+    if not token:
+        return
+    try:
+        now = _token_of(open_draft(before.draft.key))
+    except NotFound:
+        now = ""
+    if now != token and not _runs(before.name):
+        backend().tokens.delete(token)
+
+
+def _token_of(opened: Opened) -> str:
+    """Under which the draft's access is stored; empty: none could be."""
+    if opened.description is None or not opened.description.connect:
+        return ""
+    try:
+        adapter = partners().open(connector_to_ask(opened))
+        allowed = adapter.authorization if isinstance(adapter, Connectable) else None
+        return allowed.token_name() if allowed else ""
+    except (DocumentError, PartnerError, ConfigurationError):
+        return ""
+
+
+def is_there(key: str) -> bool:
+    """Whether there is a draft of this key."""
+    try:
+        backend().drafts.get(key)
+    except NotFound:
+        return False
+    return True
 
 
 def _runs(document: str) -> bool:

@@ -15,7 +15,7 @@ from relay.connectors.drafts import Unfinished, description_of, value_at, with_v
 from relay.connectors.environments import Merged
 from relay.console.editing.acting import actions_of
 from relay.console.editing.configuring import AskedSecret, groups_of, proposed_name, secrets_of
-from relay.console.editing.fields import Asked, Group, override_of
+from relay.console.editing.fields import Asked, Group, is_taken_away, override_of
 from relay.console.editing.moving import environments_of
 from relay.console.editing.opened import Opened
 from relay.domain.malformed import Malformed
@@ -80,6 +80,8 @@ def secrets_in(opened: Opened, environment: str, known: Mapping[str, SecretInfo]
         name = named if isinstance(named, str) else ""
         inherited = base if isinstance(base, str) else asked.shared
         field = replace(asked.field, required=False)
+        if is_taken_away(opened.unfinished.values, place):
+            inherited, field = "", replace(field, help=f"The document's is taken away here. {field.help}".strip())
         found.append(AskedSecret(place, asked.kind, field, name, named is not None, info=known.get(name), inherited=inherited))
     return found
 

@@ -13,6 +13,7 @@ from adapters.contract import Field
 from relay.connectors.drafts import Problem, Unfinished, read_typed, value_at, with_value
 from relay.connectors.yaml_writing import written
 from relay.domain.errors import DocumentError
+from relay.reading.section import path_of
 
 _NUMBER = re.compile(r"[-+]?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
 
@@ -54,7 +55,7 @@ class Group(NamedTuple):
 
 class ShownField(msgspec.Struct, frozen=True):
     """A field as the page shows it: `value` is text, for lists a line for each entry, for structures YAML; None: not given.
-    `otherwise`: of an override, what holds where it is not given."""
+    `otherwise`: of an override, what holds where it is not given. `taken_away`: it says null, so nothing holds."""
 
     place: str
     id: str
@@ -64,6 +65,7 @@ class ShownField(msgspec.Struct, frozen=True):
     wide: bool = False
     is_override: bool = False
     otherwise: str = ""
+    taken_away: bool = False
 
     @property
     def is_on(self) -> bool:
@@ -114,9 +116,24 @@ def _shown(asked: Asked, unfinished: Unfinished, problems: Sequence[Problem]) ->
     wide = asked.wide or asked.field.type == "object"
     if not asked.base:
         return ShownField(asked.place, asked.id, asked.field, value, tuple(own), wide)
+    if value is None and is_taken_away(unfinished.values, asked.place):
+        return ShownField(asked.place, asked.id, asked.field, None, tuple(own), wide, True, "nothing: taken away here", True)
     said = value_at(unfinished.values, asked.base)
     otherwise = as_text(asked.field, asked.field.default if said is None else said) or ""
     return ShownField(asked.place, asked.id, asked.field, value, tuple(own), wide, True, otherwise)
+
+
+def is_taken_away(values: Any, place: str) -> bool:
+    """Whether the environment says null at this place, or above it, for what the document says."""
+    _, environment, *rest = path_of(place)
+    inside = value_at(values, ("environments", environment))
+    for part in rest:
+        if not isinstance(inside, dict) or part not in inside:
+            return False
+        inside = inside[part]
+        if inside is None:
+            return True
+    return False
 
 
 def _inside(place: str, outer: str) -> bool:

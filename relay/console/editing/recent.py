@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+from flask import current_app
+from itsdangerous import BadData, URLSafeSerializer
 
 from relay.connectors.live import live
 from relay.console.editing.opened import Opened
@@ -23,38 +25,55 @@ def chosen_sample(opened: Opened, form: Mapping[str, str], connector: Connector 
     connector whose changes are meant; the document's own, unless given."""
     name = name or opened.document
     if form.get("do") == "recent":
-        return _newest(name)
+        return _newest(opened, name)
     if form.get("sample", "").strip() or not form.get("recent") or form.get("do") == "made_up":
         return sample_from("" if form.get("do") == "made_up" else form.get("sample", ""), connector)
-    return _again(name, form["recent"])
+    return _again(opened, name, form["recent"])
 
 
-def _newest(name: str) -> Sample:
+def _newest(opened: Opened, name: str) -> Sample:
     try:
         if not name:
             raise Conflict("Nothing of this connector has run yet, so no change of it is kept.")
-        found = kept_change(backend(), live(backend().connectors, name), now=now(), journal=configuration().backend != "google")
+        found = kept_change(backend(), live(backend().connectors, name), now=now(), journal=_journal())
     except NotFound:
         return _none(f"No version of {name} runs, so no change of it is kept.")
     except (Conflict, ConfigurationError) as error:
         return _none(str(error))
-    backend().audit.add(by=visitor().name, what="try with a kept change", subject=name, detail=f"from the {found.where}, masked")
-    return _sample(found)
+    detail = f"{found.place.request}, change {found.place.index}, from the {found.where}, masked"
+    backend().audit.add(by=visitor().name, what="try with a kept change", subject=name, detail=detail)
+    return _sample(opened, name, found)
 
 
-def _again(name: str, place: str) -> Sample:
+def _again(opened: Opened, name: str, offered: str) -> Sample:
     try:
-        found = the_same_change(backend(), live(backend().connectors, name), msgspec.json.decode(place, type=Place))
-    except (NotFound, ConfigurationError, msgspec.MsgspecError):
+        place = _offers(opened, name).loads(offered)
+        found = the_same_change(
+            backend(), live(backend().connectors, name), msgspec.convert(place, Place), journal=_journal()
+        )
+    except (NotFound, ConfigurationError, BadData):
         found = None
-    return _sample(found) if found else _none("The change that was shown is not kept any more.")
+    return _sample(opened, name, found) if found else _none("The change that was shown is not kept any more.")
 
 
-def _sample(found: KeptChange) -> Sample:
+def _offers(opened: Opened, name: str) -> URLSafeSerializer:
+    """Signs the place of a change, so that only one whose offer is in the audit log is tried again, by whom it was offered to, in
+    the same draft: who could name any place would learn of anybody what an expression tells, and leave no trace."""
+    offered = msgspec.json.encode(["kept change", opened.draft.key, name, visitor().name])
+    return URLSafeSerializer(current_app.secret_key or "", salt=offered)
+
+
+def _journal() -> bool:
+    """Whether it can be read while somebody waits."""
+    return configuration().backend != "google"
+
+
+def _sample(opened: Opened, name: str, found: KeptChange) -> Sample:
     way = "joined" if found.mutation.direction == "joined" else "left"
     kept = "waits in a hold" if found.where == "hold" else "is in the journal"
     about = f"Somebody who {way} an audience {relative(found.at, now())}; the change {kept}. Shown masked, and mapped as it is."
-    return Sample(found.mutation, place=msgspec.json.encode(found.place).decode(), about=about)
+    place = _offers(opened, name).dumps(msgspec.to_builtins(found.place))
+    return Sample(found.mutation, place=place if isinstance(place, str) else place.decode(), about=about)
 
 
 def _none(why: str) -> Sample:

@@ -1,4 +1,5 @@
-"""Whether a value that is typed into a draft may be stored at once: it must not change what another connector runs with."""
+"""Whether a value that is typed into a draft may be stored at once: it must not change what another connector runs with; nor,
+typed for an environment, what the document itself or another environment does."""
 
 from __future__ import annotations
 
@@ -8,12 +9,15 @@ from relay.console.editing.opened import Opened
 from relay.console.parts import publishing
 
 
-def why_not_stored(opened: Opened, name: str) -> str:
-    """Why no value for the partner can be stored under this name; empty: it can."""
+def why_not_stored(opened: Opened, name: str, environment: str = "") -> str:
+    """Why no value for the partner can be stored under this name; empty: it can. environment: the one that it is typed for; else
+    it is typed for the document, whose environments may use it, too."""
+    its_own = f"{opened.document}@{environment}"
     users, of_dmp = [], set(_inbound_names(opened))
     for connector in publishing().all_live():
         of_dmp |= {connector.inbound.hmac_secret, connector.inbound.basic_auth or ""}
-        if connector.document != opened.document and name in secret_names(connector, describe):
+        is_own = connector.name == its_own if environment else connector.document == opened.document
+        if not is_own and name in secret_names(connector, describe):
             users.append(connector.name)
     if users:
         whose = f"{', '.join(users[:3])} and {len(users) - 3} more" if len(users) > 3 else ", ".join(users)

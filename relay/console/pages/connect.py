@@ -11,9 +11,9 @@ from werkzeug.wrappers import Response
 from adapters.contract import Adapter
 from relay.connectors.live import live
 from relay.console import parts
-from relay.console.editing.connecting import draft_to_connect
+from relay.console.editing.connecting import draft_to_connect, is_there
 from relay.console.roles import needs
-from relay.domain.errors import Conflict, DocumentError, PartnerError, Refusal
+from relay.domain.errors import Conflict, DocumentError, NotFound, PartnerError, Refusal
 from relay.operating.checking import open_to_connect
 from worker.authorization import Pending, begin, finish
 
@@ -57,16 +57,22 @@ def callback() -> Response:
         return redirect(url_for("home.connectors"))
     name, draft = str(kept["name"]), str(kept.get("draft", ""))
     pending = msgspec.convert({key: value for key, value in kept.items() if key not in ("name", "draft")}, Pending)
+    if draft and not is_there(draft):
+        draft = ""  # published meanwhile: then the access is that of what runs
     try:
         lasting = finish(_adapter(name, draft), pending, request.args, clock=parts.parts().clock)
     except Refusal as refusal:
         flash(refusal.sentence, "warning")  # not the answer to this attempt, which goes on
         return _back(name, draft)
+    except NotFound:
+        session.pop(_UNDER_WAY, None)
+        flash(f"{name} is not connected: meanwhile it was deleted, and nothing of that name runs.", "warning")
+        return redirect(url_for("home.connectors"))
     except (Conflict, DocumentError, PartnerError) as error:
         flash(f"{name} is not connected: {error}", "danger")
     else:
         if draft:
-            parts.backend().audit.add(by=parts.visitor().name, what="connect draft", subject=name)
+            parts.backend().audit.add(by=parts.visitor().name, what="draft connected", subject=name)
         else:
             parts.publishing().connected(name)
         flash(f"{name} is connected." if lasting else _NOT_LASTING.format(name=name), "message" if lasting else "warning")

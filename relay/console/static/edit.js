@@ -12,10 +12,14 @@ function put(place, parts) {
   }));
 }
 
+let asked = 0;
+
 async function tryMapping(form) {
+  const mine = ++asked;
   const answer = await fetch(form.dataset.try, { method: "POST", body: new URLSearchParams(new FormData(form)) });
   if (!answer.ok || answer.redirected) return;
   const found = await answer.json();
+  if (mine !== asked) return; // a later one was asked for meanwhile, and may have come before this one
   for (const [id, { value, problem, note }] of Object.entries(found.fields)) {
     const input = document.getElementById(id);
     const place = document.getElementById(`${id}-result`);
@@ -37,7 +41,14 @@ async function tryMapping(form) {
   document.getElementById("sample-problem").textContent = found.sample;
 }
 
+function isAsItCame(field) {
+  if (field.options) return [...field.options].every((one) => !one.defaultSelected || one.selected);
+  return field.value === (field.defaultValue ?? field.value);
+}
+
 if (mappingForm) {
+  // Typed while the page was still being loaded, or kept by the browser.
+  if (![...mappingForm.elements].every(isAsItCame)) tryMapping(mappingForm).catch(() => {});
   let soon;
   let last;
   mappingForm.addEventListener("input", (event) => {

@@ -80,6 +80,19 @@ def test_where_the_partner_has_no_call_for_credentials_the_test_says_so_and_goes
     assert joined == "joined: delivered"
 
 
+def test_a_user_who_would_stay_is_not_sent_unless_they_are_to_be_kept(complete: Diy, rokt: PreparedPartner) -> None:
+    removing = "operation: remove, mapping: {{email_sha256: user.%s}}"
+    document = ROKT.replace(removing % "email", removing % "gaid")
+    complete.fine("connectors", "apply", write(complete, document, url=rokt.url))
+    tested = complete.json("connectors", "test", "rokt", "--user", USER)
+    assert [(step["direction"], step["outcome"]) for step in tested["steps"]] == [("left", "unhandled")]
+    assert "would stay at the partner" in tested["steps"][0]["hint"]
+    assert paths(rokt) == ["/v3/auth-check"]
+    assert complete.json("audiences", "list") == []
+    with running_worker(complete):
+        assert complete.json("connectors", "test", "rokt", "--user", USER, "--keep")["passed"]
+
+
 def test_a_user_who_cannot_be_mapped_is_refused_at_once_and_nothing_is_made(complete: Diy, rokt: PreparedPartner) -> None:
     result = complete("connectors", "test", "rokt", "--user", '{"Id": "u1"}')
     assert result.exit_code == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from relay.backends.embedded import EmbeddedBackend
@@ -127,3 +129,62 @@ def test_a_name_that_no_environment_can_have_is_told_and_has_no_form(editor: Edi
     type_into(editor, settings__base_url="http://127.0.0.1:3")
     assert editor.values["environments"] == {"a.b": {}, "sandbox": {"settings": {"base_url": "http://127.0.0.1:3"}}}
     assert "environments.a.b" in editor.see("review")
+
+
+TAKEN_AWAY = """environments:
+  sandbox:
+    settings: {base_url: null}
+    secrets: {token: null}
+    limits: null
+    notify: {allow_private_network: null}
+    retention: {journal: null}
+"""
+
+
+def test_what_an_environment_takes_away_is_not_shown_as_the_documents_word_and_stays(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    editor = Editor.of(browser, backend, "shop")
+    editor.type("text", {"text": DOCUMENT + "limits: {batch: {max_items: 7}}\n" + TAKEN_AWAY})
+    before = editor.values["environments"]
+
+    page = editor.see("environments")
+
+    assert 'placeholder="http://127.0.0.1:1"' not in page
+    assert 'placeholder="7"' not in page
+    assert page.count('placeholder="nothing: taken away here"') >= 2
+    assert page.count('<option value="">nothing: taken away here</option>') == 2
+    assert "That of the document: <code>shop-token</code>" not in page
+    assert "The document&#39;s is taken away here." in page
+    fields = dict.fromkeys(re.findall(r'name="(environments\.[^"]+)"', page), "")
+    assert f"{IN}.settings.base_url" in fields
+    assert editor.type("environments", {"environment": "sandbox", **fields}).status_code == 303
+    assert editor.values["environments"] == before
+
+
+def test_what_is_typed_takes_the_place_of_what_was_taken_away(editor: Editor) -> None:
+    editor.type("text", {"text": DOCUMENT + TAKEN_AWAY})
+    type_into(editor, settings__base_url="http://127.0.0.1:3", limits__batch__max_items="10")
+    assert editor.values["environments"]["sandbox"]["settings"] == {"base_url": "http://127.0.0.1:3"}
+    assert editor.values["environments"]["sandbox"]["limits"] == {"batch": {"max_items": 10}}
+    assert 'placeholder="nothing: taken away here"' not in editor.see("environments")
+
+
+@pytest.mark.parametrize("form", [{"environment": "zzz"}, {}])
+@pytest.mark.parametrize("does", ["remove", "save"])
+def test_a_form_for_an_environment_that_is_not_there_changes_no_other_one(
+    editor: Editor, form: dict[str, str], does: str
+) -> None:
+    answer = editor.type("environments", {**form, "do": does, f"{IN}.settings.base_url": "http://127.0.0.1:9"})
+    assert answer.status_code == 404
+    assert editor.values["environments"] == {"sandbox": {"settings": {"base_url": "http://127.0.0.1:2"}}}
+
+
+def test_what_could_not_be_read_goes_with_the_environment_it_was_typed_for(editor: Editor) -> None:
+    editor.type("environments", {"do": "add", "new": "other"})
+    for name in ("sandbox", "other"):
+        editor.type("environments", {"environment": name, f"environments.{name}.inbound.fields": "{a: ["})
+    editor.type("environments", {"environment": "sandbox", "do": "remove"})
+    assert "1 to solve" in editor.see("environments", environment="other")
+    editor.type("environments", {"environment": "other", "do": "remove"})
+    assert "Nothing is wrong with it" in editor.see("review")

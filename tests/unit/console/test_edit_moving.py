@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from relay.backends.embedded import EmbeddedBackend
+from relay.connectors.drafts import decoded
 from relay.connectors.publishing import Publishing
 from tests.unit.console.conftest import DOCUMENT, Browser
 from tests.unit.console.editing import Editor
@@ -131,3 +133,76 @@ def test_a_draft_can_be_deleted_from_the_list(browser: Browser, backend: Embedde
     editor = Editor.new(browser, backend)
     form = browser.text("/edit/new").partition(f"/edit/{editor.key}/delete")[2][:300]
     assert f'name="revision" value="{editor.revision}"' in form
+
+
+@pytest.mark.usefixtures("other")
+@pytest.mark.parametrize("how", ["copy", "move"])
+def test_no_other_action_is_taken_where_the_draft_has_changed_since_it_was_shown(
+    browser: Browser, backend: EmbeddedBackend, how: str
+) -> None:
+    editor = Editor.of(browser, backend, "shop")
+    seen = editor.revision
+    editor.type("actions", {"do": "up:2"})
+    before = editor.values["actions"]
+    answer = browser.post(f"/edit/{editor.key}/move", {"revision": seen, "action": "1", "to": "store", "how": how})
+    assert answer.status_code == 409
+    assert editor.values["actions"] == before
+    assert [draft.document for draft in backend.drafts.all()] == ["shop"]
+
+
+@pytest.mark.usefixtures("other")
+def test_two_moves_one_after_the_other_make_one_draft_of_each_connector(browser: Browser, backend: EmbeddedBackend) -> None:
+    for name in ("Add", "Remove"):
+        browser.post("/edit/action", {"name": "shop", "action": name, "to": "store", "how": "move"})
+    assert actions_in_drafts(backend) == {
+        "shop": [["Create audience"]],
+        "store": [["Create audience", "Add", "Remove", "Add 2", "Remove 2"]],
+    }
+
+
+@pytest.mark.usefixtures("other")
+def test_two_moves_out_of_a_draft_make_one_draft_of_where_they_go(browser: Browser, backend: EmbeddedBackend) -> None:
+    editor = Editor.of(browser, backend, "shop")
+    for _ in range(2):
+        form = {"revision": editor.revision, "action": "1", "to": "store", "how": "move"}
+        assert browser.post(f"/edit/{editor.key}/move", form).status_code == 303
+    assert actions_in_drafts(backend) == {
+        "shop": [["Create audience"]],
+        "store": [["Create audience", "Add", "Remove", "Add 2", "Remove 2"]],
+    }
+
+
+@pytest.mark.usefixtures("other")
+def test_a_draft_of_somebody_else_is_left_alone_by_a_move(browser: Browser, backend: EmbeddedBackend) -> None:
+    theirs = Editor.of(browser, backend, "store")
+    draft = backend.drafts.get(theirs.key)
+    backend.drafts.put(msgspec.structs.replace(draft, by="Bob"))
+    browser.post("/edit/action", {"name": "shop", "action": "Add", "to": "store", "how": "copy"})
+    assert len(theirs.values["actions"]) == 3
+    assert len(backend.drafts.all()) == 2
+
+
+@pytest.mark.usefixtures("other")
+def test_a_draft_that_only_took_the_name_is_not_where_an_action_goes(browser: Browser, backend: EmbeddedBackend) -> None:
+    named = Editor.new(browser, backend)
+    named.type("configure", {"name": "store"})
+    browser.post("/edit/action", {"name": "shop", "action": "Add", "to": "store", "how": "copy"})
+    assert len(backend.drafts.all()) == 2
+    assert "Add 2" not in str(named.values)
+
+
+def test_an_action_that_an_open_draft_has_lost_already_is_not_moved_twice(
+    browser: Browser, backend: EmbeddedBackend, other: None
+) -> None:
+    for _ in range(2):
+        answer = browser.post("/edit/action", {"name": "shop", "action": "Add", "to": "store", "how": "move"})
+    assert answer.status_code == 409
+    assert actions_in_drafts(backend)["store"] == [["Create audience", "Add", "Remove", "Add 2"]]
+
+
+def actions_in_drafts(backend: EmbeddedBackend) -> dict[str, list[list[str]]]:
+    """Document → its drafts → names of their actions."""
+    found: dict[str, list[list[str]]] = {}
+    for draft in backend.drafts.all():
+        found.setdefault(draft.document, []).append([one["name"] for one in decoded(draft.content).values["actions"]])
+    return found

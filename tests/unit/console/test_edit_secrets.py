@@ -11,7 +11,7 @@ from relay.backends.embedded import EmbeddedBackend
 from relay.connectors.publishing import Publishing
 from relay.console.sessions import KEY_NAME
 from relay.pangolin.server import InThread
-from tests.unit.console.conftest import NAME, Browser
+from tests.unit.console.conftest import DOCUMENT, NAME, Browser
 from tests.unit.console.editing import Editor
 
 
@@ -131,3 +131,32 @@ def test_a_value_typed_where_the_shared_app_would_do_is_stored_under_a_name_of_i
     editor.type("configure", {"secrets.client_secret:name": "", "secrets.client_secret:value": "x"})
     assert editor.values["secrets"] == {"client_secret": "acme-client-secret"}
     assert backend.secrets.get("acme-client-secret") == ("x",)
+
+
+ENVIRONMENTS = "environments: {sandbox: {limits: {batch: {max_items: 5}}}, other: {secrets: {token: other-token}}}\n"
+
+
+@pytest.mark.parametrize(("name", "whose"), [("shop-token", "shop"), ("other-token", "shop@other")])
+def test_the_form_of_a_sandbox_does_not_replace_the_secret_that_production_runs_with(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing, name: str, whose: str
+) -> None:
+    publishing.set_secret("other-token", "canary-secret")
+    publishing.apply(DOCUMENT + ENVIRONMENTS)
+    editor = Editor.of(browser, backend, "shop")
+    token = "environments.sandbox.secrets.token"
+    editor.type("environments", {"environment": "sandbox", f"{token}:name": name, f"{token}:value": "of-the-sandbox"})
+    assert backend.secrets.get(name) == ("canary-secret",)
+    page = editor.see("environments", environment="sandbox")
+    said = f"the secret {name} is used by {whose}. Give it a name of its own, or change it on that connector&#39;s page."
+    assert said in page
+    assert "is set. It is not shown again" not in page
+
+
+def test_the_secret_that_only_one_environment_runs_with_is_set_in_its_form(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing
+) -> None:
+    publishing.set_secret("other-token", "canary-secret")
+    publishing.apply(DOCUMENT + ENVIRONMENTS)
+    editor = Editor.of(browser, backend, "shop")
+    editor.type("environments", {"environment": "other", "environments.other.secrets.token:value": "newer"})
+    assert backend.secrets.get("other-token") == ("newer",)

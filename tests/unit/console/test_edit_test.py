@@ -6,8 +6,10 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
 
+import msgspec
 import pytest
 
 from adapters.registry import describe
@@ -15,14 +17,20 @@ from relay.backends.embedded import EmbeddedBackend
 from relay.configuration import Configuration
 from relay.connectors.publishing import Publishing
 from relay.console import create_app
+from relay.domain.audience import HoldRequest
 from relay.domain.clock import SystemClock
-from relay.domain.message import Mutation
+from relay.domain.errors import StoreUnavailable
+from relay.domain.message import VERSION, Message, Mutation
+from relay.domain.outcome import Report
 from relay.operating.direct_test import send_test
+from relay.operating.queue_test import QueueTest, Stays
+from relay.operating.trial_message import TEST_AUDIENCE
 from relay.pangolin.server import InThread
 from tests.clock import TurnedClock
 from tests.end_to_end.stack import eventually
 from tests.unit.console.conftest import CANARY, DOCUMENT, NAME, PASSWORD, Browser
 from tests.unit.console.editing import Editor
+from tests.unit.console.waiting import hold
 from worker.process import WorkerProcess
 
 TOKEN = "token-of-pangolin"
@@ -32,6 +40,13 @@ TOKEN = "token-of-pangolin"
 def pangolin(tmp_path: Path) -> Iterator[InThread]:
     with InThread(tmp_path / "pangolin.db", TOKEN) as server:
         yield server
+
+
+def audiences_of(pangolin: InThread) -> list[str]:
+    """The IDs of what the partner has."""
+    request = Request(f"{pangolin.url}/api/audiences", headers={"Authorization": f"Bearer {TOKEN}"})
+    with urlopen(request) as answer:
+        return [one["id"] for one in json.load(answer)["audiences"]]
 
 
 @pytest.fixture
@@ -188,10 +203,158 @@ def test_a_user_whom_the_mapping_refuses_is_not_queued(running: Editor, backend:
     assert backend.audiences.all("acme") == []
 
 
-def test_while_it_waits_the_page_says_why(running: Editor, backend: EmbeddedBackend, browser: Browser) -> None:
+def queued(editor: Editor) -> str:
+    """The page of a test that was sent through the queue."""
+    return editor.type("test", {"do": "queue"}).headers["Location"].partition("#")[0]
+
+
+def live(page: str) -> str:
+    """What the page says of looking again at the test."""
+    return page.partition('id="queued"')[2].partition(">")[0].partition("data-live=")[2]
+
+
+def test_a_connector_that_is_switched_off_is_not_tested(running: Editor, backend: EmbeddedBackend) -> None:
     backend.connectors.set_enabled("acme", False)
     page = running.type("test", {"do": "queue"}).text
-    assert "Nothing was sent:" in page or "waiting" in page
+    assert "Nothing was sent:" in page
+    assert "switched off" in page
+
+
+def test_while_it_waits_the_page_says_why(running: Editor, backend: EmbeddedBackend, clock: TurnedClock) -> None:
+    place = queued(running)
+    joined = parse_qs(urlsplit(place).query)["joined"][0]
+    user = (Mutation(0, user={"id": CANARY}),)
+    message = Message(VERSION, "change", "acme", TEST_AUDIENCE, request_id=joined, received_at=clock.now(), mutations=user)
+    turn = backend.audiences.begin_turn("acme", TEST_AUDIENCE, position=1, message_id="1")
+    backend.audiences.join(turn, message, HoldRequest("partner_unavailable", clock.now() + 7_200, "It is down for tea."))
+    page = running.browser.text(place)
+    assert "The user joined: waiting" in page
+    assert "It is down for tea" in page
+    clock.advance(3_600)
+    assert live(running.browser.text(place)) == '"10"'
+
+
+def test_a_test_of_which_nothing_comes_is_looked_at_ever_more_seldom_and_not_for_ever(
+    running: Editor, clock: TurnedClock
+) -> None:
+    place = queued(running)
+    seen = []
+    for _ in range(3):
+        seen.append(live(running.browser.text(place)))
+        clock.advance(200)
+    assert seen == ['"2"', '"10"', ""]
+    page = running.browser.text(place)
+    assert page.count("nothing is known of it</span>") == 2
+    assert "no worker has taken it yet" not in page
+
+
+def test_what_came_of_a_test_is_found_behind_many_other_attempts(
+    running: Editor, backend: EmbeddedBackend, clock: TurnedClock
+) -> None:
+    place = queued(running)
+    joined = parse_qs(urlsplit(place).query)["joined"][0]
+
+    def attempt(number: int, audience: str, request_id: str) -> None:
+        report = Report(
+            1, f"attempt-{number}", "acme", 1, audience, "change", (request_id,), clock.now(), 5.0, {"delivered": 1}
+        )
+        backend.reports.attempt(report, [])
+
+    attempt(0, TEST_AUDIENCE, joined)
+    for number in range(1, 300):
+        attempt(number, "another", f"request-{number}")
+    assert "The user joined: delivered" in running.browser.text(place)
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"), [("wrong", "The partner does not accept us"), ("", "acme is incomplete")], ids=["refused", "missing"]
+)
+def test_what_the_partner_would_not_take_is_not_queued(running: Editor, backend: EmbeddedBackend, secret: str, why: str) -> None:
+    backend.secrets.delete("acme-token")
+    if secret:
+        backend.secrets.set("acme-token", secret)
+    page = running.type("test", {"do": "queue"}).text
+    assert "Nothing was sent:" in page
+    assert why in page
+    assert backend.audiences.all("acme") == []
+
+
+@pytest.mark.parametrize(
+    ("does", "before", "after", "why"),
+    [
+        ("send", "trigger: left,", "trigger: left, enabled: false,", "The action is switched off."),
+        ("send", "operation: remove, mapping: {id: user.id}", "operation: remove, mapping: {id: user.gaid}", "no value for"),
+        ("queue", "operation: remove, mapping: {id: user.id}", "operation: remove, mapping: {id: user.gaid}", "no value for"),
+    ],
+)
+def test_a_user_who_would_stay_at_the_partner_is_not_sent(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing, pangolin: InThread, does: str, before: str, after: str,
+    why: str,
+) -> None:  # fmt: skip
+    publishing.set_secret("shop-token", TOKEN)
+    publishing.apply(DOCUMENT.replace("http://127.0.0.1:1", pangolin.url).replace(before, after))
+    page = Editor.of(browser, backend, "shop").type("test", {"do": does, "sample": json.dumps({"Id": "test-1"})}).text
+    answer = page.partition('id="answer">')[2].partition("</div>")[0]
+    assert answer.startswith("Nothing was sent")
+    assert "The user would stay at the partner" in answer
+    assert why in answer
+    assert audiences_of(pangolin) == []
+
+
+def test_a_user_whose_leaving_fails_is_told_to_stay_and_where(
+    backend: EmbeddedBackend, publishing: Publishing, clock: TurnedClock, pangolin: InThread
+) -> None:
+    publishing.set_secret("shop-token", TOKEN)
+    second = "  - {name: Remove by another, trigger: left, operation: remove, mapping: {id: user.gaid}}\n"
+    publishing.apply(DOCUMENT.replace("http://127.0.0.1:1", pangolin.url) + second)
+    last = send_test(backend, clock, publishing.live("shop"), Mutation(0, user={"id": CANARY}))[-1]
+    (audience,) = audiences_of(pangolin)
+    assert (last.what, last.well) == ("The test user may stay", False)
+    assert audience in last.hint
+
+
+class Broken(TurnedClock):
+    """Somebody who waits by it meets trouble."""
+
+    def sleep(self, seconds: float) -> None:
+        raise StoreUnavailable("The store is away.")
+
+
+def test_the_leaving_is_queued_also_where_the_wait_for_the_joining_ends_in_trouble(
+    running: Editor, backend: EmbeddedBackend
+) -> None:
+    browser = Browser(create_app(Configuration(console_password=PASSWORD), backend, Broken()).test_client())
+    browser.log_in()
+    running.browser = browser
+    answer = browser.post(f"/edit/{running.key}/test", {"revision": str(running.revision), "do": "queue"})
+    assert answer.status_code == 503
+    directions = []
+    while leased := backend.queue.take():
+        directions += [one.direction for one in msgspec.json.decode(leased.body, type=Message).mutations]
+        backend.queue.acknowledge(leased)
+    assert directions == ["joined", "left"]
+
+
+def test_where_the_leaving_cannot_be_queued_it_says_where_the_user_stays(
+    backend: EmbeddedBackend, publishing: Publishing, clock: TurnedClock
+) -> None:
+    trial = QueueTest(backend, clock, publishing.live("shop"), "seven")
+    connection = backend.database.connection()
+    connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
+    with pytest.raises(Stays, match=r"may stay at the partner, in the audience seven of shop, .* disk is full"):
+        trial.leave(Mutation(0, user={"id": "x" * 100_000}))
+
+
+def test_a_draft_that_names_another_connector_reads_none_of_its_people_and_does_not_test_by_it(
+    browser: Browser, backend: EmbeddedBackend, publishing: Publishing, clock: TurnedClock
+) -> None:
+    hold(backend, clock, "a1")
+    editor = Editor.new(browser, backend, name="mine")
+    editor.type("configure", {"name": "shop", "settings.base_url": "http://127.0.0.1:1", "secrets.token:name": "x"})
+    assert "Nothing of this connector has run yet" in editor.type("test", {"do": "recent"}).text
+    page = editor.type("test", {"do": "queue"}).text
+    assert "Nothing was sent: No version of shop runs" in page
+    assert 'value="queue"' not in page
 
 
 def test_what_is_missing_leads_to_where_it_is_set_and_names_no_command(browser: Browser, backend: EmbeddedBackend) -> None:

@@ -10,6 +10,7 @@ from relay.connectors.drafts import Unfinished, begun_from
 from relay.connectors.live import document_of
 from relay.connectors.proposals import proposed_actions
 from relay.console.editing.configuring import with_own_secrets
+from relay.console.editing.connecting import forget_access
 from relay.console.editing.examples import begun_from_example, examples
 from relay.console.editing.moving import environments_of
 from relay.console.editing.opened import begin_draft, open_draft, require_seen
@@ -78,6 +79,7 @@ def delete(draft: str) -> Response:
     opened = open_draft(draft)
     require_seen(opened, request.form)
     backend().drafts.delete(draft)
+    forget_access(opened)
     backend().audit.add(by=visitor().name, what="delete draft", subject=opened.name or "(no name yet)")
     flash(f"The draft of {opened.name or 'a connector without a name'} is deleted. What runs is as it was.")
     return redirect(url_for("edit.choose"), 303)

@@ -14,6 +14,7 @@ from relay.console.pages.edit.blueprint import page, to_step
 from relay.console.pages.edit.queueing import running
 from relay.console.pages.edit.typed_secrets import store_typed
 from relay.console.parts import backend
+from relay.domain.errors import NotFound
 from relay.domain.malformed import Malformed
 
 
@@ -58,7 +59,7 @@ def show(
 
 def take(opened: Opened) -> Response | str:
     """What was typed is kept, right or wrong; then what the button asks for."""
-    environment = _chosen(of.editable(opened.unfinished))
+    environment = request.form.get("environment", "")
     does, _, what = request.form.get("do", "save").partition(":")
     if does == "add":
         name = request.form.get("new", "").strip()
@@ -66,8 +67,8 @@ def take(opened: Opened) -> Response | str:
             return to_step(save(opened, of.added(opened.unfinished, name)), ENVIRONMENTS, environment=name)
         except Malformed as problem:
             return show(opened, new=name, wrong_new=str(problem))
-    if not environment:
-        return to_step(opened, ENVIRONMENTS)
+    if environment not in of.editable(opened.unfinished):
+        raise NotFound("The draft has no such environment. Nothing was changed.")
     if does == "remove":
         flash(f"The environment {environment} is taken out of the draft. What runs stays as it is until this is published.")
         return to_step(save(opened, of.without(opened.unfinished, environment)), ENVIRONMENTS)
@@ -77,7 +78,7 @@ def take(opened: Opened) -> Response | str:
     unfinished = of.with_switches(unfinished, form, environment)
     unfinished = of.with_names(unfinished, form, environment, of.secrets_in(opened, environment, {}))
     opened = save(opened, unfinished)
-    if not store_typed(opened, of.secrets_in(opened, environment, {})):
+    if not store_typed(opened, of.secrets_in(opened, environment, {}), environment):
         return to_step(opened, ENVIRONMENTS, environment=environment)
     if does == "check":
         return show(opened, answer=trying.check(opened, environment=environment))

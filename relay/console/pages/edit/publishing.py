@@ -21,7 +21,7 @@ from relay.console.pages.edit.blueprint import page, pages, to_step
 from relay.console.pages.edit.reviewing import review_of
 from relay.console.parts import backend, publishing
 from relay.console.roles import needs
-from relay.console.shown_once import note_made, take_made
+from relay.console.shown_once import just_made, note_made, take_made
 from relay.console.ways import page as page_of
 from relay.domain.connector import Connector
 from relay.domain.errors import ConfigurationError, Conflict, DocumentError, NotFound, PartnerError
@@ -80,13 +80,15 @@ def make_secret(draft: str) -> Response | str:
     if secret is None or not secret.name:
         flash("Give the secret a name first, and save.", "warning")
         return to_step(opened, step, environment=environment)
+    place = url_for("edit.step", draft=draft, step=MADE, kind=secret.kind, environment=environment or None)
+    if secret.info is not None and just_made(secret.info.changed_at):
+        return redirect(place, 303)
     if secret.info is not None:
         flash(f"The secret {secret.name} is set already; on the connector's page it can be rotated.", "warning")
         return to_step(opened, step, anchor="secrets", environment=environment)
     value = generate_secret() if secret.kind == "hmac" else f"diy:{generate_secret()}"
     publishing().set_secret(secret.name, value)
     note_made(secret.name, value)
-    place = url_for("edit.step", draft=draft, step=MADE, kind=secret.kind, environment=environment or None)
     return redirect(place, 303)
 
 

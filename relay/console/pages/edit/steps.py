@@ -10,7 +10,7 @@ from relay.connectors.drafts import begun_from, text_of
 from relay.connectors.proposals import proposed_actions
 from relay.console.editing import configuring
 from relay.console.editing.acting import actions_of, changed_actions, shown_actions, trigger_states
-from relay.console.editing.connecting import why_not_connected_here
+from relay.console.editing.connecting import forget_access, why_not_connected_here
 from relay.console.editing.fields import elsewhere, field_id, shown_groups, taken
 from relay.console.editing.opened import Opened, TooLarge, open_draft, require_seen, save
 from relay.console.editing.steps import ENVIRONMENTS, MADE, TEXT, of_step
@@ -38,7 +38,9 @@ def keep(draft: str, step: str) -> Response | str:
         abort(404)
     opened = open_draft(draft)
     require_seen(opened, request.form)
-    return _TAKE[step](opened)
+    answer = _TAKE[step](opened)
+    forget_access(opened)
+    return answer
 
 
 # configure

@@ -12,6 +12,7 @@ from adapters.contract import Option
 from adapters.registry import describe
 from relay.connectors.completeness import missing_secrets
 from relay.connectors.drafts import connectors_of
+from relay.connectors.live import document_of
 from relay.connectors.secret_names import partner_secret_names
 from relay.console.editing.connecting import why_not_connected_here
 from relay.console.editing.lacking import Lacking, lacking_of, without_command
@@ -29,6 +30,7 @@ from relay.health.asking import require_may_call
 from relay.operating.checking import check_credentials, why_not
 from relay.operating.direct_test import TEST_AUDIENCE_NAME, Tried, lacking_to_send, send_test, why_not_to_send
 from relay.operating.previewing import PreviewedStep, previewed
+from relay.operating.queue_test import Stays
 
 
 class Answer(NamedTuple):
@@ -98,6 +100,7 @@ def show(
     user = sample or made_up()
     connectors, problems = connectors_of(opened.unfinished, describe)
     connector = chosen or _among(connectors, request.args.get("connector", ""))
+    running = _running(opened, connector)
     found: list[PreviewedStep] = []
     lacking: list[Lacking] = []
     trouble = why_not = ""
@@ -127,8 +130,8 @@ def show(
         test_audience=TEST_AUDIENCE_NAME,
         answer=answer,
         tested=tested,
-        running=queueing.running(connector.name) if connector else None,
-        queued=queueing.seen(connector.name, request.args) if connector else None,
+        running=running,
+        queued=queueing.seen(running, request.args) if running else None,
         queue_audience=queueing.TEST_AUDIENCE_NAME,
     )
 
@@ -137,7 +140,7 @@ def take(opened: Opened) -> Response | str:
     """Nothing is kept: the user who was chosen is shown again, and what came of it."""
     connectors, _ = connectors_of(opened.unfinished, describe)
     chosen = _among(connectors, request.form.get("connector", ""))
-    running = queueing.running(chosen.name) if chosen else None
+    running = _running(opened, chosen)
     sample = chosen_sample(opened, request.form, chosen, name=running.name if running else "")
     does = request.form.get("do", "preview")
     if chosen is None or sample.problem or does in ("preview", "recent", "made_up"):
@@ -163,11 +166,20 @@ def _through_the_queue(opened: Opened, sample: Sample, chosen: Connector, runnin
         if running is None:
             raise Conflict(f"No version of {chosen.name} runs, so nothing would take the user from the queue.")
         asked: dict[str, Any] = queueing.begin(running, sample.user)
+    except Stays as error:
+        return show(opened, sample, chosen=chosen, answer=Answer(str(error), "danger"))
     except (Conflict, PartnerError) as error:
         sentence = without_command(error.hint if isinstance(error, PartnerError) else str(error))
         return show(opened, sample, chosen=chosen, answer=Answer(f"Nothing was sent: {sentence}", "warning"))
     place = url_for("edit.step", draft=opened.draft.key, step="test", connector=running.name, _anchor="queued", **asked)
     return redirect(place, 303)
+
+
+def _running(opened: Opened, chosen: Connector | None) -> Connector | None:
+    """What runs by that name. A draft that only names a connector of another document sees nothing of its people."""
+    if chosen is None or document_of(chosen.name) != opened.document:
+        return None
+    return queueing.running(chosen.name)
 
 
 def _among(connectors: Sequence[Connector], name: str) -> Connector | None:

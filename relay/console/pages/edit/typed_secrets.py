@@ -14,14 +14,15 @@ from relay.console.parts import publishing
 from relay.domain.errors import ConfigurationError
 
 
-def store_typed(opened: Opened, asked: Iterable[AskedSecret]) -> bool:
-    """What was typed as a secret is stored under its name, and never shown again. False: one could not be."""
+def store_typed(opened: Opened, asked: Iterable[AskedSecret], environment: str = "") -> bool:
+    """What was typed as a secret is stored under its name, and never shown again. environment: whose it is. False: one could not
+    be."""
     well = True
     for secret in asked:
         typed = in_one_line(request.form.get(f"{secret.place}:value", "").strip())
         if not typed:
             continue
-        if reason := why_not_stored(opened, secret.name):
+        if reason := why_not_stored(opened, secret.name, environment):
             flash(reason, "danger")
             well = False
             continue
