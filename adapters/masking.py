@@ -44,12 +44,17 @@ _LONGEST_ANSWER = 256 * 1024
 
 _LONGEST_WORD = 200
 _BEGINNING = 8 * 1024
-_LARGEST_NUMBER = 10**7
+_LARGEST_COUNT = 9_999
+"""Or as many as there are users in the call."""
+
 _SHORTEST_SECRET = 4
 
 _MORE, _CUT, _DEEPER = "‹more›", "‹not shown›", "‹deeper›"
 
-_VERSION = re.compile(r"v?\d{1,3}(\.\d{1,3}){0,2}")
+_VERSION = re.compile(r"v\d{1,3}(\.\d{1,3}){0,2}")
+_NUMBER = re.compile(r"[\s\d+\-.,/()]+")
+_WHOLE = re.compile(r"\.0+\s*$")
+_NOT_DIGITS = re.compile(r"\D+")
 _SECONDS = re.compile(r"\d{1,7}")
 _DATE = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
 _JSON = re.compile(r"application/(?:[a-z.]+\+)?json|text/json")
@@ -66,14 +71,16 @@ class Known(msgspec.Struct, frozen=True):
 
     words    harmless: may be shown
     users    value → what stands in its place, for the first users of the call
-    is_sent  whether this is a value of any user in the call, who may have one that is a word, too
+    is_sent  whether this is a value of any user in the call, who may have one that is a word, too; of numbers, in any form
     secrets  of the connector
+    items    users in the call
     """
 
     words: frozenset[str] = frozenset()
     users: Mapping[str, str] = {}
     is_sent: Callable[[str], bool] = lambda _: False
     secrets: tuple[str, ...] = ()
+    items: int = 0
 
     def shows(self, text: str) -> bool:
         """Whether it may stand there in clear."""
@@ -86,7 +93,9 @@ class Known(msgspec.Struct, frozen=True):
 
     def names(self, name: str) -> bool:
         """Whether it may stand there in clear as the name of something: a part of the structure, whatever values there are."""
-        return len(name) <= _LONGEST_WORD and (name in self.words or name.lower() in NAMES)
+        if len(name) > _LONGEST_WORD:
+            return False
+        return name.lower() in NAMES or (name in self.words and not (digits_in(name) and self.is_sent(name)))
 
     def holds_secret(self, text: str) -> bool:
         """Whether a secret stands in it, as it is or as JSON writes it."""
@@ -137,6 +146,18 @@ def leaves(value: Any) -> Iterator[str]:
             yield from leaves(one)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield _digits(value)
+
+
+def digits_in(text: str) -> str:
+    """Of a number, the digits alone, the same in whatever form it is written: `0005551234`, ` +555-1234` and `5551234.0` are one.
+    Empty for any other text."""
+    digits = text.lstrip(" +0")
+    if digits.isdecimal():
+        return digits
+    if not _NUMBER.fullmatch(text):
+        return ""
+    digits = _NOT_DIGITS.sub("", _WHOLE.sub("", text))
+    return digits.lstrip("0") or digits[:1]
 
 
 def masked_url(url: str, known: Known) -> str:
@@ -244,7 +265,7 @@ class _Masking:
             case dict():
                 return self._members(value, depth)
             case list() | tuple():
-                return self._items(value, name, depth)
+                return self._items(value, depth)
             case _:
                 return "‹value›"
 
@@ -260,7 +281,8 @@ class _Masking:
         digits = _digits(number)
         if mark := self._known.users.get(digits):
             return mark
-        counts = self._answered and name in COUNTS and isinstance(number, int) and 0 <= number < _LARGEST_NUMBER
+        largest = max(self._known.items, _LARGEST_COUNT)
+        counts = self._answered and name in COUNTS and isinstance(number, int) and 0 <= number <= largest
         if (counts or digits in self._known.words) and not self._known.is_sent(digits):
             return number
         return "‹number›"
@@ -281,12 +303,12 @@ class _Masking:
             shown[_MORE] = f"‹{left_out:,} more›"
         return shown
 
-    def _items(self, items: Sequence[Any], name: str, depth: int) -> list[Any]:
+    def _items(self, items: Sequence[Any], depth: int) -> list[Any]:
+        """Without the list's name: what stands under `rejected` may be their number, and in a list it is who they are."""
         plain = not any(isinstance(one, dict | list | tuple) for one in items[:_FEW])
         number = len(items) if plain and len(items) <= _FEW else USERS
-        shown = [self.value(one, name, depth + 1) for one in items[:number]]
+        shown = [self.value(one, "", depth + 1) for one in items[:number]]
         return [*shown, f"‹{len(items) - number:,} more›"] if len(items) > number else shown
-
 
     def _lines(self, lines: _Lines) -> list[Any]:
         shown: list[Any] = [[self.text(cell) for cell in line[:_MOST_MEMBERS]] for line in lines.first]

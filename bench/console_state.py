@@ -22,19 +22,24 @@ from relay.backends.embedded import EmbeddedBackend, audience_rows
 from relay.backends.embedded.counter_rows import COUNTED
 from relay.backends.embedded.schema import ADDED_UP, REJECTIONS_ADDED_UP
 from relay.backends.interfaces import ATTEMPTS_KEPT
-from relay.backends.records import REJECTION, REPORT
+from relay.backends.records import EXCHANGES, REJECTION, REPORT
 from relay.connectors.publishing import Publishing
 from relay.domain import audience as policy
 from relay.domain.audience import Audience, HoldReason, HoldRequest, Status
 from relay.domain.clock import SystemClock
+from relay.domain.exchange import VERSION, Content, Exchange, Exchanges
 from relay.domain.message import Message, Mutation, encode
 from relay.domain.outcome import CallReport, Rejection, Report, Result, hash_user
+from worker.exchanges import KEPT, KEPT_OF_TROUBLE, MOST_BYTES
 
 CONNECTORS = 200
 WEEK_S = 7 * 86_400
 
 MOST_RESULTS = 1_000
 """A report names so many results at most; one in a hundred attempts has them, since the partner refused a whole batch."""
+
+_BYTES_OF_A_FIELD = 3 * len('"field_00":"‹user 1: field_00›",'.encode()) + 4
+"""Of three users."""
 
 _REASONS: tuple[HoldReason, ...] = ("partner_unavailable", "come_back_later", "audience_not_ready", "credentials_refused")
 _CODES = ("invalid_id", "no_consent", "unreadable", "too_long", "unknown_user")
@@ -120,8 +125,11 @@ def _fill_audiences(backend: EmbeddedBackend, audiences: int) -> None:
 
 def _fill_attempts(backend: EmbeddedBackend, audiences: int) -> None:
     """The last of each connector, one a minute: every tenth has rejections, every fiftieth met a partner that was away, and in
-    one of a hundred a whole batch was refused."""
+    one of a hundred a whole batch was refused. What was exchanged in that is as large as it is ever kept."""
     now = time.time()
+    usual = EXCHANGES.write(Exchanges(VERSION, (_exchange(1, 200),)))
+    calls = KEPT + KEPT_OF_TROUBLE
+    largest = EXCHANGES.write(Exchanges(VERSION, (_exchange(MOST_BYTES // calls // 2 // _BYTES_OF_A_FIELD, 500),) * calls, 2))
     call, refused = CallReport("add", 100, 200, 78.0), CallReport("add", 100, 503, 78.0, "unavailable")
 
     def attempts() -> Iterator[tuple[Any, ...]]:
@@ -141,10 +149,23 @@ def _fill_attempts(backend: EmbeddedBackend, audiences: int) -> None:
                     ),
                     problem="unavailable" if away else "", lag_ms=300,
                 )  # fmt: skip
-                yield report.connector, nth, at, report.failed, REPORT.write(report)
+                exchanged = largest if nth % 100 == 0 else usual
+                yield report.connector, nth, at, report.failed, REPORT.write(report), exchanged
 
     with _plain(backend, "attempts") as connection:
-        connection.executemany("INSERT INTO attempts (connector, nth, at, failed, record) VALUES (?, ?, ?, ?, ?)", attempts())
+        connection.executemany(
+            "INSERT INTO attempts (connector, nth, at, failed, record, exchanges) VALUES (?, ?, ?, ?, ?, ?)", attempts()
+        )
+
+
+def _exchange(fields: int, status: int) -> Exchange:
+    """With three users of so many fields in both bodies."""
+    names = [f"field_{number:02d}" for number in range(fields)]
+    users = [{name: f"‹user {user}: {name}›" for name in names} for user in (1, 2, 3)]
+    body = Content("json", 9_000, msgspec.json.encode({"users": [*users, "‹97 more›"]}).decode())
+    kind, places = {"Content-Type": "application/json"}, tuple((f"{place:032x}", place) for place in range(3))
+    url = "http://127.0.0.1:1/api/audiences/7/users"
+    return Exchange("POST", url, status, 78.0, "add", 100, places, "", kind, body, kind, body)
 
 
 def _fill_counters(backend: EmbeddedBackend) -> None:

@@ -383,8 +383,9 @@ class Attempt:
         caller: Caller | None,
         began_at: float,
     ) -> None:
-        if delivery.problem == "postponed" and all(result.outcome == "retry" for _, result in delivery.results):
-            return  # nothing was tried and nothing settled: no attempt
+        kept = self._recording.exchanges if self._recording else None
+        if not kept and delivery.problem == "postponed" and all(result.outcome == "retry" for _, result in delivery.results):
+            return  # no call was made and nothing settled: no attempt
         now = self._clock.now()
         report = make_report(
             attempt_id=uuid.uuid4().hex,
@@ -400,7 +401,6 @@ class Attempt:
             held=delivery.hold.reason if delivery.hold else "",
             due_at=delivery.hold.due_at if delivery.hold else None,
         )
-        kept = self._recording.exchanges if self._recording else None
         self._backend.reports.attempt(report, rejections_of(delivery.results, now), kept)
         log_attempt(report)
 

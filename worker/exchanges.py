@@ -8,6 +8,8 @@ from itertools import chain
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from msgspec.structs import replace
+
 from adapters import masking
 from adapters.contract import Adapter, HttpAnswer, HttpRequest, Row, Target
 from relay.domain.connector import Connector
@@ -74,13 +76,12 @@ class Recording:
         if not self._has_room(answer):
             self._left_out += 1
             return
+        exchange = self._unmasked(request, answer, duration_ms, problem)
         try:
-            exchange = self._masked(request, answer, duration_ms, problem)
+            exchange = self._masked(exchange, request, answer)
         except Exception:
             # To tell of a call must not cost the call, whatever the partner wrote.
-            status, took = answer.status if answer else 0, round(duration_ms, 1)
-            nothing = _NOT_MASKED
-            exchange = Exchange(request.method, "‹address›", status, took, problem=problem, sent=nothing, answered=nothing)
+            exchange = replace(exchange, sent=_NOT_MASKED, answered=_NOT_MASKED)
         self._kept.append(exchange)
 
     def _has_room(self, answer: HttpAnswer | None) -> bool:
@@ -91,18 +92,25 @@ class Recording:
         self._of_trouble += 1
         return True
 
-    def _masked(self, request: HttpRequest, answer: HttpAnswer | None, duration_ms: float, problem: str) -> Exchange:
+    def _unmasked(self, request: HttpRequest, answer: HttpAnswer | None, duration_ms: float, problem: str) -> Exchange:
+        """What needs no masking."""
         sending = self._sending
-        known = self._known(sending)
         return Exchange(
             method=request.method,
-            url=masking.masked_url(request.url, known),
+            url="‹address›",
             status=answer.status if answer else 0,
             duration_ms=round(duration_ms, 1),
             operation=sending.operation if sending else "",
             items=len(sending.rows) if sending else 0,
             users=tuple(sending.places) if sending else (),
             problem=problem,
+        )
+
+    def _masked(self, exchange: Exchange, request: HttpRequest, answer: HttpAnswer | None) -> Exchange:
+        known = self._known(self._sending)
+        return replace(
+            exchange,
+            url=masking.masked_url(request.url, known),
             sent_headers=masking.sent_headers(request, known),
             sent=self._fitting(masking.sent(request, known)),
             answered_headers=masking.answered_headers(answer, known) if answer else {},
@@ -127,8 +135,9 @@ class Recording:
         return masking.Known(
             words=self._words | (words - {""}),
             users=masking.users_in(first),
-            is_sent=_Sent(sending.rows),
+            is_sent=Sent(sending.rows),
             secrets=tuple(secrets.values()),
+            items=len(sending.rows),
         )
 
     def _harmless(self) -> frozenset[str]:
@@ -140,17 +149,25 @@ class Recording:
         return found
 
 
-class _Sent:
-    """Whether something is a value of any of the rows: they are looked through once, and only if somebody asks."""
+class Sent:
+    """Whether something is a value of any of the rows, or the number that one of them writes in another form: they are looked
+    through once, and only if somebody asks."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._rows = rows
         self._values: set[str] | None = None
+        self._numbers: set[str] | None = None
 
     def __call__(self, text: str) -> bool:
         if self._values is None:
             self._values = self._found()
-        return text in self._values
+        if text in self._values:
+            return True
+        if not (digits := masking.digits_in(text)):
+            return False
+        if self._numbers is None:
+            self._numbers = {masking.digits_in(value) for value in self._values}
+        return digits in self._numbers
 
     def _found(self) -> set[str]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -11,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters import masking
-from adapters.contract import HttpAnswer, HttpRequest
+from adapters.contract import HttpAnswer, HttpRequest, Row
 from adapters.masking import Known, masked_url, users_in
 from relay.domain.exchange import Content
+from worker.exchanges import Sent
 
 SECRET = "tok3n-S3cret"
 ROWS: list[dict[str, Any]] = [
@@ -25,8 +27,8 @@ ROWS: list[dict[str, Any]] = [
 
 
 def known(rows: list[dict[str, Any]] = ROWS, *words: str, secrets: tuple[str, ...] = (SECRET,)) -> Known:
-    values = {leaf for row in rows for leaf in masking.leaves(row)}
-    return Known(frozenset(["email", "country", "age", "tags", *words]), users_in(rows), values.__contains__, secrets)
+    is_sent = Sent([Row(row, "event", 0.0) for row in rows])
+    return Known(frozenset(["email", "country", "age", "tags", *words]), users_in(rows), is_sent, secrets, len(rows))
 
 
 def sent(body: Any, *words: str) -> Any:
@@ -97,6 +99,32 @@ def test_numbers_that_are_long_enough_for_a_phone_are_masked_wherever_they_stand
     assert answered({"total": 4_915_112_345, "count": -5, "id": 7}) == masked
 
 
+@pytest.mark.parametrize("written", ["0005551", "+5551", " 5551", "5551.0", "55-51"])
+def test_a_number_is_masked_in_whatever_form_it_was_sent(written: str) -> None:
+    by = known([{"id": written}], "5551")
+    body = {"accepted": 5551, "row": 5551.0, "id": "5551", "5551": "+5551", "errors": [{"row": 5551}], "rejected": [5551]}
+    headers = {"Retry-After": "5551", "X-RateLimit-Limit": "60"}
+
+    assert "5551" not in answer(msgspec.json.encode(body), by).masked
+    assert "5551" not in masked_url("https://p.example/contacts/5551/v5551?id=5551&5551=1", by)
+    assert masking.answered_headers(HttpAnswer(429, headers, b"", 1.0), by) == {"X-RateLimit-Limit": "60"}
+
+
+def test_plain_members_of_a_list_are_no_counts_whatever_the_list_is_called() -> None:
+    assert answered({"rejected": [5551, 12], "failed": [[7]], "success": [True]}) == {
+        "rejected": ["‹number›", "‹number›"],
+        "failed": [["‹number›"]],
+        "success": ["‹true or false›"],
+    }
+
+
+def test_a_count_is_no_more_than_the_users_in_the_call_or_9_999() -> None:
+    many = [{"id": f"user{number}"} for number in range(12_000)]
+
+    assert answered({"accepted": 9_999, "rejected": 10_000}) == {"accepted": 9_999, "rejected": "‹number›"}
+    assert answered({"accepted": 12_000, "rejected": 12_001}, rows=many) == {"accepted": 12_000, "rejected": "‹number›"}
+
+
 def test_names_that_an_answer_makes_of_identifiers_are_masked() -> None:
     failed = {f"user{number}@example.org": "gone" for number in range(10)}
 
@@ -129,6 +157,14 @@ def test_an_address_shows_what_is_known_of_its_path_and_no_value_of_its_query() 
         "?email=‹user 1: email›&‹name, 3 characters›=‹text, 1 character›&limit=50"
     )
     assert masked_url("https://ann:pass@p.example/", known()) == "https://p.example/"
+
+
+@pytest.mark.parametrize("segment", ["57", "7", "123.456.789", "1.2"])
+def test_a_number_in_a_path_is_no_version_without_its_v(segment: str) -> None:
+    assert masked_url(f"https://p.example/v2.1/users/{segment}/lists", known()) == (
+        f"https://p.example/v2.1/users/‹{len(segment)} character{'s' if len(segment) > 1 else ''}›/lists"
+    )
+    assert masked_url(f"https://p.example/{segment}/lists", known(ROWS, segment)) == f"https://p.example/{segment}/lists"
 
 
 def test_a_form_and_csv_are_masked_field_by_field() -> None:
@@ -183,9 +219,14 @@ def test_headers_are_of_a_few_names_and_forms_only() -> None:
 IDENTIFIERS = st.one_of(
     st.emails(),
     st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).map(lambda text: f"q7{text}9Z"),
-    st.from_regex(r"\+?[1-9][0-9]{8,13}", fullmatch=True),
+    st.from_regex(r"(\+| |0{1,4})?7[0-9]{3,13}(\.0)?", fullmatch=True),
     st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
 )
+
+
+def number_of(text: str) -> int | None:
+    """What a partner, or an adapter, may make of it."""
+    return int(text.removesuffix(".0")) if re.fullmatch(r"[+ ]?[0-9]+(\.0)?", text) else None
 
 
 def disguised(text: str) -> list[str]:
@@ -198,15 +239,17 @@ def disguised(text: str) -> list[str]:
 def echoes(draw: st.DrawFn) -> tuple[list[str], list[dict[str, Any]], Any]:
     """Identifiers and secrets, rows with some of them, and a body that has them in any place and disguise."""
     private = draw(st.lists(IDENTIFIERS, min_size=2, max_size=6, unique=True))
+    numbers = [number for one in private[1:] if (number := number_of(one)) is not None] or [0]
     rows = [{"email": one, "more": [one]} for one in private[1:]]
     leaf = st.one_of(
         st.sampled_from(private).flatmap(lambda one: st.sampled_from(disguised(one))),
-        st.sampled_from([int(one) for one in private if one.isascii() and one.isdecimal()] or [0]),
+        st.sampled_from(numbers).flatmap(lambda one: st.sampled_from([one, float(one), str(one)])),
         st.sampled_from(["ok", "include", 3, True, None, 1.5]),
     )
     name = st.one_of(
         st.sampled_from(["errors", "status", "count", "code", "email", "data", "success"]),
         st.sampled_from(private).flatmap(lambda one: st.sampled_from(disguised(one))),
+        st.sampled_from(numbers).map(str),
     )
     body = st.recursive(leaf, lambda one: st.lists(one, max_size=5) | st.dictionaries(name, one, max_size=5), max_leaves=20)
     return private, rows, draw(body)
@@ -218,14 +261,19 @@ def test_no_identifier_and_no_secret_is_kept_whatever_is_sent_and_echoed(
     echo: tuple[list[str], list[dict[str, Any]], Any],
 ) -> None:
     private, rows, body = echo
-    by = known(rows, "include", secrets=(private[0],))
+    numbers = {one: str(number) for one in private[1:] if (number := number_of(one)) is not None}
+    by = known(rows, "include", *numbers.values(), secrets=(private[0],))
     content = msgspec.json.encode(body)
     quoted = quote(private[-1], safe="")
-    request = HttpRequest("POST", f"https://p.example/{quoted}/x?email={quoted}", body=body)
-    reply = HttpAnswer(200, dict.fromkeys(("Content-Type", "Retry-After", "X-Request-Id"), private[-1]), content, 1.0)
+    digits = numbers.get(private[-1], "x")
+    address = f"https://p.example/{quoted}/{digits}/x?email={quoted}&id={digits}&{digits}=1"
+    request = HttpRequest("POST", address, body=body)
+    headers = {**dict.fromkeys(("Content-Type", "Retry-After", "X-Request-Id"), private[-1]), "X-RateLimit-Reset": digits}
+    reply = HttpAnswer(200, headers, content, 1.0)
     form = HttpRequest("POST", "https://p.example", {"Content-Type": "application/x-www-form-urlencoded"}, raw=urlencode(
-        {"email": private[-1], private[-1]: "1"}).encode())  # fmt: skip
-    csv = HttpRequest("POST", "https://p.example", {"Content-Type": "text/csv"}, raw="\n".join(private).encode())
+        {"email": private[-1], private[-1]: "1", "id": digits, digits: "1"}).encode())  # fmt: skip
+    lines = "\n".join([*private, *numbers.values()]).encode()
+    csv = HttpRequest("POST", "https://p.example", {"Content-Type": "text/csv"}, raw=lines)
 
     kept = msgspec.json.decode(
         msgspec.json.encode(
@@ -240,12 +288,13 @@ def test_no_identifier_and_no_secret_is_kept_whatever_is_sent_and_echoed(
     for one in private:
         # What is left after the last sign was cut off, or in other letters, tells as much.
         told = {form_.lower() for form_ in (one, one[:-1], msgspec.json.encode(one).decode()[1:-1], quote(one, safe=""))}
+        told |= {numbers[one]} if one in numbers else set()
         assert not [form_ for form_ in told if form_ in text], text
 
 
 def texts(value: Any) -> list[str]:
     if isinstance(value, dict):
-        return [part for pair in value.items() for one in pair for part in texts(one)]
+        return [part for pair in value.items() if pair[0] != "size" for one in pair for part in texts(one)]
     if isinstance(value, list):
         return [part for one in value for part in texts(one)]
     if isinstance(value, str) and value[:1] in "[{" and value:

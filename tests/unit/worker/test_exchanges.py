@@ -57,6 +57,20 @@ def test_the_calls_that_make_the_audience_are_kept_too(world: World) -> None:
     ]
 
 
+def test_calls_before_a_rate_was_used_up_are_kept_though_no_user_was_sent(make_world: Callable[..., World]) -> None:
+    world = make_world(rate="{calls: 2, per: 60s}")
+    world.accept([("a.1", "u0", "joined")])
+    world.work()
+
+    [report] = world.backend.reports.attempts("pangolin")
+    assert (report.problem, report.counts, report.calls) == ("postponed", {"retry": 1}, ())
+    assert [(one.method, one.status, one.operation) for one in exchanges(world)] == [("POST", 201, ""), ("GET", 200, "")]
+
+    world.work()
+    world.tick(1)
+    assert len(world.backend.reports.attempts("pangolin")) == 1, "a turn that made no call is no attempt"
+
+
 @pytest.mark.parametrize(
     ("fault", "status", "problem", "note"),
     [
@@ -130,11 +144,14 @@ def test_what_cannot_be_masked_is_not_kept_and_costs_nothing(recording: Recordin
         raise RuntimeError("ann-77")
 
     monkeypatch.setattr(masking, "masked_url", fail)
-    recording(REQUEST, reply(), 1.0, "")
+    target = Target("a.1", "Buyers", "pg_1", "pangolin/a.1")
+    with recording.sending("add", target, [Row({"id": "ann-77"}, "event", 0.0)] * 2, [("request", 4), ("request", 5)]):
+        recording(REQUEST, reply(), 1.0, "")
 
     assert recording.exchanges is not None
     [one] = recording.exchanges.kept
     assert one.sent.note == "It could not be masked: nothing of it is kept."
+    assert (one.operation, one.items, one.users) == ("add", 2, (("request", 4), ("request", 5))), "which are no part of it"
     assert "ann-77" not in msgspec.json.encode(one).decode()
 
 
