@@ -78,6 +78,7 @@ class Replaying:
         if reading is None or not reading.stands_at(replay):
             self.close()
             self._reading = reading = _Reading(self._entries(replay, after=replay.cursor, until=replay.until))
+            self._seen_to = replay.cursor  # the window was another replay's: this one may begin before it
         taken = _Taken(waiting, replay, max_items)
         for entry in reading.entries():
             begins_window = entry.position > self._seen_to

@@ -151,6 +151,25 @@ def test_a_replay_changes_nothing_in_the_end_and_sends_nothing_that_was_overtake
     holds()
 
 
+def test_two_replays_in_one_turn_each_look_ahead_for_themselves(pangolin: InThread, tmp_path: Path) -> None:
+    world = World(tmp_path / "state", pangolin, f"two-{tmp_path.name}-", journal="7d")
+    world.clock.advance(60)
+    watched = Watched(world)
+    twice, later = [("a.1", "u1", "joined"), ("a.1", "u1", "joined")], [("a.1", "u2", "joined")]
+    accepted = [("accept", twice), ("accept", later), ("work", 2)]
+    asked = [("pause", True), ("replay", "a.1"), ("replay", "a.1"), ("work", 2), ("pause", False), ("tick", 61.0)]
+    try:
+        with patch.object(worker.replay, "WINDOW", 1):
+            play(watched, [*accepted, *asked])
+            drain(watched)
+        assert watched.sent_again >= 4
+        assert not watched.overtaken
+        world.assert_last_mutation_wins()
+    finally:
+        world.backend.close()
+        world.view.close()
+
+
 @pytest.mark.timeout(0)
 def test_a_list_that_was_lost_is_whole_again_after_a_replay(pangolin: InThread, tmp_path: Path, cases: int) -> None:
     @settings(max_examples=cases or 20)
