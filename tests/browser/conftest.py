@@ -130,11 +130,15 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleStack]:
 
 @pytest.fixture(scope="module")
 def logged_in(console: ConsoleStack, chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A file with the cookies of somebody who has logged in."""
-    windows = Windows(chromium, console.console)
+    return cookies_of(console, chromium, tmp_path_factory.mktemp("browser"))
+
+
+def cookies_of(stack: ConsoleStack, chromium: Browser, directory: Path) -> str:
+    """A file with the cookies of somebody who has logged in at this console."""
+    windows = Windows(chromium, stack.console)
     page = windows.open()
     log_in(page)
-    file = tmp_path_factory.mktemp("browser") / "state.json"
+    file = directory / "state.json"
     page.context.storage_state(path=file)
     windows.close()
     assert windows.complaints == []

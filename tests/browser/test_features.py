@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from relay.simulator.dmp import Answer, Change, Dmp
-from tests.browser.conftest import ConsoleStack, Windows, log_in
+from tests.browser.conftest import ConsoleStack, Windows, cookies_of
 from tests.end_to_end.stack import HMAC_SECRET, TOKEN, eventually
 
 pytestmark = pytest.mark.once
@@ -83,13 +83,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Features]:
 
 @pytest.fixture(scope="module")
 def cookies(own: Features, chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> str:
-    windows = Windows(chromium, own.console)
-    page = windows.open()
-    log_in(page)
-    file = tmp_path_factory.mktemp("browser") / "state.json"
-    page.context.storage_state(path=file)
-    windows.close()
-    return str(file)
+    return cookies_of(own, chromium, tmp_path_factory.mktemp("browser"))
 
 
 @pytest.fixture
