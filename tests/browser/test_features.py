@@ -281,6 +281,10 @@ def test_each_required_action_is_shown_completed_or_incomplete(page: Page) -> No
     page.get_by_role("button", name="Add it").click()
     expect(page.get_by_text("INCOMPLETE")).to_have_count(0)
 
+    page.once("dialog", lambda dialog: dialog.accept())  # a move of an action would go on with this draft
+    page.get_by_role("button", name="Delete the draft").click()
+    expect(page.get_by_role("heading", level=1)).not_to_contain_text("shop")
+
 
 def test_what_is_missing_is_said_and_set_on_the_page(page: Page) -> None:
     expect(vitals(page, "newcomer").locator(".standing")).to_have_text("incomplete")
