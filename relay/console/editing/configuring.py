@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -163,16 +163,31 @@ def _renamed(values: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 def with_secret_names(unfinished: Unfinished, form: Mapping[str, str], asked: list[AskedSecret]) -> Unfinished:
     """The names of the secrets as they were typed; one that is left empty and is required gets the name proposed."""
+
+    def needs_one(secret: AskedSecret) -> bool:
+        return secret.kind == "hmac" or (secret.field.required and secret.kind == "partner" and not secret.shared)
+
+    prefix = str(unfinished.values.get("name") or "")
+    return with_typed_names(unfinished, form, asked, prefix=prefix, needs_one=needs_one)
+
+
+def with_typed_names(
+    unfinished: Unfinished,
+    form: Mapping[str, str],
+    asked: Iterable[AskedSecret],
+    *,
+    prefix: str,
+    needs_one: Callable[[AskedSecret], bool] = lambda _: False,
+) -> Unfinished:
+    """The secrets' names as they were typed. Where none was, one with the prefix is proposed for a secret that was given a value,
+    or that needs a name."""
     values = unfinished.values
-    document = str(values.get("name") or "")
     for secret in asked:
         if f"{secret.place}:name" not in form:
             continue
         name = form[f"{secret.place}:name"].strip()
-        if not name and (secret.kind == "hmac" or form.get(f"{secret.place}:value", "").strip()):
-            name = proposed_name(document, secret.field.name)
-        if not name and secret.field.required and secret.kind == "partner" and not secret.shared:
-            name = proposed_name(document, secret.field.name)
+        if not name and (needs_one(secret) or form.get(f"{secret.place}:value", "").strip()):
+            name = proposed_name(prefix, secret.field.name)
         if name != (value_at(values, secret.place) or ""):
             values = with_value(values, secret.place, name or None)
     return replace(unfinished, values=values)

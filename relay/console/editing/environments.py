@@ -11,10 +11,10 @@ from msgspec.structs import replace
 from adapters.contract import Description
 from adapters.registry import describe
 from relay.backends.interfaces import SecretInfo
-from relay.connectors.drafts import Unfinished, description_of, value_at, with_value
+from relay.connectors.drafts import Unfinished, description_of, value_at
 from relay.connectors.environments import Merged
 from relay.console.editing.acting import actions_of
-from relay.console.editing.configuring import AskedSecret, groups_of, proposed_name, secrets_of
+from relay.console.editing.configuring import AskedSecret, groups_of, secrets_of, with_typed_names
 from relay.console.editing.fields import Asked, Group, is_taken_away, override_of
 from relay.console.editing.moving import environments_of
 from relay.console.editing.opened import Opened
@@ -88,17 +88,9 @@ def secrets_in(opened: Opened, environment: str, known: Mapping[str, SecretInfo]
 
 def with_names(unfinished: Unfinished, form: Mapping[str, str], environment: str, asked: list[AskedSecret]) -> Unfinished:
     """The names of its secrets as they were typed; one that is given a value and no name gets the name proposed."""
-    values = unfinished.values
-    document = str(values.get("name") or "")
-    for secret in asked:
-        if f"{secret.place}:name" not in form:
-            continue
-        name = form[f"{secret.place}:name"].strip()
-        if not name and form.get(f"{secret.place}:value", "").strip():
-            name = proposed_name(f"{document}-{environment}" if document else "", secret.field.name)
-        if name != (value_at(values, secret.place) or ""):
-            values = with_value(values, secret.place, name or None)
-    return _kept(replace(unfinished, values=values), environment)
+    document = str(unfinished.values.get("name") or "")
+    prefix = f"{document}-{environment}" if document else ""
+    return _kept(with_typed_names(unfinished, form, asked, prefix=prefix), environment)
 
 
 def actions_in(unfinished: Unfinished, environment: str) -> list[ActionHere]:
