@@ -15,6 +15,20 @@ Severity = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 _lock = threading.Lock()
 
+_RANKS: dict[Severity, int] = {"DEBUG": 0, "INFO": 1, "WARNING": 2, "ERROR": 3}
+_threshold: Severity = "INFO"
+
+
+def threshold() -> Severity:
+    """The least severity that is written."""
+    return _threshold
+
+
+def set_threshold(severity: Severity) -> None:
+    """From now on lines of less than this severity are left out, in all threads of this process."""
+    global _threshold  # noqa: PLW0603 - one log, one threshold; a single assignment, which threads see whole
+    _threshold = severity
+
 
 def log(event: str, severity: Severity = "INFO", **fields: Any) -> None:
     """Writes `{"time", "severity", "event", …fields}`. Cloud Logging reads the same names.
@@ -22,6 +36,8 @@ def log(event: str, severity: Severity = "INFO", **fields: Any) -> None:
     Never raises: where the line cannot be written (a full disk, a broken pipe, no standard error at all), it is lost, and the
     work that it is about goes on.
     """
+    if _RANKS[severity] < _RANKS[_threshold]:
+        return
     time = datetime.now(UTC).isoformat(timespec="milliseconds")
     encoded = _encoded({"time": time, "severity": severity, "event": event}, fields)
     with _lock, suppress(OSError, ValueError, AttributeError):  # AttributeError: started without one, it is None

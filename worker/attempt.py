@@ -25,9 +25,11 @@ from relay.domain.errors import (
     NotFound,
     PartnerError,
     StoreUnavailable,
+    TryAgain,
 )
 from relay.domain.message import Message, Replay
 from relay.domain.own_pace import TURNS_TAKEN
+from relay.domain.reply import Reply
 from relay.wide_log import log
 from worker import holds
 from worker.budget import Budget
@@ -40,6 +42,7 @@ from worker.fence import Fence
 from worker.partners import Partners
 from worker.plan import pending_of
 from worker.replay import Replaying, log_not_kept, log_replay
+from worker.replies import reply_to, untouched
 from worker.report import log_attempt, make_report, rejections_of
 from worker.retries import LONGEST_WAIT_IN_TURN_S
 from worker.slots import Slots
@@ -82,6 +85,7 @@ class Attempt:
         self._audience = turn.audience
         self._fence = Fence(self._backend.audiences, turn, budget)
         self._callers: list[Caller] = []
+        self._may_still_be_made = False
         self._recording: Recording | None = None
         self._replaying = Replaying(self._backend.journal, turn.connector, turn.audience_id, budget)
 
@@ -90,7 +94,7 @@ class Attempt:
         try:
             return self._run()
         except StoreUnavailable as error:
-            if any(caller.may_still_be_applied for caller in self._callers):
+            if self._may_still_be_applied():
                 raise Unrecorded(str(error)) from error
             raise
 
@@ -100,6 +104,8 @@ class Attempt:
             self._budget.require()
             self._backend.queue.publish([self._message])
             return True
+        if self._message.answer_by:
+            return self._answered()
         if self._turn.verdict == "crashed":
             return self._crashed()
         if self._message.kind == "resume":
@@ -127,7 +133,7 @@ class Attempt:
     def _change(self) -> bool:
         now = self._clock.now()
         state = self._turn.state
-        running, why = holds.running_or_why(self._means.catalog, state)
+        running, why = holds.running_or_why(self._means.catalog, state, self._audience.use)
         blocking = holds.must_hold(state, running, self._audience, now, why=why)
         if blocking is None and running is not None and self._message.kind == "change":
             blocking = holds.gathering(running, self._audience, self._message.received_at)
@@ -147,12 +153,55 @@ class Attempt:
                 self._resume_if_due()
         return True
 
+    # a change whose end somebody waits for
+
+    def _answered(self) -> bool:
+        """It is delivered now or not at all: what is not settled is the source's to send again.
+
+        What is left joins the hold all the same where a call may still take effect, so that whatever comes later comes after it;
+        and where the queue has gone back: then it may have been delivered already, and what came before it comes once more.
+        """
+        now = self._clock.now()
+        comes_again = self._turn.let_through or self._audience.went_back_at > 0
+        crashed = self._turn.verdict == "crashed"
+        if crashed or (now >= self._message.answer_by and not comes_again):
+            log("reply_too_late", "WARNING", connector=self._turn.connector, request_id=self._message.request_id)
+            return True
+        state = self._turn.state
+        running, why = holds.running_or_why(self._means.catalog, state, self._audience.use)
+        request = holds.must_hold(state, running, self._audience, now, why=why)
+        standing = self._audience.hold or request
+        if standing is not None or running is None:
+            request = request or HoldRequest("gathering", now)
+            if comes_again:
+                self._join(replace(self._message, answer_by=0), request)
+            self._give(untouched(self._message, standing or request, at=now))
+            return True
+        delivery, caller = self._deliver([self._message], running, state)
+        self._budget.require()
+        keeps = comes_again or self._may_still_be_applied()
+        self._record([self._message], running, delivery, caller, now, held=keeps)
+        rest = delivery.rest[0]
+        if delivery.hold is not None and rest is not None and keeps:
+            self._join(replace(rest, answer_by=0), delivery.hold)
+            self._resume_if_due()
+        self._give(reply_to(self._message, delivery.results, delivery.hold, at=self._clock.now()))
+        return True
+
+    def _may_still_be_applied(self) -> bool:
+        """What a call of this turn carried, or the audience that it was to make, may yet be done at the partner."""
+        return self._may_still_be_made or any(caller.may_still_be_applied for caller in self._callers)
+
+    def _give(self, reply: Reply) -> None:
+        self._budget.require()
+        self._backend.replies.give(reply)
+
     # a replay of what the journal has
 
     def _replay(self) -> bool:
         """It waits in the hold in any case: what it sends again is read when its place there has come."""
         now = self._clock.now()
-        running, why = holds.running_or_why(self._means.catalog, self._turn.state)
+        running, why = holds.running_or_why(self._means.catalog, self._turn.state, self._audience.use)
         blocking = holds.must_hold(self._turn.state, running, self._audience, now, why=why)
         message = self._placed()
         if message is None:
@@ -207,7 +256,7 @@ class Attempt:
         self._audience = self._backend.audiences.join(self._turn, message, request)
         hold = self._audience.hold
         if replace_reason and hold is not None and hold.reason != request.reason:
-            self._audience = self._backend.audiences.settle(self._turn, taken=(), rest=(), request=request, progress=False)
+            self._settle((), (), request)
 
     def _flush_if_enough(self, running: Running | None) -> None:
         hold = self._audience.hold
@@ -227,7 +276,7 @@ class Attempt:
         while (hold := self._audience.hold) is not None:
             # The connector may have been switched or changed since the turn began: a long hold takes many steps.
             state = self._fresh_state()
-            running, why = holds.running_or_why(self._means.catalog, state)
+            running, why = holds.running_or_why(self._means.catalog, state, self._audience.use)
             blocking = holds.must_hold(state, running, self._audience, self._clock.now(), why=why)
             if not holds.is_due(hold, self._clock.now()):
                 return True
@@ -309,11 +358,12 @@ class Attempt:
         if self._is_unknown(messages, running):
             return self._unknown(messages), None
         try:
-            adapter = self._means.partners.open(running.connector)
+            adapter = self._means.partners.open(running.connector, running.login)
             recording = self._recording = Recording(running.connector, adapter, self._names(messages))
             with exchanges.kept_by(recording):
                 audience = self._ensure(messages, running)
         except (PartnerError, Postponed) as error:
+            self._may_still_be_made = isinstance(error, TryAgain) and error.applied_unknown
             return self._nothing_delivered(messages, error), None
         except ConfigurationError as error:
             # A secret that can be read no more, since the connector was last looked at.
@@ -321,13 +371,21 @@ class Attempt:
         self._audience = replace(self._audience, partner_id=audience.partner_id, name=audience.name)
         clock, chance = self._clock, self._means.chance
         caller = Caller(
-            adapter, running.connector, self._backend.connectors, self._budget, self._fence, clock, chance, recording
+            adapter, running, self._backend.connectors, self._budget, self._fence, clock, chance, recording
         )
         self._callers.append(caller)
         target = Target(audience.id, audience.name or audience.id, audience.partner_id or "", audience.reference)
         with exchanges.kept_by(recording):
             delivery = deliver(
-                messages, running, state.actions, target, caller, standing=self._audience.hold, clock=clock, chance=chance
+                messages,
+                running,
+                state.actions,
+                target,
+                caller,
+                standing=self._audience.hold,
+                final=bool(self._message.answer_by),
+                clock=clock,
+                chance=chance,
             )
         if delivery.hold is not None and delivery.hold.reason == "credentials_refused":
             self._means.partners.forget(running.connector)
@@ -382,7 +440,10 @@ class Attempt:
         delivery: Delivery,
         caller: Caller | None,
         began_at: float,
+        *,
+        held: bool = True,
     ) -> None:
+        """held: what is left is in the hold."""
         kept = self._recording.exchanges if self._recording else None
         if not kept and delivery.problem == "postponed" and all(result.outcome == "retry" for _, result in delivery.results):
             return  # no call was made and nothing settled: no attempt
@@ -398,8 +459,8 @@ class Attempt:
             ended_at=now,
             problem=delivery.problem,
             hint=delivery.hold.detail if delivery.hold else "",
-            held=delivery.hold.reason if delivery.hold else "",
-            due_at=delivery.hold.due_at if delivery.hold else None,
+            held=delivery.hold.reason if delivery.hold and held else "",
+            due_at=delivery.hold.due_at if delivery.hold and held else None,
         )
         self._backend.reports.attempt(report, rejections_of(delivery.results, now), kept)
         log_attempt(report)

@@ -12,12 +12,12 @@ from adapters.contract import Adapter, Prepared, Rejected, Row, RowResult, Targe
 from relay.backends.interfaces import Connectors
 from relay.domain.audience import HoldReason
 from relay.domain.clock import Clock
-from relay.domain.connector import Connector
 from relay.domain.errors import Misconfigured, PartnerError, RelayError, TryAgain
 from relay.domain.outcome import CallReport
 from relay.domain.own_pace import RATE_USED_UP, TIME_IS_OVER
 from worker.account import remember
 from worker.budget import TURN_S, Budget
+from worker.catalog import Running
 from worker.exchanges import Place, Recording
 from worker.fence import Fence
 from worker.rate import Rate
@@ -87,7 +87,7 @@ class Caller:
     def __init__(
         self,
         adapter: Adapter,
-        connector: Connector,
+        running: Running,
         store: Connectors,
         budget: Budget,
         fence: Fence,
@@ -96,9 +96,10 @@ class Caller:
         recording: Recording,
     ) -> None:
         self._adapter = adapter
-        self._connector = connector
+        self._connector = running.connector
+        self._login = running.login
         self._store = store
-        self._rate = Rate(store, connector, clock)
+        self._rate = Rate(store, running.connector, clock)
         self._budget = budget
         self._fence = fence
         self._clock = clock
@@ -125,7 +126,7 @@ class Caller:
             try:
                 return self._send_once(operation, target, rows, places)
             except PartnerError as error:
-                remember(error, self._store, self._connector.name, self._clock)
+                remember(error, self._store, self._connector.name, self._clock, login=self._login)
                 wait = self._wait_s(error, attempt) if isinstance(error, TryAgain) else None
                 again_s = (wait or 0.0) + self._longest_call_s() + more_s
                 if wait is None or attempt >= ATTEMPTS_IN_TURN or not self._budget.allows(again_s):

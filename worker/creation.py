@@ -22,6 +22,7 @@ from relay.domain.errors import (
     RelayError,
     TryAgain,
 )
+from relay.domain.feed import Use
 from relay.domain.own_pace import RATE_USED_UP, TIME_IS_OVER
 from worker.account import remember
 from worker.budget import Budget
@@ -79,15 +80,23 @@ class Creation:
         customer: int | str | None,
         mode: Literal["own", "partner"],
         patience_s: float = 30.0,
+        use: Use | None = None,
+        instead_of: str = "",
     ) -> str:
         """The partner's ID of the audience, made if need be. In mode `partner` its entry under that ID is written before this
-        returns. Raises `NotFound` (no such connector), `Conflict` (it does not run now), or what the partner answers."""
+        returns. use: of the feed that uses the audience so from now on, in the place of the feed `instead_of`; None: whatever its
+        record says.
+
+        Raises `NotFound` (no such connector), `Conflict` (it does not run now, or another feed uses the audience otherwise), or
+        what the partner answers."""
         state = self._backend.connectors.state(connector)
-        running = self._catalog.get(state)
+        running = self._catalog.used(self._catalog.get(state), use)
         if not state.enabled or state.paused:
             raise Conflict(f"The connector {connector!r} is switched off.")
         if running.missing:
             raise Conflict(f"The connector {connector!r} is incomplete: {' '.join(running.missing)}")
+        if use is not None:
+            self._backend.audiences.set_use(connector, audience_id, use, instead_of=instead_of)
         if mode == "partner":
             known = self._backend.audiences.get(connector, audience_id)
             if known and known.answers_to:
@@ -128,6 +137,7 @@ class Creation:
             audience, mine = store.claim_creation(
                 connector.name, audience_id, owner=owner, for_s=for_s + _CLAIM_MARGIN_S, name=name, customer=customer
             )
+            running = self._used(running, audience, owner)
             if audience.partner_id is not None:
                 while audience.status != "ready" and (wait := self._asked(running, rate, give_up_at, budget)):
                     self._clock.sleep(wait)
@@ -145,6 +155,11 @@ class Creation:
         # beyond the rate: what has begun is done.
         rate = Rate(self._backend.connectors, connector, self._clock)
         return self._ready(running, made, rate, budget, had_whole_turn=False)
+
+    def _used(self, running: Running, audience: Audience, owner: str) -> Running:
+        """As its record says that a feed uses the connector."""
+        with self._claimed(running, audience, owner):
+            return self._catalog.used(running, audience.use)
 
     def _asked(self, running: Running, rate: Rate, give_up_at: float, budget: Budget | None) -> float:
         """Asks for a call: 0, or the seconds to wait before asking again. Raises where that is longer than one waits."""
@@ -190,7 +205,7 @@ class Creation:
     ) -> Audience:
         """until: when the claim is nearly over (monotonic); no call goes on beyond."""
         connector = running.connector
-        adapter = self._partners.open(connector)
+        adapter = self._partners.open(connector, running.login)
         self._require_time(running, budget)
         try:
             with self._leash(rate, budget, until=until):
@@ -211,7 +226,7 @@ class Creation:
     ) -> Audience:
         if audience.status == "ready" or audience.partner_id is None:
             return audience
-        adapter = self._partners.open(running.connector)
+        adapter = self._partners.open(running.connector, running.login)
         self._require_time(running, budget)
         try:
             with self._leash(rate, budget, until=math.inf):
@@ -247,7 +262,7 @@ class Creation:
     def _note(self, running: Running, error: PartnerError) -> None:
         if isinstance(error, CredentialsRefused):
             self._partners.forget(running.connector)
-        remember(error, self._backend.connectors, running.connector.name, self._clock)
+        remember(error, self._backend.connectors, running.connector.name, self._clock, login=running.login)
 
 
 def _call_s(running: Running) -> float:

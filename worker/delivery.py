@@ -70,11 +70,15 @@ def deliver(
     caller: Caller,
     *,
     standing: Hold | None,
+    final: bool = False,
     clock: Clock,
     chance: random.Random,
 ) -> Delivery:
     """Delivers the messages' mutations, in order. Never raises a `PartnerError`: trouble becomes the hold of what is left.
-    Raises `TurnLost`."""
+    Raises `TurnLost`.
+
+    final: what is refused is told to the source at once, so that a refusal counts even where all users are refused alike.
+    """
     pendings = pending_of(messages)
     plan = make_plan(
         running,
@@ -86,14 +90,17 @@ def deliver(
         audience_name=target.name,
         partner_id=target.partner_id,
     )
-    results, trouble = _unless_mapped_wrongly(plan.settled, plan.rounds, running, standing)
+    if final:
+        results, trouble = list(plan.settled), None
+    else:
+        results, trouble = _unless_mapped_wrongly(plan.settled, plan.rounds, running, standing)
     left = False
     for sent_together in plan.rounds:
         stopped = left  # what is left of a round must come before the next
         for planned in sent_together:
             outcomes: dict[int, RowResult] = {}
             if not stopped and (trouble is None or not trouble.stops_all):
-                outcomes, met = _carry_out(planned, pendings, running, target, caller, chance, standing)
+                outcomes, met = _carry_out(planned, pendings, running, target, caller, chance, standing, final=final)
                 trouble = met if met and met.stops_all else trouble or met
                 left = left or met is not None
             name = planned.action.action.name
@@ -184,6 +191,8 @@ def _carry_out(
     caller: Caller,
     chance: random.Random,
     standing: Hold | None,
+    *,
+    final: bool,
 ) -> tuple[dict[int, RowResult], _Trouble | None]:
     """number of the mutation → its result, for the rows that are resolved, and the trouble that left others unresolved."""
     action, operation = planned.action.action, planned.action.operation
@@ -229,7 +238,7 @@ def _carry_out(
         trouble = _Trouble(TryAgain(not_yet[0].hint, after_s=max(waits, default=None)), stops_all=False)
     if trouble is not None and refused_sizes and not outcomes:
         trouble = replace(trouble, at_most=max(1, min(refused_sizes) // 2))
-    if not _is_proven(standing, running, action.name):
+    if not final and not _is_proven(standing, running, action.name):
         refused = _all_refused_alike(list(outcomes.values()))
         if refused and len(planned.rows) > 1:
             # Whose fault it is cannot be told yet.

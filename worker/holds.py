@@ -19,6 +19,7 @@ from relay.domain.errors import (
     TryAgain,
     Unsupported,
 )
+from relay.domain.feed import Use
 from relay.domain.own_pace import is_trouble
 from worker.calls import Postponed
 from worker.catalog import Catalog, Running
@@ -42,11 +43,11 @@ _WIDEST = 10
 """Vain tries after which `spread_s` spreads no further."""
 
 
-def running_or_why(catalog: Catalog, state: ConnectorState) -> tuple[Running | None, str]:
-    """The connector as it runs, or None and why it cannot (none published, a secret that cannot be read, …): trouble of this
-    connector alone."""
+def running_or_why(catalog: Catalog, state: ConnectorState, use: Use | None = None) -> tuple[Running | None, str]:
+    """The connector as it runs for an audience with this use, or None and why it cannot (none published, a secret that cannot be
+    read, …): trouble of this connector alone."""
     try:
-        return catalog.get(state), ""
+        return catalog.used(catalog.get(state), use), ""
     except StoreUnavailable:
         raise
     except RelayError as error:

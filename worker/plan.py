@@ -119,7 +119,7 @@ def make_plan(
         considered = False
         for one in applying:
             action = one.action
-            if action.trigger != mutation.direction:
+            if action.trigger != mutation.direction or (mutation.made and action.name not in mutation.made):
                 continue
             considered = True
             if action.name in mutation.done:
@@ -127,11 +127,11 @@ def make_plan(
             if not action.enabled or switches.get(action.name) == "skipped":
                 settled.append((number, pending.result(action.name, "skipped", "action_off", "The action is switched off.")))
                 continue
-            if context is None:
+            if context is None and not mutation.made:
                 context = mutation_context(pending.message, mutation, audience_name=audience_name, partner_id=partner_id)
             around = Surroundings(now, f"{pending.message.request_id}/{mutation.index}/{action.name}", email)
             try:
-                values = one.mapping.apply(context, around)
+                values = mutation.made[action.name] if context is None else one.mapping.apply(context, around)
             except MappingError as error:
                 settled.append((number, pending.result(action.name, "rejected", "mapping_failed", str(error))))
                 continue

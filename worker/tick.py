@@ -64,6 +64,8 @@ def _look(backend: Backend, catalog: Catalog, clock: Clock) -> _Looked:
         if audience.hold is None or audience.connector not in known:
             continue
         running, why = known[audience.connector]
+        if audience.use is not None:
+            running, why = running_or_why(catalog, states[audience.connector], audience.use)
         if must_hold(states[audience.connector], running, audience, now, why=why) is None:
             resumed += publish_resume(backend, audience, now)
     return _Looked(resumed, trouble)

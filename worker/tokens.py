@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import uuid
 from collections.abc import Callable
@@ -58,9 +59,9 @@ class SharedTokens:
         self._unstored: dict[str, _Fresh] = {}
         self._storing = threading.Lock()
 
-    def get(self, name: str, obtain: Obtain, *, not_token: str = "") -> str:
+    def get(self, name: str, obtain: Obtain, *, not_token: str = "", forget_dead: bool = False) -> str:
         """A good access token; see the protocol. Raises what `obtain` raises, `TryAgain` if another worker does not finish or has
-        taken over, `StoreUnavailable`."""
+        taken over, `StoreUnavailable`. forget_dead: a refresh token that the partner does not take any more is not kept."""
         owner = uuid.uuid4().hex
         give_up_at = self._clock.monotonic() + min(PATIENCE_S, leash.left_s())
         while True:
@@ -69,7 +70,7 @@ class SharedTokens:
             if self._is_good(token, not_token):
                 return token.access
             if self._store.lease(name, owner=owner, for_s=LEASE_S):
-                return self._under_lease(name, owner, lambda: self._renew(name, owner, obtain, not_token))
+                return self._under_lease(name, owner, lambda: self._renew(name, owner, obtain, not_token, forget_dead))
             self._wait(give_up_at)
 
     def replace(self, name: str, obtain: Callable[[], tuple[str, float, str]]) -> bool:
@@ -109,7 +110,7 @@ class SharedTokens:
                     self._store.release(name, owner=owner)
             raise
 
-    def _renew(self, name: str, owner: str, obtain: Obtain, not_token: str) -> str:
+    def _renew(self, name: str, owner: str, obtain: Obtain, not_token: str, forget_dead: bool) -> str:
         stored = self._store.get(name)
         if self._is_good(stored, not_token):
             # Another has refreshed it between the look and the lease; a refresh token may be single-use.
@@ -125,6 +126,8 @@ class SharedTokens:
             # One that outlived its lease, or somebody who connected anew, may have brought another.
             stored = self._store.get(name)
             if stored is None or stored.refresh == used:
+                if used and forget_dead:
+                    self._forget_dead(name, used, owner)
                 raise
             if self._is_good(stored, not_token):
                 self._store.release(name, owner=owner)
@@ -134,6 +137,11 @@ class SharedTokens:
             obtained = obtain(used)
         access, good_for_s, refresh = obtained
         return self._keep(name, _Fresh(_token(began, access, good_for_s, refresh or used), used, owner))
+
+    def _forget_dead(self, name: str, used: str, owner: str) -> None:
+        """Nobody else can have stored another: this is under the lease. One that cannot be forgotten now is so the next time."""
+        with suppress(StoreUnavailable, Conflict):
+            self._store.put(name, Token(mark_of_dead(used), 0.0), owner=owner)
 
     def _keep(self, name: str, fresh: _Fresh) -> str:
         """Stores the token and ends the lease; gives the access token. Tried a few times: the refresh token may be single-use."""
@@ -189,6 +197,12 @@ class SharedTokens:
 
     def _is_good(self, token: Token | None, not_token: str) -> TypeGuard[Token]:
         return token is not None and token.access != not_token and token.expires_at > self._clock.now()
+
+
+def mark_of_dead(refresh: str) -> str:
+    """What stands in the place of an access token after this refresh token was refused for good, so that whoever else keeps it
+    cannot bring it back."""
+    return f"dead.{hashlib.sha256(refresh.encode()).hexdigest()}"
 
 
 def _token(began: float, access: str, good_for_s: float, refresh: str) -> Token:

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from relay.backends.interfaces import AuditEntry, Draft, Token
-from relay.domain import audience, connector, exchange, notice, outcome
+from relay.domain import audience, connector, exchange, notice, outcome, reply
 from relay.domain.message import UnknownVersion
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -84,7 +84,7 @@ def _declared(field: msgspec.structs.FieldInfo) -> tuple[str, Any] | tuple[str, 
     return field.name, field.type
 
 
-AUDIENCE = Record(audience.Audience, audience.VERSION, "An audience's record")
+AUDIENCE = Record(audience.Audience, audience.NEWEST, "An audience's record")
 STATE = Record(connector.ConnectorState, connector.VERSION, "A connector's state")
 DOCUMENT_VERSION = Record(connector.DocumentVersion, connector.VERSION, "A version of a connector's document")
 INBOUND = Record(connector.InboundDocument, connector.VERSION, "The inbound document")
@@ -92,6 +92,7 @@ REPORT = Record(outcome.Report, outcome.VERSION, "The report of an attempt")
 read_brief_report = REPORT.reader_with(request_ids=(), exceptions=())
 EXCHANGES = Record(exchange.Exchanges, exchange.VERSION, "The exchanges of an attempt")
 REJECTION = Record(outcome.Rejection, outcome.VERSION, "A rejection")
+REPLY = Record(reply.Reply, reply.VERSION, "A reply")
 WATCH = Record(notice.Watch, notice.VERSION, "The record of a connector's notices")
 TOKEN = Record(Token, 1, "A token")
 AUDIT_ENTRY = Record(AuditEntry, 1, "An audit entry")

@@ -13,6 +13,8 @@ from relay.domain.connector import Connector
 PLACE = "Settings > Integrations > Mapp Self-Service"
 """Where in the DMP the fields are."""
 
+_OF_A_FEED = "the properties of the external feed"
+
 HIDDEN = "(set, not shown)"
 
 
@@ -24,9 +26,17 @@ class ActivationField(msgspec.Struct, frozen=True):
     help: str
 
 
+def place_of(connector: Connector) -> str:
+    """Where in the DMP its fields are."""
+    return PLACE if connector.inbound.source == "mapp" else _OF_A_FEED
+
+
 def activation_sheet(connector: Connector, url: str, secrets: Secrets, *, show_secrets: bool) -> list[ActivationField]:
     """The form filled in. `url`: the receiver's public address, without the connector's path. Values of secrets are in it only
-    with `show_secrets`; the user name of Basic authentication always is."""
+    with `show_secrets`; the user name of Basic authentication always is. A connector for feeds alone has nothing to paste."""
+    if connector.inbound.source == "mediarithmics":
+        help_ = "Set it as the feed's property `connector`, unless it is the default connector. There is nothing to sign with."
+        return [ActivationField("connector", connector.name, help_)]
     endpoint = f"{url.rstrip('/')}/{connector.name}"
     return [
         ActivationField("Endpoint URL", endpoint, _endpoint_help(url)),

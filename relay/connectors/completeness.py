@@ -45,7 +45,8 @@ def in_a_row(sentences: Iterable[str]) -> str:
 
 def _missing_inbound(connector: Connector, secrets: SecretValues) -> Iterator[str]:
     inbound = connector.inbound
-    yield from _without(_look(inbound.hmac_secret, secrets), "signature of the DMP, X-HMAC")
+    if inbound.hmac_secret:
+        yield from _without(_look(inbound.hmac_secret, secrets), "signature of the DMP, X-HMAC")
     if inbound.basic_auth is None:
         return
     looked = _look(inbound.basic_auth, secrets)

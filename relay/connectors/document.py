@@ -85,13 +85,13 @@ def read_to_ask(
     section = Section(part, (), found, known=None)
     name = section.require("name", values.name, "")
     adapter = section.require("adapter", values.text, "")
-    description, usable = _read_adapter(section, adapter, describe, adapters)
+    description, usable = read_adapter(section, adapter, describe, adapters)
     connector = Connector(
         name=f"{name}@{environment}" if environment else name,
         document=name,
         document_version=0,
         adapter=adapter,
-        inbound=Inbound(hmac_secret=""),
+        inbound=Inbound(),
         actions=(),
         limits=Limits(description.limits if description else _NO_ADAPTER),
         settings=usable,
@@ -129,7 +129,7 @@ def _read(
     section.read("version", values.choice(FORMAT), FORMAT)
     name = section.require("name", values.name, "")
     adapter = section.require("adapter", values.text, "")
-    description, settings = _read_adapter(section, adapter, describe, adapters)
+    description, settings = read_adapter(section, adapter, describe, adapters)
     limits = read_limits(section, description.limits if description else _NO_ADAPTER)
     retention = read_retention(section)
     actions = read_actions(section, description, limits.batch)
@@ -141,7 +141,7 @@ def _read(
         document=name,
         document_version=0,
         adapter=adapter,
-        inbound=read_inbound(section),
+        inbound=read_inbound(section, description, settings),
         actions=actions,
         limits=limits,
         settings=settings,
@@ -155,7 +155,7 @@ def _read(
     )
 
 
-def _read_adapter(
+def read_adapter(
     section: Section, adapter: str, describe: Describe, adapters: Collection[str]
 ) -> tuple[Description | None, dict[str, Any]]:
     """The adapter's description and the settings. What it offers can depend on the settings, so it is asked again with them."""

@@ -8,7 +8,7 @@ import msgspec
 
 from relay.backends.interfaces import Backend, Secrets
 from relay.connectors.live import all_live
-from relay.domain.connector import VERSION, Connector, InboundConnector, InboundDocument
+from relay.domain.connector import VERSION, Connector, Inbound, InboundConnector, InboundDocument
 from relay.domain.errors import ConfigurationError, RelayError, StoreUnavailable
 
 _MOST_ROUNDS = 10
@@ -32,11 +32,13 @@ def build_inbound(backend: Backend, before: InboundDocument | None) -> Built:
     connectors = []
     unreadable: dict[str, RelayError] = {}
     for connector in all_live(backend.connectors):
+        if connector.inbound.source != "mapp":
+            continue  # to the public receiver it is an address like any other that nobody knows
         try:
             entry = _entry(connector, backend.secrets)
         except (ConfigurationError, StoreUnavailable) as error:
             unreadable[connector.name] = error
-            entry = known.get(connector.name) or InboundConnector(name=connector.name, inbound=connector.inbound)
+            entry = known.get(connector.name) or InboundConnector(connector.name, _for_receiver(connector))
         connectors.append(entry)
     default = backend.connectors.default()
     is_live = any(connector.name == default for connector in connectors)
@@ -69,11 +71,15 @@ def _entry(connector: Connector, secrets: Secrets) -> InboundConnector:
     inbound = connector.inbound
     return InboundConnector(
         name=connector.name,
-        inbound=inbound,
-        hmac_secrets=secrets.get(inbound.hmac_secret),
+        inbound=_for_receiver(connector),
+        hmac_secrets=secrets.get(inbound.hmac_secret) if inbound.hmac_secret else (),
         basic_credentials=secrets.get(inbound.basic_auth) if inbound.basic_auth else (),
         journal_days=connector.retention.journal_days,
     )
+
+
+def _for_receiver(connector: Connector) -> Inbound:
+    return msgspec.structs.replace(connector.inbound, feed_settings=())
 
 
 def _tell(unreadable: dict[str, RelayError]) -> None:

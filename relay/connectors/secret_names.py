@@ -11,8 +11,8 @@ from relay.domain.errors import DocumentError
 def secret_names(connector: Connector, describe: Describe) -> set[str]:
     """The names of all its secrets: the partner's, those of the DMP, and those of its notices."""
     inbound = connector.inbound
-    basic = [inbound.basic_auth] if inbound.basic_auth else []
-    return {inbound.hmac_secret, *basic, *notify_secrets(connector.notify), *partner_secret_names(connector, describe)}
+    of_dmp = [name for name in (inbound.hmac_secret, inbound.basic_auth) if name]
+    return {*of_dmp, *notify_secrets(connector.notify), *partner_secret_names(connector, describe)}
 
 
 def notify_secrets(notify: Notify) -> dict[str, str]:

@@ -11,9 +11,14 @@ from typing import Literal, get_args
 import msgspec
 from msgspec.structs import replace
 
+from relay.domain.feed import Use
 from relay.domain.message import Message, Replay
 
 VERSION = 1
+
+NEWEST = 2
+"""The newest that this program reads. 2 has a `use` with settings or a login of its own: a program that passed that over would
+lose it, and deliver with the connector's."""
 
 CRASH_LIMIT = 3
 """The begun-but-never-ended attempts at one message after which it joins the hold instead of being tried again."""
@@ -120,6 +125,7 @@ class Audience(msgspec.Struct, frozen=True, omit_defaults=True):
     went_back_at  the place in the hold at which a message was last let through though a later one had had its turn: the queue
                 hands out everything behind it again, too, so what waits before this place does not count as being there already
     replayed    what was sent again from the journal last
+    use         how a feed uses the connector for this audience; None: as the document says
     """
 
     version: int
@@ -145,6 +151,7 @@ class Audience(msgspec.Struct, frozen=True, omit_defaults=True):
     next_place: int = 1
     went_back_at: int = 0
     replayed: Replayed | None = None
+    use: Use | None = None
     created_at: float = 0
     updated_at: float = 0
 

@@ -33,16 +33,22 @@ class Inbound(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     """How requests come in. `hmac_secret` and `basic_auth` (its value is `user:password`)
     are names of secrets.
 
-    max_body_bytes: larger requests are answered 413.
+    hmac_secret     empty where no DMP signs requests to this connector
+    max_body_bytes  larger requests are answered 413
+    source          `mapp`: the DMP at the public receiver, and feeds that use it as well; `mediarithmics`: feeds alone, so that
+                    the public receiver does not know it
+    feed_settings   names of the adapter's settings that a feed may set for itself
     """
 
-    hmac_secret: str
+    hmac_secret: str = ""
     basic_auth: str | None = None
     audience_id: Literal["own", "partner"] = "own"
     unknown_audience: Literal["create", "reject"] = "create"
     customers: tuple[int | str, ...] | None = None
     max_body_bytes: int = 10 * 1024 * 1024
     fields: InboundFields = InboundFields()
+    source: Literal["mapp", "mediarithmics"] = "mapp"
+    feed_settings: tuple[str, ...] = ()
 
 
 class BatchLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -6,8 +6,9 @@ from typing import get_args
 
 from msgspec.structs import replace
 
-from relay.domain.audience import VERSION, Audience, HoldReason, Status, make_due
-from relay.domain.errors import Conflict
+from relay.domain.audience import NEWEST, VERSION, Audience, HoldReason, Status, make_due
+from relay.domain.errors import Conflict, UsedOtherwise
+from relay.domain.feed import Use
 
 WAITS_FOR_CREATION: frozenset[HoldReason] = frozenset({"audience_not_ready", "audience_gone"})
 
@@ -49,6 +50,41 @@ def created(audience: Audience, *, partner_id: str, status: str, now: float) -> 
     return _waited_for(replace(audience, claim_by="", claim_until=0), now=now)
 
 
+def used(audience: Audience, use: Use, *, instead_of: str = "", now: float) -> Audience:
+    """A feed uses the connector like this for the audience from now on. Another feed's use of it stands: what it has there was
+    delivered with its settings and its login. Raises `UsedOtherwise` then, unless both want the same, nothing of it exists yet,
+    or it is that feed, gone at the source, that this one comes `instead_of`."""
+    had = audience.use
+    if _alike(had, use):
+        return audience if had is not None and had.feed != instead_of else _with(audience, use, now=now)
+    if had is None or had.feed in (use.feed, instead_of):
+        return _with(_elsewhere(audience, now=now), use, now=now)
+    exists = audience.partner_id is not None or audience.answers_to or audience.hold is not None or audience.claim_until > now
+    if not exists:
+        return _with(audience, use, now=now)
+    raise UsedOtherwise(
+        f"The feed {had.feed} sends this segment through the connector {audience.connector!r}, with other settings or "
+        "another login. Give this feed the same ones, or another connector.",
+        feed=had.feed,
+    )
+
+
+def _alike(had: Use | None, use: Use) -> bool:
+    """Whether both deliver to the same place; without a feed, that is where the document says."""
+    return (had.settings, had.login) == (use.settings, use.login) if had is not None else not (use.settings or use.login)
+
+
+def _with(audience: Audience, use: Use, *, now: float) -> Audience:
+    its_own = bool(use.settings or use.login)
+    return replace(audience, version=NEWEST if its_own else VERSION, use=use, updated_at=now)
+
+
+def _elsewhere(audience: Audience, *, now: float) -> Audience:
+    """What the partner has of it is in a place where nothing goes any more. Raises `Conflict` where its key is the partner's
+    ID."""
+    return unlinked(audience, now=now) if audience.partner_id is not None or audience.answers_to else audience
+
+
 def failed(audience: Audience, *, owner: str, error: str, final: bool, now: float) -> Audience:
     """The owner's claim ends; as it was where somebody else's creation goes on."""
     if audience.claim_by != owner:
@@ -71,6 +107,14 @@ def entry(audience: Audience, *, asked: Audience, partner_id: str, name: str, no
     audience = _identified(audience, partner_id, "ready", name=name, now=now)
     if audience.customer is None:
         audience = replace(audience, customer=asked.customer)
+    if asked.use is not None:
+        if audience.use is not None and not _alike(audience.use, asked.use):
+            raise UsedOtherwise(
+                f"The partner gave the ID {partner_id!r}, under which the feed {audience.use.feed} has an audience of another "
+                "account. Give this feed another connector.",
+                feed=audience.use.feed,
+            )
+        audience = _with(audience, asked.use, now=now)
     return _waited_for(audience, now=now)
 
 

@@ -71,6 +71,14 @@ class Conflict(RelayError):
     """The change contradicts what exists (a mode fixed by its audiences, a name already taken)."""
 
 
+class UsedOtherwise(Conflict):
+    """Another feed uses the audience with other settings or another login. `feed`: its ID at the source."""
+
+    def __init__(self, sentence: str, *, feed: str) -> None:
+        super().__init__(sentence)
+        self.feed = feed
+
+
 # --- the partner: typed by what to do next ---------------------------------------------------------------------------
 
 

@@ -16,6 +16,10 @@ VERSION = 1
 """Version of the envelope. Fields that are added with a default need no new one: a program that does not know them passes them
 over. 1 is the first; where a later one changes what a field means, `decode` is where the one before it is translated."""
 
+NEWEST = 2
+"""The newest that this program reads. 2 has `answer_by` or `made`: a program that passed them over would let it join a hold, or
+map it anew. All others are written as `VERSION`, which older programs read."""
+
 MAX_MUTATIONS = 1_000
 """Most mutations in one message."""
 
@@ -37,6 +41,8 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     customer    the source's customer, if it named one
     unreadable  why it could not be read; then nothing else of it is kept
     done        names of the actions already settled for it, so that a retry repeats only the rest
+    made        action → the partner's fields, as its mapping made them of it already; then only these actions are done, and
+                nothing is mapped
     """
 
     index: int
@@ -46,6 +52,7 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     customer: int | str | None = None
     unreadable: str | None = None
     done: tuple[str, ...] = ()
+    made: dict[str, dict[str, Any]] = {}
 
     @property
     def user_key(self) -> str:
@@ -83,6 +90,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     fields       fields of the request's body that we do not know, carried through
     replay       what is sent again (kind `replay`)
     journal_days days for which whoever queues it keeps a copy in the journal; 0: none is kept
+    answer_by    until when somebody waits to hear what becomes of it, seconds since the epoch: it never joins a hold, and what
+                 of it is not settled is the source's to send again; 0: nobody does
     replayed_at  when a replay that sends it again was asked for, seconds since the epoch; 0: it is not sent again
     """
 
@@ -100,6 +109,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     replay: Replay | None = None
     journal_days: int = 0
     replayed_at: float = 0
+    answer_by: float = 0
 
     @property
     def wanted_at(self) -> float:
@@ -131,9 +141,9 @@ def encode(message: Message) -> bytes:
 
 
 def decode(body: bytes) -> Message:
-    """The message read back: of this version or the one before. Raises `UnknownVersion` for any other, `msgspec.DecodeError` for
+    """The message read back. Raises `UnknownVersion` for any other, `msgspec.DecodeError` for
     no message at all."""
     version = _version_decoder.decode(body).version
-    if not max(1, VERSION - 1) <= version <= VERSION:
-        raise UnknownVersion(f"This message was written as version {version}; this program reads version {VERSION}.")
+    if not 1 <= version <= NEWEST:
+        raise UnknownVersion(f"This message was written as version {version}; this program reads up to version {NEWEST}.")
     return _decoder.decode(body)

@@ -129,6 +129,10 @@ def handle_one(world: World) -> None:
     world.deliver()
 
 
+def asked(world: World) -> None:
+    world.ask(audience(0), user(1_000))
+
+
 def announced(number: int) -> Callable[[World], None]:
     return lambda world: world.announce(audience(number))
 
@@ -150,6 +154,7 @@ WORK = {
     "`tick`, 10 holds, none due": Work(tick, with_holds),
     "`tick`, 10 holds, one due": Work(tick, with_one_due),
     "`tick`, 10 holds, paused": Work(tick, with_a_paused_connector),
+    "direct delivery of a feed's user": Work(asked, request),
     "tidying, nothing old": Work(World.tidy, request),
     "CREATE_AUDIENCE": Work(announced(1), announced(0)),
 }

@@ -35,6 +35,8 @@ from relay.backends.google.queue import GoogleQueue
 from relay.backends.records import INBOUND
 from relay.configuration import read
 from relay.connectors.publishing import Publishing
+from relay.domain.message import VERSION as MESSAGE_VERSION
+from relay.domain.message import Message, Mutation
 from relay.local_run.push_subscription import subscribe
 from relay.pangolin.server import InThread
 from tests.clock import TurnedClock
@@ -148,6 +150,17 @@ class World:
     def announce(self, audience: str) -> None:
         """A signed CREATE_AUDIENCE."""
         self._send("CREATE_AUDIENCE", {"Type": "CREATE_AUDIENCE", "Name": audience, "Customer": 123, "Audience": audience})
+
+    def ask(self, audience: str, user: str) -> None:
+        """A feed's direct delivery of one user, from its message to the reply; whoever asks looks once, and finds it."""
+        now, request_id = self.clock.now(), f"{random.getrandbits(128):032x}"
+        mutation = Mutation(0, "joined", {"id": user})
+        message = Message(
+            MESSAGE_VERSION, "change", "pangolin", audience, request_id, now, mutations=(mutation,), answer_by=now + 20
+        )
+        self._loop.run(self._publisher.publish([message]))
+        self.deliver()
+        assert self._receiving.replies.take(request_id, 0).mutations[0].outcome == "delivered"
 
     def _send(self, kind: str, content: dict[str, Any]) -> None:
         answer = self._loop.run(self._post(kind, msgspec.json.encode(content)))

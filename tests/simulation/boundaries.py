@@ -16,6 +16,7 @@ WRITES: dict[str, frozenset[str]] = {
         {"begin_turn", "join", "settle", "expand", "mark_asked", "claim_creation", "created", "creation_failed", "drop"}
     ),
     "reports": frozenset({"attempt"}),
+    "replies": frozenset({"give"}),
     "connectors": frozenset({"admit", "not_before"}),
 }
 READS: dict[str, frozenset[str]] = {
@@ -85,6 +86,7 @@ class TappedBackend:
         self.queue = Tapped(queue or backend.queue, "queue", process, watching)
         self.audiences = Tapped(backend.audiences, "audiences", process, watching)
         self.reports = Tapped(backend.reports, "reports", process, watching)
+        self.replies = Tapped(backend.replies, "replies", process, watching)
         self.connectors = Tapped(backend.connectors, "connectors", process, watching)
 
     def __getattr__(self, name: str) -> Any:

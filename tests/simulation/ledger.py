@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from relay.domain.message import Message
 from relay.domain.outcome import Rejection, Report
+from relay.domain.reply import Reply
 
 Key = tuple[str, int]
 """A mutation: its request's ID and its place there."""
@@ -17,14 +18,16 @@ class Accepted:
     row       the user as the partner knows it
     order     place in the order in which the queue accepted the mutations; that of the last time, if it took it twice
     answered  whether the DMP was told so
+    asked     a feed waits for what becomes of it
     fates     what became of it so far; empty: it must be in the queue or in a hold
     """
 
-    __slots__ = ("answered", "audience", "direction", "fates", "key", "order", "row")
+    __slots__ = ("answered", "asked", "audience", "direction", "fates", "key", "order", "row")
 
     def __init__(self, key: Key, audience: str, row: str, direction: str, order: int) -> None:
         self.key, self.audience, self.row, self.direction, self.order = key, audience, row, direction, order
         self.answered = False
+        self.asked = False
         self.fates: set[str] = set()
 
     def __str__(self) -> str:
@@ -39,6 +42,7 @@ class Ledger:
         self._order = 0
         self._unsettled: dict[str, dict[Key, Accepted]] = {}
         self._refused: dict[tuple[str, str], set[str]] = {}
+        self._refused_with_all: dict[tuple[str, str], set[str]] = {}
 
     # what the queue and the DMP say
 
@@ -54,6 +58,7 @@ class Ledger:
                     self.mutations[key] = known
                     self._unsettled.setdefault(message.audience, {})[key] = known
                 known.order = self._order
+                known.asked = bool(message.answer_by)
 
     def answer(self, messages: Iterable[Message]) -> None:
         """The DMP was told that these are accepted."""
@@ -82,11 +87,24 @@ class Ledger:
         for rejection in rejections:
             self._settle(self.mutations[rejection.request_id, rejection.index], "rejected")
 
-    def refused(self, audience: str, row: str, code: str) -> None:
-        """The partner has refused this user, and it is certain that it was about this user: from here on it may be rejected."""
-        self._refused.setdefault((audience, row), set()).add(code)
+    def replied(self, reply: Reply) -> None:
+        """A feed's request is going to be told this: from here on it counts as any answer."""
+        for one in reply.mutations:
+            if one.outcome != "retry":
+                self.mutations[reply.request_id, one.index].answered = True
+
+    def refused(self, audience: str, row: str, code: str, *, certain: bool = True) -> None:
+        """The partner has refused this user. From here on it may be rejected where it is certain that it was about this user, and
+        where a feed brought it that is told."""
+        (self._refused if certain else self._refused_with_all).setdefault((audience, row), set()).add(code)
 
     # what is asked
+
+    def is_last(self, key: Key) -> bool:
+        """Whether this mutation is the last one of its user."""
+        mine = self.mutations[key]
+        place = (mine.audience, mine.row)
+        return not any(one.order > mine.order and (one.audience, one.row) == place for one in self.mutations.values())
 
     def unsettled(self, audience: str) -> list[Accepted]:
         """Those that the DMP was told of and that are neither at the partner, nor rejected, superseded or skipped."""
@@ -95,7 +113,9 @@ class Ledger:
     def is_just(self, rejection: Rejection) -> bool:
         """Whether the partner had refused that user in that way."""
         mutation = self.mutations[rejection.request_id, rejection.index]
-        return rejection.code == "discarded" or rejection.code in self._refused.get((mutation.audience, mutation.row), ())
+        place = (mutation.audience, mutation.row)
+        told = self._refused_with_all.get(place, set()) if mutation.asked else set()
+        return rejection.code == "discarded" or rejection.code in self._refused.get(place, set()) | told
 
     def last(self) -> list[Accepted]:
         """For each user and audience the last mutation that the queue accepted."""

@@ -61,6 +61,14 @@ def _attempted(world: World, process: Process, arguments: Any, named: Any, resul
     world.ledger.reported(report, rejections)
 
 
+def _replied(world: World, process: Process, arguments: Any, named: Any, result: Any) -> None:
+    (reply,) = arguments
+    outcomes = [one.outcome for one in reply.mutations]
+    world.tell(process.name, f"reply to {reply.request_id}: {outcomes} {reply.reason}")
+    world.ledger.replied(reply)
+    world.scheduler.stir()
+
+
 def _acknowledged(world: World, process: Process, arguments: Any, named: Any, result: bool) -> None:
     leased = arguments[0]
     audience = leased.key.partition("/")[2]
@@ -89,6 +97,7 @@ OBSERVED: dict[str, Callable[[World, Process, Any, Any, Any], None]] = {
     "settle": _settled,
     "expand": _expanded,
     "attempt": _attempted,
+    "give": _replied,
     "acknowledge": _acknowledged,
     "admit": _asked_the_rate,
     "not_before": _put_off,

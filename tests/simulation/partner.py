@@ -292,9 +292,9 @@ class ScriptedPartner:
             for index, user in enumerate(users)
             if user in refused
         ]
-        if taken or len(users) == 1:
-            for each in rejected:
-                self._ledger.refused(flight.audience, users[each["index"]], "user_rejected")
+        for each in rejected:
+            certain = bool(taken) or len(users) == 1
+            self._ledger.refused(flight.audience, users[each["index"]], "user_rejected", certain=certain)
         if fate.applies == "part":
             taken = taken[: len(taken) // 2]
         direction = _DIRECTIONS[flight.method]

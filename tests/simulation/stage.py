@@ -120,6 +120,14 @@ class Stage:
         self.dmp.send(mutations, parts=parts)
         self.passes(within_s)
 
+    def asks(
+        self, *wanted: str, audience: str = "a.1", parts: int = 1, made: bool = False, within_s: float = 3.0
+    ) -> None:
+        """One request that waits for its outcome, as a feed's; then some time."""
+        mutations: list[Wanted] = [(audience, each[1:], "joined" if each[0] == "+" else "left") for each in wanted]
+        self.dmp.ask(mutations, parts=parts, made=made)
+        self.passes(within_s)
+
     def hold(self, audience: str = "a.1") -> Hold | None:
         """As an operator sees it."""
         found = self.world.plain.audiences.get(CONNECTOR, audience)

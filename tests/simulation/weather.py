@@ -169,8 +169,10 @@ class Seeded:
 
     def _step(self) -> None:
         what = self.chance.random()
-        if what < 0.47:
+        if what < 0.35:
             self._request()
+        elif what < 0.47:
+            self._question()
         elif what < 0.5:
             self.dmp.create(self.chance.choice(AUDIENCES))
         elif what < 0.75:
@@ -192,6 +194,15 @@ class Seeded:
             for _ in range(self.chance.choice((1, 1, 2, 3, 5)))
         ]
         self.dmp.send(wanted, parts=self.chance.choice((1, 1, 2)), visits=self.chance.random() < 0.4)
+
+    def _question(self) -> None:
+        audience = self.chance.choice(AUDIENCES)
+        wanted: list[Wanted] = [
+            (audience, self.chance.choice(USERS), self.chance.choice(("joined", "left")))
+            # What the rate leaves too little time for never ends: docs/mediarithmics.md says how large a batch may be.
+            for _ in range(1 if self.world.setting.calls else self.chance.choice((1, 1, 2, 4)))
+        ]
+        self.dmp.ask(wanted, parts=self.chance.choice((1, 1, 2)), made=self.chance.random() < 0.4)
 
     def _sky(self) -> None:
         name = self.chance.choice([*SKIES, "fine", "fine"])

@@ -64,6 +64,8 @@ class World:
         self.cloud = Cloud()
         self.ledger = Ledger()
         self.effects = 0
+        self.asking = 0
+        """Feeds' requests that have not heard the end."""
         self.state = state_of(setting.document)
         self.invariants = Invariants(self.state / "relay.db", self.ledger, self.machine.now, self.queued)
         self.partner = ScriptedPartner(
@@ -246,7 +248,7 @@ class World:
         queued, held = self.invariants.select(
             "SELECT (SELECT count(*) FROM messages), (SELECT count(*) FROM audiences WHERE hold_reason IS NOT NULL)"
         )[0]
-        return not queued and not held and (self.pubsub is None or self.pubsub.is_empty())
+        return not queued and not held and not self.asking and (self.pubsub is None or self.pubsub.is_empty())
 
     def arrive(self) -> None:
         """The weather is calm; time passes; everything arrives by itself, and is as it should be."""

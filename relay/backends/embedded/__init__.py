@@ -17,6 +17,7 @@ from relay.backends.embedded.notices import EmbeddedNotices
 from relay.backends.embedded.owners import Owners
 from relay.backends.embedded.publisher import EmbeddedPublisher
 from relay.backends.embedded.queue import LEASE_S, EmbeddedQueue
+from relay.backends.embedded.replies import EmbeddedReplies
 from relay.backends.embedded.reports import EmbeddedReports
 from relay.backends.embedded.secrets import EmbeddedSecrets
 from relay.backends.embedded.tidying import Tidying
@@ -30,6 +31,7 @@ from relay.backends.interfaces import (
     InboundStore,
     Journal,
     Notices,
+    Replies,
     Reports,
     Secrets,
     Tokens,
@@ -51,6 +53,7 @@ class EmbeddedBackend:
     audiences: Audiences
     connectors: Connectors
     reports: Reports
+    replies: Replies
     tokens: Tokens
     secrets: Secrets
     inbound: InboundStore
@@ -71,6 +74,7 @@ class EmbeddedBackend:
         self.journal = self._journal
         self.connectors = EmbeddedConnectors(self.database, self._journal, clock)
         self.reports = EmbeddedReports(self.database)
+        self.replies = EmbeddedReplies(self.database)
         self.tokens = EmbeddedTokens(self.database, clock)
         self.secrets = EmbeddedSecrets(state_dir / _SECRETS, clock)
         self.inbound = EmbeddedInbound(state_dir / "inbound.json")

@@ -13,12 +13,14 @@ from relay.backends.embedded import connector_rows as rows
 from relay.backends.embedded.database import Database
 from relay.backends.embedded.holds import make_due_in
 from relay.backends.embedded.journal import EmbeddedJournal
+from relay.backends.embedded.tokens import delete_all
 from relay.backends.records import DOCUMENT_VERSION, STATE
 from relay.domain import switches
 from relay.domain.audience import HoldReason
 from relay.domain.clock import Clock
 from relay.domain.connector import ActionSwitch, ConnectorState, DocumentVersion, RateLimits
 from relay.domain.errors import Conflict, NotFound
+from relay.domain.feed import logins_of
 
 _GATHERING: tuple[HoldReason, ...] = ("gathering",)
 
@@ -132,6 +134,8 @@ class EmbeddedConnectors:
                 "DELETE FROM admissions WHERE connector IN (SELECT connector FROM states WHERE document = ?)", (document,)
             )
             names = [state.name for state in rows.states_of(connection, document)]
+            for name in names:
+                delete_all(connection, logins_of(name))
             connection.execute("DELETE FROM documents WHERE name = ?", (document,))
         for name in names:
             self._journal.tidy(name, now=self._clock.now())

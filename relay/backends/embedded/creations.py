@@ -11,6 +11,7 @@ from relay.domain import creation
 from relay.domain.audience import Audience
 from relay.domain.clock import Clock
 from relay.domain.errors import NotFound
+from relay.domain.feed import Use
 
 
 class Creations:
@@ -40,6 +41,18 @@ class Creations:
             claimed = policy.claim(audience, owner=owner, until=now + for_s, now=now)
             rows.save(connection, claimed or audience)
             return claimed or audience, claimed is not None
+
+    def set_use(self, connector: str, audience_id: str, use: Use, *, instead_of: str = "") -> Audience:
+        with self._database.transaction() as connection:
+            now = self._clock.now()
+            before = _load_or_new(connection, connector, audience_id, now=now)
+            after = creation.used(before, use, instead_of=instead_of, now=now)
+            entry = rows.load(connection, connector, after.answers_to) if after.answers_to else None
+            if after != before:
+                _save(connection, before, after)
+            if entry is not None:
+                rows.save(connection, creation.used(entry, use, instead_of=instead_of, now=now))
+            return after
 
     def created(self, connector: str, audience_id: str, *, partner_id: str, status: str = "ready") -> Audience:
         with self._database.transaction() as connection:

@@ -308,7 +308,19 @@ _EXCHANGES = """
 ALTER TABLE attempts ADD COLUMN exchanges BLOB;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTNER_IDS, _JOURNAL, _DRAFTS, _COUNTED, _ATTEMPT_IDS, _EXCHANGES)
+# What became of messages that somebody waits for.
+_REPLIES = """
+CREATE TABLE replies (
+    request_id TEXT NOT NULL,
+    part INTEGER NOT NULL,
+    at REAL NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY (request_id, part)
+) WITHOUT ROWID;
+CREATE INDEX replies_by_age ON replies (at);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTNER_IDS, _JOURNAL, _DRAFTS, _COUNTED, _ATTEMPT_IDS, _EXCHANGES, _REPLIES)
 """Never change one that was released: append another."""
 
 

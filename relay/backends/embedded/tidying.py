@@ -21,6 +21,7 @@ from relay.backends.records import DOCUMENT_VERSION
 from relay.domain.clock import Clock
 from relay.domain.connector import Retention
 from relay.domain.message import UnknownVersion
+from relay.domain.reply import KEPT_S as REPLY_KEPT_S
 
 _AT_ONCE = 2_000
 _LOOKED_AT_ONCE = 500
@@ -50,6 +51,8 @@ class Tidying:
                 (connector, newest - ATTEMPTS_KEPT, now - FAILED_ATTEMPTS_KEPT_S),
             )
         self._delete("audit", "at < ?", (now - AUDIT_KEPT_S,))
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM replies WHERE at < ?", (now - REPLY_KEPT_S,))
         self._delete_drafts(now - DRAFTS_KEPT_S)
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM drafts WHERE changed_at < ?", (now - DRAFTS_KEPT_S,))

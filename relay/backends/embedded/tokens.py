@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from relay.backends.embedded.database import Database
 from relay.backends.interfaces import Token
 from relay.backends.records import TOKEN
@@ -48,3 +50,16 @@ class EmbeddedTokens:
     def delete(self, name: str) -> None:
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM tokens WHERE name = ?", (name,))
+
+    def names(self, prefix: str) -> list[str]:
+        found = self._database.rows("SELECT name FROM tokens WHERE name >= ? AND name < ? ORDER BY name", _range(prefix))
+        return [name for (name,) in found]
+
+
+def delete_all(connection: sqlite3.Connection, prefix: str) -> None:
+    """Tokens and leases whose names begin so."""
+    connection.execute("DELETE FROM tokens WHERE name >= ? AND name < ?", _range(prefix))
+
+
+def _range(prefix: str) -> tuple[str, str]:
+    return prefix, f"{prefix}\U0010ffff"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from relay.backends.google.journal import GoogleJournal
     from relay.backends.google.publisher import GooglePublisher
     from relay.backends.google.queue import GoogleQueue
+    from relay.backends.google.replies import GoogleReplies
     from relay.backends.google.reports import GoogleReports
     from relay.backends.google.secrets import GoogleSecrets
     from relay.backends.google.tokens import GoogleTokens
@@ -148,6 +149,13 @@ class GoogleBackend:
         from relay.backends.google.traces import GoogleTraces
 
         return GoogleTraces(self._documents, self._clock, self.connectors, self.journal)
+
+    @_Part
+    def replies(self) -> GoogleReplies:
+        """See `interfaces.Replies`."""
+        from relay.backends.google.replies import GoogleReplies
+
+        return GoogleReplies(self._documents)
 
     @_Part
     def drafts(self) -> GoogleDrafts:

@@ -12,6 +12,7 @@ from relay.backends.google import connector_documents as docs
 from relay.backends.google.admission import Admission
 from relay.backends.google.documents import Changed, Documents, Query, Stored, Write
 from relay.backends.google.failures import NO_BUCKET
+from relay.backends.google.tokens import GoogleTokens
 from relay.backends.google.values import moment as timestamp
 from relay.backends.interfaces import DRAFTS_KEPT_S
 from relay.backends.records import DOCUMENT_VERSION
@@ -20,6 +21,7 @@ from relay.domain.audience import Audience, HoldReason
 from relay.domain.clock import Clock
 from relay.domain.connector import ActionSwitch, ConnectorState, DocumentVersion, RateLimits
 from relay.domain.errors import ConfigurationError, Conflict, NotFound
+from relay.domain.feed import logins_of
 
 LARGEST_RECORD = 1_000_000
 """Bytes of a version. Firestore takes 1 MiB in a document, its name and other fields included
@@ -57,6 +59,7 @@ class GoogleConnectors:
         self._journal_bucket = journal_bucket
         self._audiences = audiences
         self._admission = Admission(documents, clock)
+        self._tokens = GoogleTokens(documents, clock)
 
     # documents
     def documents(self) -> list[str]:
@@ -256,6 +259,8 @@ class GoogleConnectors:
         self._documents.commit([*gone, *rates, remembered])
         for name in leaving:
             self._audiences.forget(name)
+            for token in self._tokens.names(logins_of(name)):
+                self._tokens.delete(token)
         self._remove(document)
 
     def _refuse_while_held(self, document: str, connectors: list[str]) -> None:

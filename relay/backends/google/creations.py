@@ -14,6 +14,7 @@ from relay.domain import creation
 from relay.domain.audience import Audience
 from relay.domain.clock import Clock
 from relay.domain.errors import NotFound
+from relay.domain.feed import Use
 
 
 class Creations:
@@ -37,6 +38,22 @@ class Creations:
             return after, claimed is not None
 
         return self._documents.change(claim)
+
+    def set_use(self, connector: str, audience_id: str, use: Use, *, instead_of: str = "") -> Audience:
+        def set_use() -> Audience:
+            now = self._clock.now()
+            known, before = self._load_or_new(connector, audience_id, now=now)
+            after = creation.used(before, use, instead_of=instead_of, now=now)
+            writes = [_write(after, known)] if after != before else []
+            entry = docs.load(self._documents, connector, after.answers_to) if after.answers_to else None
+            if entry is not None:
+                changed = creation.used(entry.audience, use, instead_of=instead_of, now=now)
+                writes += [_write(changed, entry)] if changed != entry.audience else []
+            if writes:
+                self._documents.commit([*writes, *partner_ids.writes(self._documents, (before, after))])
+            return after
+
+        return self._documents.change(set_use)
 
     def created(self, connector: str, audience_id: str, *, partner_id: str, status: str = "ready") -> Audience:
         return self._known_to_be(

@@ -14,6 +14,7 @@ from relay.backends.google.drafts import DRAFTS
 from relay.backends.google.mending import mend
 from relay.backends.google.ordered import Line, number_at, number_in
 from relay.backends.google.rejections import BY_EXPIRY, REJECTIONS, RetentionOf, by_age, expiry
+from relay.backends.google.replies import REPLIES
 from relay.backends.google.reports import ATTEMPTS, ATTEMPTS_KEPT_S
 from relay.backends.google.values import moment
 from relay.backends.interfaces import AUDIT_KEPT_S, COUNTERS_KEPT_S, DRAFTS_KEPT_S
@@ -46,6 +47,7 @@ class Tidying:
         self._delete_before(Line(ATTEMPTS, "in_all"), now - ATTEMPTS_KEPT_S)
         self._delete_before(AUDIT, now - AUDIT_KEPT_S)
         self._delete(Query(DRAFTS, [("changed_at", "<", now - DRAFTS_KEPT_S)]), unchanged=True)
+        self._delete(Query(REPLIES, [("expire_at", "<", moment(now))]))
         AddingUp(self._documents, self._clock, ALL_COUNTERS).add_up()
         self._delete(ALL_DAYS.query(below=int(now - COUNTERS_KEPT_S - DAY_S) + 1))
         self._delete(ALL_COUNTERS.query(below=int(now - COUNTERS_KEPT_S - HOUR_S) + 1))

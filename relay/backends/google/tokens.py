@@ -1,21 +1,24 @@
 """`interfaces.Tokens` on Firestore: tokens shared by all workers, refreshed by one at a time.
 
-tokens/{name}: owner and lease_until of the lease (empty and 0: none), record of the token (none before the first was stored).
+tokens/{name}: name, as it is; owner and lease_until of the lease (empty and 0: none); record of the token (none before the first
+was stored).
 """
 
 from __future__ import annotations
 
-from relay.backends.google.documents import Documents, Write
+from relay.backends.google.documents import Documents, Query, Write
 from relay.backends.google.names import safe_name
 from relay.backends.interfaces import Token
 from relay.backends.records import TOKEN
 from relay.domain.clock import Clock
 from relay.domain.errors import Conflict
 
+_TOKENS = "tokens"
+
 
 class GoogleTokens:
     """Reads and writes of one document. `get` and a lease that another has: one read; a lease, its end and `put`: one read, one
-    write."""
+    write; `names`: one read for each of them."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
@@ -30,7 +33,7 @@ class GoogleTokens:
         def lease() -> bool:
             stored = self._documents.get(_path(name))
             now = self._clock.now()
-            leased = {"owner": owner, "lease_until": now + for_s}
+            leased = {"name": name, "owner": owner, "lease_until": now + for_s}
             if stored is None:
                 self._documents.commit([Write(_path(name), fields=leased, exists=False)])
                 return True
@@ -42,7 +45,7 @@ class GoogleTokens:
         return self._documents.change(lease)
 
     def put(self, name: str, token: Token, *, owner: str) -> None:
-        fields = {"owner": "", "lease_until": 0.0, "record": TOKEN.write(token).decode()}
+        fields = {"name": name, "owner": "", "lease_until": 0.0, "record": TOKEN.write(token).decode()}
         tried = False
 
         def put() -> None:
@@ -72,6 +75,11 @@ class GoogleTokens:
     def delete(self, name: str) -> None:
         self._documents.commit([Write(_path(name), "delete")])
 
+    def names(self, prefix: str) -> list[str]:
+        between = [("name", ">=", prefix), ("name", "<", f"{prefix}\U0010ffff")]
+        found = self._documents.query(Query(_TOKENS, where=between, order=["name"], fields=["name"]))
+        return [stored.fields["name"] for stored in found]
+
 
 def _path(name: str) -> str:
-    return f"tokens/{safe_name(name)}"
+    return f"{_TOKENS}/{safe_name(name)}"

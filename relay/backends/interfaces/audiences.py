@@ -9,6 +9,7 @@ import msgspec
 
 from relay.domain.audience import Audience, HoldReason, HoldRequest, Status, Verdict, Waiting
 from relay.domain.connector import ConnectorState
+from relay.domain.feed import Use
 from relay.domain.message import Message
 from relay.domain.outcome import Rejection
 
@@ -195,6 +196,12 @@ class Audiences(Protocol):
         self, connector: str, audience_id: str, *, owner: str, for_s: float, name: str | None, customer: int | str | None
     ) -> tuple[Audience, bool]:
         """The record, and whether `owner` now has the claim. Notes name and customer where given."""
+        ...
+
+    def set_use(self, connector: str, audience_id: str, use: Use, *, instead_of: str = "") -> Audience:
+        """A feed uses the connector like this for the audience from now on; makes the record where there is none. In mode
+        `partner` the entry under the answered ID is changed with it. `UsedOtherwise`, and nothing is written, where another feed
+        uses it otherwise, unless that is `instead_of` (`domain.creation.used`)."""
         ...
 
     def created(self, connector: str, audience_id: str, *, partner_id: str, status: str = "ready") -> Audience:

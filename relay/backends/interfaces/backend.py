@@ -12,6 +12,7 @@ from relay.backends.interfaces.drafts import Drafts
 from relay.backends.interfaces.journal import Journal
 from relay.backends.interfaces.notices import Notices
 from relay.backends.interfaces.queue import Publisher, Queue
+from relay.backends.interfaces.replies import Replies
 from relay.backends.interfaces.reports import Reports
 from relay.backends.interfaces.traces import Traces
 
@@ -30,6 +31,9 @@ class Backend(Protocol):
 
     @property
     def reports(self) -> Reports: ...
+
+    @property
+    def replies(self) -> Replies: ...
 
     @property
     def tokens(self) -> Tokens: ...

@@ -41,9 +41,10 @@ class Connectors(Protocol):
         ...
 
     def delete(self, document: str) -> None:
-        """The document with its versions, states and audiences. `Conflict` while batches of its connectors are held, and, where
-        the queue can tell, while messages of them are queued: nothing that was accepted goes with it. A message that comes later
-        joins a hold, and is delivered when the connector is applied again."""
+        """The document with its versions, states and audiences, and its connectors' logins (tokens: `domain.feed.logins_of`).
+        `Conflict` while batches of its connectors are held, and, where the queue can tell, while messages of them are queued:
+        nothing that was accepted goes with it. A message that comes later joins a hold, and is delivered when the connector is
+        applied again."""
         ...
 
     def state(self, connector: str) -> ConnectorState:

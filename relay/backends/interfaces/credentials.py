@@ -37,6 +37,10 @@ class Tokens(Protocol):
 
     def delete(self, name: str) -> None: ...
 
+    def names(self, prefix: str) -> list[str]:
+        """Those that begin so, in order: of tokens, and of leases for a token that is yet to come."""
+        ...
+
 
 class SecretInfo(msgspec.Struct, frozen=True):
     """A secret without its value."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from relay.backends.interfaces import Backend
+from relay.backends.interfaces import Backend, Token
 from relay.domain.connector import ConnectorState, RateLimits
 from relay.domain.errors import Conflict, NotFound, TurnLost
 from tests.clock import TurnedClock
@@ -151,6 +151,25 @@ def test_a_document_whose_audiences_hold_batches_is_not_deleted(backend: Backend
     backend.connectors.delete("pangolin")
     assert backend.connectors.documents() == []
     assert backend.audiences.all() == []
+
+
+def test_the_logins_of_a_connector_go_with_its_document(backend: Backend) -> None:
+    published(backend, connector("pangolin"), connector("pangolin@sandbox"))
+    others = ["login.other.user.1.2", "login.pangolin-2.user.1.2", "login.pangolin@production.user.1.2", "oauth2.of.pangolin"]
+    its_own = ["login.pangolin.user.1.2", "login.pangolin.user.1.2.a1b2", "login.pangolin@sandbox.destination.7"]
+    for name in (*others, *its_own):
+        backend.tokens.lease(name, owner="w1", for_s=30)
+        backend.tokens.put(name, Token("access", BEGINNING + 3_600, "refresh"), owner="w1")
+    backend.tokens.lease("login.pangolin.user.1.2.a1b2", owner="w2", for_s=30)
+    held(backend)
+    with pytest.raises(Conflict):
+        backend.connectors.delete("pangolin")
+    assert len(backend.tokens.names("login.pangolin")) == 5
+    drop_all(backend, "pangolin")
+    backend.connectors.delete("pangolin")
+    assert backend.tokens.names("") == others
+    with pytest.raises(Conflict):
+        backend.tokens.put("login.pangolin.user.1.2.a1b2", Token("late", BEGINNING + 3_600), owner="w2")
 
 
 def test_what_comes_after_its_connector_was_deleted_waits_until_it_is_applied_again(backend: Backend) -> None:

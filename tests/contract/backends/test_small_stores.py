@@ -104,6 +104,20 @@ def test_a_deleted_token_is_gone(backend: Backend) -> None:
     assert backend.tokens.get("t") is None
 
 
+def test_tokens_are_found_by_how_their_names_begin(backend: Backend) -> None:
+    long = f"login.acme.{'x' * 700}"
+    for name in ("login.acme.b", "login.acme.a/ü", "login.acme-2.a", "login.acme@sandbox.a", "login.acme", "t", long):
+        backend.tokens.lease(name, owner="w1", for_s=30)
+        if name != "login.acme.b":
+            backend.tokens.put(name, TOKEN, owner="w1")
+    assert backend.tokens.names("login.acme.") == ["login.acme.a/ü", "login.acme.b", long]
+    assert len(backend.tokens.names("login.")) == 6
+    assert backend.tokens.names("logins") == []
+    for name in backend.tokens.names("login."):
+        backend.tokens.delete(name)
+    assert backend.tokens.names("") == ["t"]
+
+
 # secrets
 def test_a_secret_has_a_current_and_a_previous_value(backend: Backend) -> None:
     assert backend.secrets.get("pangolin-hmac") == ()

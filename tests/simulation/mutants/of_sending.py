@@ -7,11 +7,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
+from msgspec.structs import replace
+
 from adapters.contract import Delivered, Rejected
 from relay.backends.embedded import reports
 from relay.domain.errors import BatchRefused
 from tests.simulation.mutants.known import mutant
-from worker import delivery, plan
+from worker import attempt, delivery, plan
 
 
 @mutant("net effect: only the last mutation of a partner row is sent")
@@ -77,3 +79,22 @@ def _rounds() -> AbstractContextManager[Any]:
 @mutant("a rejection is written down")
 def _rejections() -> AbstractContextManager[Any]:
     return patch.object(reports, "add_rejections", lambda *given: None)
+
+
+@mutant("a feed's request waits behind what is held", shown_by="a feed asks while its audience is held")
+def _asks_behind() -> AbstractContextManager[Any]:
+    real = attempt.Attempt._answered
+
+    def answered(self: attempt.Attempt) -> bool:
+        self._audience = replace(self._audience, hold=None)
+        return real(self)
+
+    return patch.object(attempt.Attempt, "_answered", answered)
+
+
+@mutant(
+    "what a feed's call may still do comes before what is sent later",
+    shown_by="a feed's call is applied late, and another one comes meanwhile",
+)
+def _asks_once() -> AbstractContextManager[Any]:
+    return patch.object(attempt.Attempt, "_may_still_be_applied", lambda self: False)

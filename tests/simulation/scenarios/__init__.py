@@ -1,6 +1,14 @@
 """Each fault by its name, played by a script. `SCENARIOS`: title → what plays it."""
 
-from tests.simulation.scenarios import answers, deadlines, frozen, people, queueing, replays  # noqa: F401 - they make themselves known
+from tests.simulation.scenarios import (  # noqa: F401 - they make themselves known
+    answers,
+    asking,
+    deadlines,
+    frozen,
+    people,
+    queueing,
+    replays,
+)
 from tests.simulation.scenarios.everywhere import BASES, FAULTS, at_every_boundary
 from tests.simulation.scenarios.known import SCENARIOS
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.domain.message import VERSION, Message, Mutation, UnknownVersion, decode, encode
+from relay.domain.message import NEWEST, VERSION, Message, Mutation, UnknownVersion, decode, encode
 
 FIRST_VERSION = (
     b'{"version":1,"kind":"change","connector":"pangolin","audience":"a.1","request_id":"r","received_at":1.5,'
@@ -29,8 +29,8 @@ def test_a_message_of_the_first_version_can_be_read() -> None:
 
 
 def test_a_message_of_a_newer_version_is_left_to_a_newer_program() -> None:
-    newer = FIRST_VERSION.replace(b'"version":1', b'"version":%d' % (VERSION + 1)).replace(b'"user"', b'"person"')
-    with pytest.raises(UnknownVersion, match=f"version {VERSION + 1}"):
+    newer = FIRST_VERSION.replace(b'"version":1', b'"version":%d' % (NEWEST + 1)).replace(b'"user"', b'"person"')
+    with pytest.raises(UnknownVersion, match=f"version {NEWEST + 1}"):
         decode(newer)
 
 

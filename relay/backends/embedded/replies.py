@@ -1,0 +1,30 @@
+"""`interfaces.Replies` on SQLite."""
+
+from __future__ import annotations
+
+from relay.backends.embedded.database import Database
+from relay.backends.records import REPLY
+from relay.domain.reply import Reply
+
+
+class EmbeddedReplies:
+    """A row for each reply that nobody has read yet."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def give(self, reply: Reply) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO replies (request_id, part, at, record) VALUES (?, ?, ?, ?)",
+                (reply.request_id, reply.part, reply.at, REPLY.write(reply)),
+            )
+
+    def take(self, request_id: str, part: int) -> Reply | None:
+        key = (request_id, part)
+        if self._database.row("SELECT 1 FROM replies WHERE request_id = ? AND part = ?", key) is None:
+            return None  # most looks find nothing, and need no right to write
+        with self._database.transaction() as connection:
+            found = connection.execute("SELECT record FROM replies WHERE request_id = ? AND part = ?", key).fetchone()
+            connection.execute("DELETE FROM replies WHERE request_id = ? AND part = ?", key)
+        return REPLY.read(found[0]) if found else None
