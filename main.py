@@ -23,6 +23,12 @@ async def diy(request: Request) -> StarletteResponse:
     return await functions.receive(request)
 
 
+@functions_framework.aio.http
+async def external_feed(request: Request) -> StarletteResponse:
+    """Private: what the platform of the second source calls."""
+    return await functions.feed(request)
+
+
 @functions_framework.http
 def create(request: flask.Request) -> Response:
     """Private: makes an audience at the partner."""

@@ -7,8 +7,10 @@ import pwd
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from relay.domain.errors import ConfigurationError
 from relay.domain.mail_server import is_mail_address, mail_server
@@ -21,6 +23,15 @@ LOCAL_SECRETS: Mapping[str, str] = {
 """The fixed secrets of a local run, by name. They are printed, and refused on any address but loopback."""
 
 LOCAL_CONSOLE_PASSWORD = "local-console-password"  # noqa: S105 - printed on purpose, refused outside of loopback
+
+SHORTEST_FEED_SECRET = 16
+"""Characters: it is all that keeps strangers away."""
+
+LOCAL_PLUGIN = ("local-worker", "local-plugin-token")
+"""As whom the feeds' function of a local run asks the simulated gateway: worker ID and token. Printed, too."""
+
+GATEWAY_PORT = 8080
+"""Of the platform's own gateway."""
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -40,8 +51,12 @@ class Configuration(msgspec.Struct, frozen=True):
     journal_batch_s      seconds after which the journal's subscriptions finish an object at the latest
     *_emulator           host:port of an emulator instead of the service; empty: the service
 
-    And those of the embedded one: smtp_url, a mail server that notices are handed to (`domain.mail_server`; empty: none), and
-    smtp_from, the address that they come from.
+    Those of the feeds' function: feed_access and feed_secret (see `handlers.mediarithmics.settings.Access`), feed_redirect_url,
+    gateway_host, gateway_port (0: the platform's own, `GATEWAY_PORT`) and plugin_* (as the platform names them), feed_port (where
+    a local run serves it; 0: it does not).
+
+    And those of the embedded back end: smtp_url, a mail server that notices are handed to (`domain.mail_server`; empty: none),
+    and smtp_from, the address that they come from.
     """
 
     backend: str = "embedded"
@@ -71,6 +86,19 @@ class Configuration(msgspec.Struct, frozen=True):
     storage_emulator: str = ""
     smtp_url: str = ""
     smtp_from: str = ""
+    feed_port: int = 0
+    feed_access: Literal["", "internal", "iam", "secret"] = ""
+    feed_secret: str = ""
+    feed_redirect_url: str = ""
+    gateway_host: str = "plugin-gateway.platform"
+    gateway_port: int = 0
+    plugin_worker_id: str = ""
+    plugin_authentication_token: str = ""
+    plugin_group_id: str = ""
+    plugin_artifact_id: str = ""
+    plugin_type: str = ""
+    plugin_version: str = ""
+    plugin_build: str = ""
     on_cloud_run: bool = False
     function: str = ""
     user: str = ""
@@ -86,6 +114,11 @@ class Configuration(msgspec.Struct, frozen=True):
     def receiver_url(self) -> str:
         """Where the DMP reaches the receiver."""
         return (self.public_url or self.local_url(self.receiver_port)).rstrip("/")
+
+    @property
+    def gateway_url(self) -> str:
+        """Where the feeds' function asks for what a feed is, without a final slash."""
+        return f"http://{bracketed(self.gateway_host)}:{self.gateway_port or GATEWAY_PORT}"
 
     def local_url(self, port: int) -> str:
         """Where the process on this port of `host` is reached, without a final slash."""
@@ -131,6 +164,19 @@ def read(environment: Mapping[str, str] | None = None) -> Configuration:
         storage_emulator=given.get("STORAGE_EMULATOR_HOST", ""),
         smtp_url=_smtp_url(given),
         smtp_from=given.get("SMTP_FROM", ""),
+        feed_port=_port(given, "FEED_PORT", 0) if given.get("FEED_PORT") else 0,
+        feed_access=_feed_access(given),
+        feed_secret=given.get("FEED_SECRET", ""),
+        feed_redirect_url=given.get("FEED_REDIRECT_URL", ""),
+        gateway_host=given.get("GATEWAY_HOST") or "plugin-gateway.platform",
+        gateway_port=_port(given, "GATEWAY_PORT", 0) if given.get("GATEWAY_PORT") else 0,
+        plugin_worker_id=given.get("PLUGIN_WORKER_ID", ""),
+        plugin_authentication_token=given.get("PLUGIN_AUTHENTICATION_TOKEN", ""),
+        plugin_group_id=given.get("PLUGIN_GROUP_ID", ""),
+        plugin_artifact_id=given.get("PLUGIN_ARTIFACT_ID", ""),
+        plugin_type=given.get("PLUGIN_TYPE", ""),
+        plugin_version=given.get("PLUGIN_VERSION", ""),
+        plugin_build=given.get("PLUGIN_BUILD", ""),
         on_cloud_run=bool(given.get("K_SERVICE")),
         function=given.get("FUNCTION_TARGET", ""),
         user=given.get("USER") or given.get("LOGNAME") or _login_name(),
@@ -171,6 +217,19 @@ def environment(configuration: Configuration, more: Mapping[str, str] = MappingP
         "STORAGE_EMULATOR_HOST": configuration.storage_emulator,
         "SMTP_URL": configuration.smtp_url,
         "SMTP_FROM": configuration.smtp_from,
+        "FEED_PORT": str(configuration.feed_port or ""),
+        "FEED_ACCESS": configuration.feed_access,
+        "FEED_SECRET": configuration.feed_secret,
+        "FEED_REDIRECT_URL": configuration.feed_redirect_url,
+        "GATEWAY_HOST": configuration.gateway_host,
+        "GATEWAY_PORT": str(configuration.gateway_port or ""),
+        "PLUGIN_WORKER_ID": configuration.plugin_worker_id,
+        "PLUGIN_AUTHENTICATION_TOKEN": configuration.plugin_authentication_token,
+        "PLUGIN_GROUP_ID": configuration.plugin_group_id,
+        "PLUGIN_ARTIFACT_ID": configuration.plugin_artifact_id,
+        "PLUGIN_TYPE": configuration.plugin_type,
+        "PLUGIN_VERSION": configuration.plugin_version,
+        "PLUGIN_BUILD": configuration.plugin_build,
         "USER": configuration.user,
         "SIMULATE_HMAC_SECRET": configuration.simulate_hmac_secret,
         "SIMULATE_BASIC": configuration.simulate_basic,
@@ -188,6 +247,40 @@ def refuse_known_console_password(configuration: Configuration) -> None:
         )
 
 
+def refuse_open_feeds(configuration: Configuration) -> None:
+    """Raises `ConfigurationError` where the feeds' function could be reached by strangers: the platform signs nothing."""
+    if configuration.feed_access == "secret" and len(configuration.feed_secret) < SHORTEST_FEED_SECRET:
+        raise ConfigurationError(f"FEED_ACCESS=secret needs FEED_SECRET, of at least {SHORTEST_FEED_SECRET} characters.")
+    elsewhere = configuration.on_cloud_run or not configuration.on_loopback
+    if elsewhere and not configuration.feed_access:
+        raise ConfigurationError(
+            "The feeds' function can be reached from elsewhere, and nobody signs what it is sent. Set FEED_ACCESS: 'internal' "
+            "where only the platform's own network reaches it, 'iam' where Google Cloud's IAM lets nobody else through, 'secret' "
+            "where each request carries FEED_SECRET in the header X-Feed-Secret."
+        )
+    if configuration.feed_access == "iam" and not configuration.on_cloud_run and not configuration.on_loopback:
+        raise ConfigurationError(
+            "FEED_ACCESS=iam, and nothing of Google Cloud's stands in front here: everybody could reach the feeds' function. Set "
+            "it to 'internal' where only the platform's own network reaches it, or to 'secret'."
+        )
+
+
+def with_local_feeds(configuration: Configuration) -> Configuration:
+    """The configuration of a local run whose feeds' function asks the simulated gateway, on the port after its own unless another
+    one is given, as the worker that everybody knows unless another one is given. Raises `ConfigurationError`."""
+    port = configuration.gateway_port or configuration.feed_port + 1
+    if port > 65535:
+        raise ConfigurationError("The simulated gateway takes the port after FEED_PORT, and there is none: set GATEWAY_PORT.")
+    worker_id, token = LOCAL_PLUGIN
+    return replace(
+        configuration,
+        gateway_host="127.0.0.1",
+        gateway_port=port,
+        plugin_worker_id=configuration.plugin_worker_id or worker_id,
+        plugin_authentication_token=configuration.plugin_authentication_token or token,
+    )
+
+
 def _login_name() -> str:
     """Whose process this is, where the environment does not say so, as under cron; a user without a name is given by number."""
     number = os.getuid()
@@ -202,6 +295,19 @@ def _port(given: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise ConfigurationError(f"{name} is {text!r}; it must be a port number from 1 to 65535.")
     return int(text)
+
+
+def _feed_access(given: Mapping[str, str]) -> Literal["", "internal", "iam", "secret"]:
+    match given.get("FEED_ACCESS", ""):
+        case "":
+            return "secret" if given.get("FEED_SECRET") else ""
+        case "internal":
+            return "internal"
+        case "iam":
+            return "iam"
+        case "secret":
+            return "secret"
+    raise ConfigurationError(f"FEED_ACCESS is {given['FEED_ACCESS']!r}; it can be 'internal', 'iam' or 'secret'.")
 
 
 def _smtp_url(given: Mapping[str, str]) -> str:

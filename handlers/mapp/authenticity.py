@@ -12,8 +12,8 @@ import hmac
 
 from starlette.requests import Request
 
+from handlers.headers import all_of, first_of
 from handlers.inbound import CompiledInbound
-from handlers.mapp.headers import all_of, first_of
 from relay.domain.errors import Refusal
 from relay.domain.loopback import is_loopback, without_port
 

@@ -10,9 +10,9 @@ from handlers.mapp.arrival import Arrival, BodyFields
 from handlers.mapp.body import carried
 from handlers.mapp.customers import take_customer
 from handlers.mapp.field_names import FieldNames
-from handlers.mapp.publishing import publish
 from handlers.mapp.reading import FromBody
-from handlers.mapp.values import Unreadable, audience_id
+from handlers.publishing import publish
+from handlers.values import Unreadable, audience_id
 from relay.domain.errors import Refusal
 from relay.domain.message import Direction, Message
 

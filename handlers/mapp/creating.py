@@ -13,8 +13,8 @@ from handlers.creation import Creator, code_of, passes, sentence_of, status_of
 from handlers.mapp.arrival import Arrival, BodyFields
 from handlers.mapp.body import carried
 from handlers.mapp.customers import take_customer
-from handlers.mapp.publishing import publish
-from handlers.mapp.values import Unreadable, audience_id, audience_name
+from handlers.publishing import publish
+from handlers.values import Unreadable, audience_id, audience_name
 from relay.domain.errors import PartnerError, Refusal, RelayError
 from relay.domain.message import VERSION, Message
 

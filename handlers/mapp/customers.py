@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handlers.inbound import CompiledInbound
 from handlers.mapp.arrival import BodyFields
-from handlers.mapp.values import customer
+from handlers.values import customer
 from relay.domain.errors import Refusal
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from handlers.mapp.directions import direction
 from handlers.mapp.field_names import FieldNames, KeyPlans, MutationPlan, Named, UserPlan, rank
-from handlers.mapp.values import Unreadable, audience_id, customer, direction, identifier, too_deep
+from handlers.values import Unreadable, audience_id, customer, identifier, too_deep
 from relay.domain.connector import Inbound
 from relay.domain.message import Direction, Mutation
 

@@ -15,12 +15,13 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from handlers.answer import Answer
+from handlers.body import MAX_HELD_BYTES, HeldBytes, read_bytes, require_announced_size
 from handlers.creation import Creator
 from handlers.inbound import CompiledInbound, InboundView
-from handlers.mapp.answer import Answer
 from handlers.mapp.arrival import Arrival, BodyFields, Countdown, Deadlines
 from handlers.mapp.authenticity import is_signed, require_allowed_place, require_basic, signature_refused
-from handlers.mapp.body import MAX_HELD_BYTES, HeldBytes, read_bytes, read_object, require_announced_size
+from handlers.mapp.body import read_object
 from handlers.mapp.changing import change
 from handlers.mapp.creating import Creations
 from handlers.mapp.refusal_log import RefusalLog

@@ -21,7 +21,7 @@ MOST_SHARES = 32
 """So many connectors and kinds have lines of their own in a second: else who knows many names could cause lines for each."""
 
 TOO_MUCH_HELD = "too_much_held"
-"""The one trouble of ours (`handlers.mapp.body.HeldBytes`) that anybody can cause."""
+"""The one trouble of ours (`handlers.body.HeldBytes`) that anybody can cause."""
 
 _SECOND_S = 1.0
 

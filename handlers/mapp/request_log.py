@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
-from pathlib import Path
 from typing import Any
 
-from relay.domain.errors import Refusal, StoreUnavailable
+from handlers.problem import described
 from relay.wide_log import Severity, log
-
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 class RequestRecord:
@@ -33,7 +29,7 @@ class RequestRecord:
 
     def write(self, status: int, duration_ms: float, problem: Exception | None = None) -> None:
         """Writes the line. `problem`: why the status is not 200."""
-        log("request", _severity(status), **self._fields(status, duration_ms), **_described(problem))
+        log("request", _severity(status), **self._fields(status, duration_ms), **described(problem))
 
     def _fields(self, status: int, duration_ms: float) -> dict[str, Any]:
         fields: dict[str, Any] = {
@@ -54,20 +50,3 @@ def _severity(status: int) -> Severity:
     if status >= 500:
         return "ERROR"
     return "WARNING" if status in (401, 403) else "INFO"
-
-
-def _described(problem: Exception | None) -> dict[str, str]:
-    """A refusal's code, and what the store said where that is why. Of anything else the type and the place, not the text: it
-    could hold a value of the request."""
-    if problem is None:
-        return {}
-    if isinstance(problem, Refusal):
-        cause = problem.__cause__
-        return {"error": problem.code, **({"hint": str(cause)} if isinstance(cause, StoreUnavailable) else {})}
-    frames = traceback.extract_tb(problem.__traceback__)
-    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_ROOT)] or frames
-    return {
-        "error": "unexpected",
-        "exception": type(problem).__name__,
-        "where": f"{Path(ours[-1].filename).name}:{ours[-1].lineno} {ours[-1].name}",
-    }

@@ -86,7 +86,7 @@ def _create(asked: CreationRequest) -> str:
 
 def _asked_for(body: bytes) -> CreationRequest:
     """Raises `Refusal` for what is none, or names an audience as none can be named."""
-    from handlers.mapp.values import Unreadable, audience_id, audience_name, customer
+    from handlers.values import Unreadable, audience_id, audience_name, customer
 
     try:
         asked = msgspec.json.decode(body, type=CreationRequest)

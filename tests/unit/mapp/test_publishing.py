@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.mapp.publishing import publish
+from handlers.publishing import publish
 from relay.backends.embedded import EmbeddedBackend
 from relay.backends.embedded.publisher import EmbeddedPublisher
 from relay.domain.clock import SystemClock

@@ -1,12 +1,9 @@
-"""What single values of a request must be like: identifiers, audience IDs, customers, directions, depth."""
+"""What single values of a request must be like: identifiers, audience IDs, names, customers, depth. Shared by all sources."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal
-
-from relay.domain.message import Direction
 
 MAX_IDENTIFIER = 1_024
 """Characters."""
@@ -34,26 +31,6 @@ _CUSTOMER_BOUND = 10**MAX_CUSTOMER
 
 _NOT_IN_AUDIENCE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NOT_IN_IDENTIFIER = re.compile("[\x00\ud800-\udfff]")
-
-DIRECTIONS: Mapping[str, Direction] = {
-    "add": "joined",
-    "added": "joined",
-    "join": "joined",
-    "joined": "joined",
-    "add_to_audience": "joined",
-    "remove": "left",
-    "removed": "left",
-    "delete": "left",
-    "deleted": "left",
-    "left": "left",
-    "leave": "left",
-    "remove_from_audience": "left",
-    "remove_to_audience": "left",
-}
-"""Words in lower case by which a mutation says its own direction."""
-
-_SPELLED = {**DIRECTIONS, **{word.upper(): way for word, way in DIRECTIONS.items()}}
-
 
 class Unreadable(Exception):
     """Why a value cannot be used; a sentence without the value."""
@@ -116,13 +93,6 @@ def customer(value: object) -> int | str | None:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _CUSTOMER_BOUND:
         return value
     return None
-
-
-def direction(value: object) -> Direction | None:
-    """What this value says about joining or leaving; None if nothing."""
-    if not isinstance(value, str):
-        return None
-    return _SPELLED.get(value) or _SPELLED.get(value.strip().lower())
 
 
 def too_deep(value: object) -> bool:

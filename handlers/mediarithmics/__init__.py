@@ -1,0 +1,1 @@
+"""The second source: mediarithmics, whose platform calls an external feed over HTTP."""
