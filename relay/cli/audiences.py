@@ -180,6 +180,8 @@ def _show(session: Session, audience: Audience) -> None:
         ("created", moment(audience.created_at, session.now)),
         ("updated", moment(audience.updated_at, session.now)),
     ]
+    if audience.use is not None:
+        fields.append(("feed", audience.use.in_words))
     if audience.answers_to:
         fields.append(("answered to the DMP as", audience.answers_to))
     if hold := audience.hold:
@@ -203,6 +205,7 @@ def _as_json(audience: Audience, setups: Setups) -> dict[str, Any]:
         "customer": audience.customer,
         "paused": audience.paused,
         "answers_to": audience.answers_to or None,
+        "feed": audience.use.in_words if audience.use else None,
         "hold": hold_as_json(audience, audience.hold, setups.of(audience.connector)) if audience.hold else None,
         "replay": progress_as_json(audience.replayed),
         "created_at": iso(audience.created_at),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
 from relay import configuration as environment
 from relay.cli.output import show_json
+from relay.cli.progress import progress_bar
 from relay.cli.seconds import Seconds
 from relay.configuration import Configuration
 from relay.domain.clock import SystemClock
@@ -24,9 +26,19 @@ from relay.simulator.dmp import MAX_USERS, Dmp, is_loopback
 from relay.simulator.summary import Summary, as_text
 from relay.simulator.traffic import Simulation
 
+if TYPE_CHECKING:
+    from relay.simulator.mediarithmics.case_file import Delivery
+
+_MAPP_ONLY = {"largest": "--batch", "send": "--send", "secrets_file": "--secrets-file"}
+_MEDIARITHMICS_ONLY = {
+    "delivery": "--delivery", "serve_gateway": "--serve-gateway", "case": "--case", "files": "--files", "compare": "--no-compare",
+}  # fmt: skip
+"""Parameters that mean something to one source only, as they are written."""
+
 
 @click.command()
 @click.argument("url", required=False)
+@click.option("--source", type=click.Choice(["mapp", "mediarithmics"]), default="mapp", show_default=True, help="Who is played.")
 @click.option("--connector", default="pangolin", show_default=True, help="Its name, the path of the default address.")
 @click.option("--rate", type=click.FloatRange(0, 2000, min_open=True), default=20.0, show_default=True, help="Requests a second.")
 @click.option("--duration", type=Seconds(0.001, 86_400), default="10s", show_default=True, help="How long: 10s, 2m.")
@@ -38,10 +50,24 @@ from relay.simulator.traffic import Simulation
 @click.option("--seed", type=int, help="The same seed sends the same content. Drawn and printed if not given.")
 @click.option("--send", is_flag=True, help="Also send users to an address that is not on this machine.")
 @click.option("--secrets-file", type=click.Path(path_type=Path), help="YAML with hmac_secret and basic; readable by you only.")
+@click.option(
+    "--delivery",
+    type=click.Choice(["queued", "direct", "batch", "file"]),
+    default="queued",
+    show_default=True,
+    help="How the feeds deliver (mediarithmics).",
+)
+@click.option("--files", type=click.Path(path_type=Path, file_okay=False), help="Where assembled files go (mediarithmics).")
+@click.option("--compare/--no-compare", default=True, help="Whether Pangolin is asked for its members, too (mediarithmics).")
+@click.option("--serve-gateway", is_flag=True, help="Only serves the simulated gateway, until Ctrl-C (mediarithmics).")
+@click.option("--case", type=click.Path(path_type=Path, dir_okay=False), help="What --serve-gateway answers from: YAML.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
+@click.pass_context
 def simulate(
+    context: click.Context,
     *,
     url: str | None,
+    source: str,
     connector: str,
     rate: float,
     duration: float,
@@ -51,6 +77,11 @@ def simulate(
     seed: int | None,
     send: bool,
     secrets_file: Path | None,
+    delivery: Delivery,
+    files: Path | None,
+    compare: bool,
+    serve_gateway: bool,
+    case: Path | None,
     as_json: bool,
 ) -> None:
     """Plays the DMP: signed traffic at a given rate.
@@ -68,8 +99,26 @@ def simulate(
 
     Exit code 1: something was refused or unanswered, or slower than the DMP allows (99th percentile: 1 s for uploads, 3 s for
     creations).
+
+    With --source mediarithmics it plays that platform, for the function external_feed on this machine (FEED_PORT): its gateway on
+    GATEWAY_PORT, feeds that are created and connected, users who join and leave, batches, files and requests that are sent again.
+    Then it asks Pangolin for the members. Exit code 1: a request did not get through, or the members are not the ones meant.
     """
+    _refuse_the_other_source_s(context, source)
     configuration = environment.read()
+    if source == "mediarithmics":
+        from relay.cli.simulating_feeds import Wish, serve_gateway_until_told, simulate_feeds
+
+        if serve_gateway:
+            serve_gateway_until_told(configuration, case)
+            return
+        if case is not None:
+            raise click.UsageError("--case is for --serve-gateway.", context)
+        wish = Wish(
+            url=url, connector=connector, delivery=delivery, audiences=audiences, users=users, rate=rate, duration_s=duration,
+            seed=seed, compare=compare, files=files, as_json=as_json,
+        )  # fmt: skip
+        sys.exit(0 if simulate_feeds(configuration, wish) else 1)
     address = _address(url, connector, configuration)
     secrets = credentials.choose(address, configuration, secrets_file)
     seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
@@ -107,6 +156,15 @@ def simulate(
     if left_over:
         click.echo(left_over, err=True)
     sys.exit(0 if summary.passed and not left_over else 1)
+
+
+def _refuse_the_other_source_s(context: click.Context, source: str) -> None:
+    """Raises `click.UsageError` for an option that means nothing to this source."""
+    others = _MEDIARITHMICS_ONLY if source == "mapp" else _MAPP_ONLY
+    for name, option in others.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            other = "mediarithmics" if source == "mapp" else "mapp"
+            raise click.UsageError(f"{option} is for --source {other}; it means nothing with --source {source}.", context)
 
 
 def _address(url: str | None, connector: str, configuration: Configuration) -> str:
@@ -166,19 +224,9 @@ def _run_marked(
 
 
 def _run(simulation: Simulation) -> Summary:
-    with _progress_bar(simulation.requests) as step:
+    with progress_bar(simulation.requests) as step:
         simulation.on_progress(step)
         return simulation.run()
-
-
-@contextmanager
-def _progress_bar(length: int) -> Iterator[Callable[[], None]]:
-    """On standard error, for a person; nothing for a pipe."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    with click.progressbar(length=length, label="sending", file=sys.stderr) as bar:
-        yield lambda: bar.update(1)
 
 
 def _show(findings: list[Finding], summary: Summary | None, as_json: bool) -> None:

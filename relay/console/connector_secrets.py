@@ -62,8 +62,10 @@ def secret_of(connector: Connector, backend: Backend, name: str) -> SecretView:
 
 def _of_dmp(connector: Connector, backend: Backend) -> list[SecretView]:
     inbound = connector.inbound
-    signature = "The DMP signs each request with it; it is made here and pasted into the DMP."
-    found = [SecretView(inbound.hmac_secret, "Signature of the DMP (X-HMAC)", signature, "made")]
+    found = []
+    if inbound.hmac_secret:
+        signature = "The DMP signs each request with it; it is made here and pasted into the DMP."
+        found.append(SecretView(inbound.hmac_secret, "Signature of the DMP (X-HMAC)", signature, "made"))
     if inbound.basic_auth:
         both = "The DMP names itself with them; the password is made here and pasted into the DMP."
         user = _user(inbound.basic_auth, backend)

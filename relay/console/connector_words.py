@@ -83,6 +83,9 @@ def retention(connector: Connector) -> tuple[str, ...]:
 def ways_in(connector: Connector) -> tuple[str, ...]:
     """How the DMP's requests are taken."""
     inbound = connector.inbound
+    by_feeds = f"A feed may set: {', '.join(inbound.feed_settings)}." if inbound.feed_settings else "A feed sets no setting."
+    if inbound.source == "mediarithmics":
+        return ("Only feeds of mediarithmics use it; the public receiver does not know it.", by_feeds)
     unknown = "is created at the partner" if inbound.unknown_audience == "create" else "is refused"
     sentences = [
         f"A request may be as large as {size(inbound.max_body_bytes)}.",
@@ -92,6 +95,8 @@ def ways_in(connector: Connector) -> tuple[str, ...]:
     ]
     if inbound.customers:
         sentences.append(f"Only for the customers {', '.join(str(one) for one in inbound.customers)}.")
+    if inbound.feed_settings:
+        sentences.append(by_feeds)
     return tuple(sentences)
 
 

@@ -207,6 +207,8 @@ def main() -> int:
         sys.stdout.reconfigure(errors="replace")
     try:
         configuration = relay.configuration.read()
+        if configuration.feed_port:
+            configuration = relay.configuration.with_local_feeds(configuration)
         return LocalRun(configuration, _stack(configuration)).run()
     except RelayError as error:
         print(error, file=sys.stderr)

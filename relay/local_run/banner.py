@@ -36,6 +36,7 @@ def text(configuration: Configuration, prepared: Prepared, audience: DmpAudience
         ("receiver", receiver, "what the DMP calls"),
         ("console", console, "for the operator: connectors, activity, holds; log in with the console password"),
         ("pangolin", pangolin, "the test platform: audiences and members, live"),
+        *_feed_places(configuration),
         *remarks.places,
         ("logs", logs, "all that the processes write; only you can read it. Trouble is shown here, too"),
         ("", "", ""),
@@ -59,7 +60,36 @@ def text(configuration: Configuration, prepared: Prepared, audience: DmpAudience
             "",
             f"It answers 200, and within a second {FIRST_USER} is in the audience {audience.name or audience.id!r} on {pangolin}",
             *([f"So that diy works on this state: {remarks.export}"] if remarks.export else []),
+            *_feed_words(configuration),
             f"More: .venv/bin/diy status, .venv/bin/diy simulate, docs/quick-start.md. Ctrl-C ends everything; {remarks.end}.",
             "",
         ]
     )
+
+
+def _feed_places(configuration: Configuration) -> list[tuple[str, str, str]]:
+    if not configuration.feed_port:
+        return []
+    return [
+        ("feeds", f"{configuration.local_url(configuration.feed_port)}/", "what mediarithmics calls (external_feed)"),
+        ("gateway", f"{configuration.gateway_url}/", "where external_feed asks what a feed is; diy simulate plays it"),
+    ]
+
+
+def _feed_words(configuration: Configuration) -> list[str]:
+    """What to try with the second source, where this run serves it."""
+    if not configuration.feed_port:
+        return []
+    words = {"FEED_PORT": str(configuration.feed_port)}
+    if configuration.gateway_port != configuration.feed_port + 1:
+        words["GATEWAY_PORT"] = str(configuration.gateway_port)
+    if configuration.pangolin_port != Configuration().pangolin_port:
+        words["PANGOLIN_PORT"] = str(configuration.pangolin_port)
+    said = " ".join(f"{name}={value}" for name, value in words.items())
+    return [
+        "",
+        "Or be the other platform: it creates a feed, connects it and pushes users, who are then at Pangolin:",
+        "",
+        f"{said} .venv/bin/diy simulate --source mediarithmics",
+        "",
+    ]

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 import relay.configuration
 from relay.configuration import Configuration
 from relay.local_run.preparation import Prepared
-from relay.local_run.stack import PYTHON, Process, Remarks, console, pangolin, receiver
+from relay.local_run.stack import PYTHON, Process, Remarks, console, feeds, pangolin, receiver
 
 
 class EmbeddedStack:
@@ -38,6 +38,7 @@ class EmbeddedStack:
             Process("worker", worker, relay.configuration.environment(settings), sign="worker_started"),
             receiver(settings, prepared),
             console(settings),
+            *feeds(settings),
         )
 
     def attended(self, complain: Callable[[str], None]) -> AbstractContextManager[None]:  # noqa: ARG002 - the protocol's

@@ -18,7 +18,7 @@ from relay.local_run.emulators import Emulator, address, free_ports
 from relay.local_run.preparation import Prepared
 from relay.local_run.push_subscription import LONGEST_ACK_DEADLINE_S, SHORTEST_ACK_DEADLINE_S, subscribe
 from relay.local_run.scheduler import Scheduler
-from relay.local_run.stack import PYTHON, Process, Remarks, console, function, pangolin, receiver
+from relay.local_run.stack import PYTHON, Process, Remarks, console, feeds, function, pangolin, receiver
 
 PROJECT = "diy-relay-local"
 """The emulators take any. Not the operator's own, so that nothing that is forgotten can reach it."""
@@ -44,7 +44,10 @@ class GoogleStack:
     state = "in the emulators; it is gone when this ends"
 
     def __init__(self, configuration: Configuration) -> None:
-        taken = (configuration.receiver_port, configuration.console_port, configuration.pangolin_port)
+        taken = (
+            configuration.receiver_port, configuration.console_port, configuration.pangolin_port, configuration.feed_port,
+            configuration.gateway_port,
+        )  # fmt: skip
         ports = _free_ports(7, taken)
         self._pubsub, self._firestore, self._secrets, self._journal, create, deliver, tick = ports
         self._ports = {"create": create, "deliver": deliver, "tick": tick}
@@ -113,6 +116,7 @@ class GoogleStack:
             function("tick", settings, self._ports["tick"], threads=TICK_THREADS),
             receiver(settings, prepared),
             console(settings),
+            *feeds(settings),
         )
 
     @contextmanager

@@ -67,10 +67,14 @@ def check_ports(configuration: Configuration) -> None:
         "CONSOLE_PORT": configuration.console_port,
         "PANGOLIN_PORT": configuration.pangolin_port,
     }
+    if configuration.feed_port:
+        wanted |= {"FEED_PORT": configuration.feed_port, "GATEWAY_PORT": configuration.gateway_port}
     for variable, port in wanted.items():
         if port in taken:
             raise ConfigurationError(f"{taken[port]} and {variable} are both {port}; each needs a port of its own.")
         taken[port] = variable
+        if variable == "GATEWAY_PORT":
+            continue  # the simulated platform's, which may be there already
         problem = _occupied(configuration.host, port)
         if problem:
             raise ConfigurationError(f"Port {port} {problem}. Choose another one with {variable}=... make run")
@@ -118,7 +122,7 @@ def prepare(configuration: Configuration, backend: Backend) -> Prepared:
         if not backend.secrets.get(name):
             publishing.set_secret(name, value)
     note, inbound = _apply(configuration, backend, publishing)
-    hmac_secret = (*backend.secrets.get(inbound.hmac_secret), "")[0]
+    hmac_secret = (*backend.secrets.get(inbound.hmac_secret), "")[0] if inbound.hmac_secret else ""
     basic = (*backend.secrets.get(inbound.basic_auth), "")[0] if inbound.basic_auth else ""
     return Prepared((note,), hmac_secret, basic)
 

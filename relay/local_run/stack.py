@@ -103,6 +103,15 @@ def console(configuration: Configuration) -> Process:
     return function("console", configuration, configuration.console_port)
 
 
+def feeds(configuration: Configuration) -> tuple[Process, ...]:
+    """The function `external_feed`, where the run has it."""
+    port = configuration.feed_port
+    if not port:
+        return ()
+    ready = readiness.answers(f"{configuration.local_url(port)}/v1/status")
+    return (function("external_feed", configuration, port, ready=ready),)
+
+
 def function(
     target: str,
     configuration: Configuration,

@@ -12,6 +12,7 @@ from relay.connectors.live import live
 from relay.domain.audience import Audience
 from relay.domain.clock import Clock
 from relay.domain.errors import Conflict, NotFound
+from relay.domain.feed import Use
 from relay.health.asking import require_may_call
 
 LISTED = "audience"
@@ -49,7 +50,7 @@ def described(backend: Backend, audience: Audience, clock: Clock) -> dict[str, A
     if audience.partner_id is None:
         raise NotFound(f"The partner has no audience for {audience.id!r} yet.")
     require_may_call(backend, audience.connector, clock.now())
-    return _adapter(backend, audience.connector, clock).describe_audience(audience.partner_id)
+    return _adapter(backend, audience.connector, clock, audience.use).describe_audience(audience.partner_id)
 
 
 def at_the_partner(backend: Backend, connector: str, clock: Clock) -> list[Option]:
@@ -63,7 +64,12 @@ def at_the_partner(backend: Backend, connector: str, clock: Clock) -> list[Optio
     return _adapter(backend, connector, clock).options(LISTED, running.settings)
 
 
-def _adapter(backend: Backend, connector: str, clock: Clock) -> Adapter:
+def _adapter(backend: Backend, connector: str, clock: Clock, use: Use | None = None) -> Adapter:
+    """use: how a feed uses the connector for the audience in question."""
+    from worker.catalog import Catalog, running
     from worker.partners import Partners
 
-    return Partners(backend, clock).open(live(backend.connectors, connector))
+    connected = live(backend.connectors, connector)
+    if use is not None:
+        connected = Catalog(backend, clock).used(running(connected), use).connector
+    return Partners(backend, clock).open(connected, use.login if use else "")

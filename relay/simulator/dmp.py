@@ -9,7 +9,6 @@ import base64
 import hashlib
 import hmac
 import ipaddress
-import threading
 from collections.abc import Sequence
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ import urllib3
 
 from relay.configuration import LOOPBACK
 from relay.domain.message import Direction
+from relay.simulator.sessions import Sessions
 
 MAX_USERS = 100
 """Users in one of the DMP's micro-batches, which it sends when they are together or after a second."""
@@ -107,9 +107,8 @@ class Dmp:
         self._hmac_secret = hmac_secret
         self._basic = basic
         self._timeout_s = timeout_s
-        self._threads = threading.local()
-        self._sessions: list[requests.Session] = []
-        self._lock = threading.Lock()
+        # A proxy from the environment is right for an address out there and wrong for this machine.
+        self._sessions = Sessions(trust_env=not is_loopback(url))
 
     def validate(self, method: Literal["GET", "POST"] = "POST") -> Answer:
         """What the DMP sends during set-up. GET carries no signature."""
@@ -140,7 +139,7 @@ class Dmp:
             headers["X-HMAC"] = signature
         credentials = self._basic if basic is None else basic
         try:
-            response = self._session().request(
+            response = self._sessions.mine().request(
                 method,
                 self.url,
                 params={"type": request_type},
@@ -156,20 +155,7 @@ class Dmp:
 
     def close(self) -> None:
         """Ends the connections."""
-        with self._lock:
-            for session in self._sessions:
-                session.close()
-            self._sessions.clear()
-
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._threads, "session", None)
-        if session is None:
-            session = self._threads.session = requests.Session()
-            # A proxy from the environment is right for an address out there and wrong for this machine.
-            session.trust_env = not is_loopback(self.url)
-            with self._lock:
-                self._sessions.append(session)
-        return session
+        self._sessions.close()
 
 
 class _BasicAuth(requests.auth.AuthBase):

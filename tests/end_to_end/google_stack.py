@@ -25,8 +25,8 @@ class GoogleStack(Stack):
     ticks = True
     """A thread calls `tick`, as Scheduler does, only more often."""
 
-    servers = ("pangolin", "receiver", "worker", "create", "tick")
-    everything = ("pangolin", "create", "worker", "tick", "receiver")
+    servers: tuple[str, ...] = ("pangolin", "receiver", "worker", "create", "tick")
+    everything: tuple[str, ...] = ("pangolin", "create", "worker", "tick", "receiver")
 
     def __init__(
         self,

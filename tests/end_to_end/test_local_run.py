@@ -53,7 +53,7 @@ class LocalRun:
 
     def line(self, beginning: str) -> str:
         """The first line that begins so, as soon as it is printed."""
-        found: str = eventually(lambda: next((line for line in self.lines if line.startswith(beginning)), None), within_s=90)
+        found: str = eventually(lambda: next((line for line in self.lines if line.startswith(beginning)), None), within_s=150)
         return found
 
     def nothing_listens(self) -> bool:

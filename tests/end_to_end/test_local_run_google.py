@@ -19,7 +19,7 @@ from relay.local_run.emulators import obstacle
 from tests.end_to_end.stack import ROOT, eventually
 from tests.end_to_end.test_local_run import LocalRun, send
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.timeout(400)]  # ten processes and Java twice, beside other tests
 
 STARTED = ("pubsub", "firestore", "secrets", "journal", "pangolin", "create", "deliver", "tick", "receiver", "console")
 

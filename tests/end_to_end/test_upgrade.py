@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.domain.message import VERSION
+from relay.domain.message import NEWEST, VERSION
 from tests.end_to_end.stack import ROOT, Stack, eventually
 
 
@@ -19,8 +19,9 @@ def newer(tmp_path: Path) -> Path:
     ignored = shutil.ignore_patterns(".*", "tests", "docs", "deploy", "bench", "__pycache__", "build", "*.egg-info")
     shutil.copytree(ROOT, tree, ignore=ignored)
     module = tree / "relay" / "domain" / "message.py"
-    text, changed = re.subn(rf"^VERSION = {VERSION}$", f"VERSION = {VERSION + 1}", module.read_text(), flags=re.MULTILINE)
-    assert changed == 1
+    said = rf"^(VERSION|NEWEST) = (?:{VERSION}|{NEWEST})$"
+    text, changed = re.subn(said, rf"\1 = {NEWEST + 1}", module.read_text(), flags=re.MULTILINE)
+    assert changed == 2
     module.write_text(text)
     return tree
 

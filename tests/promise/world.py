@@ -142,8 +142,8 @@ class TappedPartners:
     def __init__(self, inner: Partners, effects: Effects) -> None:
         self._inner, self._effects = inner, effects
 
-    def open(self, connector: Connector) -> Adapter:
-        return Tapped(self._inner.open(connector), ("send", "create_audience"), self._effects)
+    def open(self, connector: Connector, login: str = "") -> Adapter:
+        return Tapped(self._inner.open(connector, login), ("send", "create_audience"), self._effects)
 
     def forget(self, connector: Connector) -> None:
         self._inner.forget(connector)

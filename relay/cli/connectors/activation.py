@@ -7,7 +7,7 @@ import msgspec
 
 from relay.cli.output import show_json
 from relay.cli.session import Session, with_state
-from relay.connectors.activation import PLACE, activation_sheet
+from relay.connectors.activation import activation_sheet, place_of
 from relay.connectors.live import live
 
 
@@ -28,9 +28,9 @@ def activation(session: Session, name: str, show_secrets: bool) -> None:
     if show_secrets:
         session.backend.audit.add(by=session.by, what="show secrets", subject=name)
     if session.as_json:
-        show_json({"place": PLACE, "fields": [msgspec.to_builtins(line) for line in sheet]})
+        show_json({"place": place_of(connector), "fields": [msgspec.to_builtins(line) for line in sheet]})
         return
-    click.echo(f"In the DMP: {PLACE}\n")
+    click.echo(f"In the DMP: {place_of(connector)}\n")
     width = max(len(line.field) for line in sheet)
     for line in sheet:
         click.echo(f"{line.field.ljust(width)}  {line.value}")

@@ -21,6 +21,9 @@ _ABOUT = (
 )  # fmt: skip
 
 _INBOUND = (
+    Asked("inbound.source", Field(
+        "source", "Where requests come from", "choice", default="mapp", choices=("mapp", "mediarithmics"),
+        help="mapp: a DMP that signs them; feeds of mediarithmics can use it as well. mediarithmics: those feeds alone.")),
     Asked("inbound.audience_id", Field(
         "audience_id", "Audience ID", "choice", default="own", choices=("own", "partner"),
         help="own: the DMP goes on with its own ID. partner: it is told the partner's. Fixed once there is an audience.")),
@@ -29,6 +32,9 @@ _INBOUND = (
         help="What becomes of users of one.")),
     Asked("inbound.customers", Field("customers", "Customers of the DMP", "list", help="One a line; all, unless given.")),
     Asked("inbound.max_body", Field("max_body", "Largest request", help="Such as 10MB, which it is unless given.")),
+    Asked("inbound.feed_settings", Field(
+        "feed_settings", "Settings that a feed may set", "list",
+        help="One a line. Who may set an address can have the connector's credentials sent there.")),
     Asked("inbound.fields", Field(
         "fields", "Names of fields", "object", help="Where your DMP does not use the usual names."), wide=True),
 )  # fmt: skip
@@ -102,10 +108,8 @@ def secrets_of(opened: Opened, known: Mapping[str, SecretInfo]) -> list[AskedSec
     """The secrets it needs with its present settings. `known`: those that are set, by name."""
     description, values = opened.description, opened.unfinished.values
     asked = [(f"secrets.{field.name}", "partner", field) for field in description.secrets] if description else []
-    asked += [
-        ("inbound.hmac_secret", "hmac", _HMAC),
-        ("inbound.basic_auth", "basic", _BASIC),
-    ]
+    of_dmp = [("inbound.hmac_secret", "hmac", _HMAC), ("inbound.basic_auth", "basic", _BASIC)]
+    asked += of_dmp if _is_signed(opened.unfinished) else [one for one in of_dmp if value_at(values, one[0]) is not None]
     found = []
     for place, kind, field in asked:
         named = value_at(values, place)
@@ -115,6 +119,11 @@ def secrets_of(opened: Opened, known: Mapping[str, SecretInfo]) -> list[AskedSec
             AskedSecret(place, kind, field, name, named is not None, shared, known.get(name), bool(shared and known.get(shared)))
         )
     return found
+
+
+def _is_signed(unfinished: Unfinished) -> bool:
+    """Whether a DMP signs its requests."""
+    return bool(value_at(unfinished.values, "inbound.source") != "mediarithmics")
 
 
 def empty_settings(opened: Opened) -> list[Problem]:
@@ -165,7 +174,9 @@ def with_secret_names(unfinished: Unfinished, form: Mapping[str, str], asked: li
     """The names of the secrets as they were typed; one that is left empty and is required gets the name proposed."""
 
     def needs_one(secret: AskedSecret) -> bool:
-        return secret.kind == "hmac" or (secret.field.required and secret.kind == "partner" and not secret.shared)
+        if secret.kind == "hmac":
+            return _is_signed(unfinished)
+        return secret.field.required and secret.kind == "partner" and not secret.shared
 
     prefix = str(unfinished.values.get("name") or "")
     return with_typed_names(unfinished, form, asked, prefix=prefix, needs_one=needs_one)

@@ -43,7 +43,8 @@ def begun_from_example(example: Example, name: str) -> Unfinished:
     values: dict[str, Any] = unfinished.values
     inbound, secrets = values.get("inbound"), values.get("secrets")
     if isinstance(inbound, dict):
-        inbound["hmac_secret"] = proposed_name(name, "hmac")
+        if inbound.get("source") != "mediarithmics":
+            inbound["hmac_secret"] = proposed_name(name, "hmac")
         if "basic_auth" in inbound:
             inbound["basic_auth"] = proposed_name(name, "basic")
     if isinstance(secrets, dict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from relay.connectors.activation import HIDDEN, PLACE
+from relay.connectors.activation import HIDDEN, place_of
 from relay.connectors.live import document_of
 from relay.console import parts
 from relay.console.charts import sparkline
@@ -37,7 +37,7 @@ def show(name: str) -> str:
         way_out=way_out,
         edit=page("edit.start", name=found.document),
         connect=_way_to_connect(found),
-        place=PLACE,
+        place=place_of(found.connector),
         hidden=HIDDEN,
         live=60 if parts.configuration().backend == "google" else 10,
     )

@@ -30,7 +30,7 @@ READING = {
     "connectors preview pangolin": {"requests", "not_sent", "gathering"},
     "secrets list": {"name", "set", "changed_at", "has_previous", "used_by"},
     "audiences list": {
-        "connector", "id", "name", "partner_id", "status", "error", "customer", "paused", "answers_to", "hold", "replay",
+        "connector", "id", "name", "partner_id", "status", "error", "customer", "paused", "answers_to", "feed", "hold", "replay",
         "created_at", "updated_at",
     },
     "holds list": {

@@ -14,6 +14,7 @@ from relay.console.audiences_reading import ROWS
 from relay.console.linking import SHOWN
 from relay.console.roles import Role
 from relay.domain.audience import Audience
+from relay.domain.feed import Use
 from relay.domain.message import VERSION, Message, Mutation
 from relay.domain.outcome import Rejection, Report, hash_user
 from relay.pangolin.server import InThread
@@ -149,6 +150,16 @@ def test_one_audience_shows_its_attempts_and_rejections_and_nobody(
         assert part in shown, part
     assert "42 delivered" not in shown
     assert CANARY not in shown
+
+
+def test_an_audience_of_a_feed_says_which_and_what_is_its_own(
+    browser: Browser, publishing: Publishing, backend: EmbeddedBackend
+) -> None:
+    backend.audiences.set_use("shop", "mics.1.2", Use("77", {"base_url": "https://of-the-feed.example"}))
+    text = browser.get(f"{ONE}mics.1.2").text
+    assert "Feed of mediarithmics" in text
+    assert "77, with settings of its own: base_url" in text
+    assert "of-the-feed" not in text
 
 
 def test_an_audience_whose_id_is_odd_has_its_page(browser: Browser, publishing: Publishing, backend: EmbeddedBackend) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from relay.configuration import Configuration, environment, read
+from relay.configuration import LOCAL_PLUGIN, Configuration, environment, read, refuse_open_feeds, with_local_feeds
 from relay.domain.errors import ConfigurationError
 from relay.local_run import banner
 from relay.local_run.embedded import EmbeddedStack
 from relay.local_run.google import GoogleStack
-from relay.local_run.preparation import Prepared, check_address
+from relay.local_run.preparation import Prepared, check_address, check_ports
 from relay.local_run.stack import Process, Stack
 from relay.simulator.dmp import DmpAudience
 
@@ -38,7 +38,8 @@ def test_the_variables_of_a_process_say_what_the_configuration_says(tmp_path: Pa
         google_cloud_project="project", google_cloud_region="europe-west1", firestore_database="own", ack_deadline_s=45.0,
         secret_prefix="own-", inbound_file="/inbound", create_url="http://127.0.0.1:1/", pubsub_emulator="127.0.0.1:2",
         firestore_emulator="127.0.0.1:3", secret_manager_emulator="127.0.0.1:4", user="ada", simulate_hmac_secret="s",
-        simulate_basic="b:c",
+        simulate_basic="b:c", feed_port=21004, feed_access="secret", feed_secret="a-secret-of-the-feeds", gateway_host="h",
+        gateway_port=5, plugin_worker_id="w", plugin_authentication_token="t", plugin_version="1",
     )  # fmt: skip
 
     assert read(environment(given)) == given
@@ -121,3 +122,29 @@ def test_where_the_emulators_cannot_run_it_says_why(tmp_path: Path, monkeypatch:
 def test_a_local_run_is_not_for_cloud_run() -> None:
     with pytest.raises(ConfigurationError, match="K_SERVICE"):
         check_address(Configuration(backend="google", on_cloud_run=True))
+
+
+def test_feeds_are_served_where_they_have_a_port_and_ask_the_simulated_gateway(tmp_path: Path) -> None:
+    given = with_local_feeds(configured(tmp_path, feed_port=21004))
+    for stack in (EmbeddedStack(given), GoogleStack(given)):
+        feeds = processes(stack)["external_feed"]
+        assert feeds.command[-4:] == ("--target", "external_feed", "--port", "21004")
+        seen = read(feeds.environment)
+        assert seen.gateway_url == "http://127.0.0.1:21005"
+        assert (seen.plugin_worker_id, seen.plugin_authentication_token) == LOCAL_PLUGIN
+        refuse_open_feeds(seen)
+
+
+def test_without_a_port_for_feeds_nothing_is_said_of_them(tmp_path: Path) -> None:
+    audience = DmpAudience("a.1", "A")
+    without, having = configured(tmp_path), with_local_feeds(configured(tmp_path, feed_port=21004, gateway_port=21009))
+    remarks = EmbeddedStack(without).remarks
+    assert "mediarithmics" not in banner.text(without, PREPARED, audience, remarks)
+    shown = banner.text(having, PREPARED, audience, remarks)
+    assert "\nFEED_PORT=21004 GATEWAY_PORT=21009 PANGOLIN_PORT=21003 .venv/bin/diy simulate --source mediarithmics\n" in shown
+
+
+def test_a_gateway_that_would_take_another_s_port_is_refused(tmp_path: Path) -> None:
+    given = with_local_feeds(configured(tmp_path, feed_port=21000))
+    with pytest.raises(ConfigurationError, match="RECEIVER_PORT and GATEWAY_PORT are both 21001"):
+        check_ports(given)

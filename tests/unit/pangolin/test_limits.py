@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.mapp.values import MAX_AUDIENCE, MAX_NAME
+from handlers.values import MAX_AUDIENCE, MAX_NAME
 from relay.domain.audience import Audience
 from relay.pangolin.reading import MAX_TEXT
 from relay.reading import values

@@ -39,7 +39,8 @@ def diy(*words: str, **environment: str) -> Result:
 
 
 OWN = {"SIMULATE_HMAC_SECRET": SECRET, "SIMULATE_BASIC": BASIC}
-SHORT = ("--rate", "50", "--duration", "0.2s", "--users", "50", "--seed", "1")
+SHORT = ("--rate", "50", "--duration", "0.2s", "--users", "2000", "--seed", "1")
+"""More users than ten requests hold, so that none has to wait for a user who is under way: ten on a busy machine, too."""
 
 
 def test_traffic_to_this_machine_ends_with_a_summary(received: Received) -> None:
