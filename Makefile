@@ -14,7 +14,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 help:  ## Shows this
 	@echo "DIY Relay. Targets:"
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
-	@echo "Variables of make run: RECEIVER_PORT CONSOLE_PORT PANGOLIN_PORT STATE_DIR TRAFFIC (0: none), e.g. TRAFFIC=0 make run"
+	@echo "Variables of make run: RECEIVER_PORT CONSOLE_PORT PANGOLIN_PORT FEED_PORT STATE_DIR TRAFFIC (0: none), e.g. TRAFFIC=0 make run"
 	@echo "make run BACKEND=google runs the functions of Google Cloud between its emulators (needs gcloud with their components, Java)"
 
 run: python $(INSTALLED)  ## Everything on this machine, with ten seconds of traffic, until Ctrl-C

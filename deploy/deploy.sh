@@ -9,7 +9,7 @@ source deploy/commands.sh
 
 usage() {
   cat <<'USAGE'
-deploy/deploy.sh PROJECT REGION [--notify EMAIL] [--roles LIST] [--journal] [--dry-run]
+deploy/deploy.sh PROJECT REGION [--notify EMAIL] [--roles LIST] [--journal] [--feeds HOST:PORT] [--dry-run]
 
   PROJECT         ID of the Google Cloud project; it must exist and have billing
   REGION          where everything is, e.g. europe-west1
@@ -18,6 +18,8 @@ deploy/deploy.sh PROJECT REGION [--notify EMAIL] [--roles LIST] [--journal] [--d
                   admin changes connectors and secrets, an operator switches, resumes and tests, a viewer looks, as does everybody
                   without a list. Kept by later runs
   --journal       makes what connectors with retention.journal need: a bucket, and subscriptions that write to it; kept by later runs
+  --feeds HOST:PORT  serves mediarithmics' external feeds, too; its plugin gateway is there. The secrets plugin-worker-id and
+                  plugin-authentication-token have to be set before. Kept by later runs
   --dry-run       prints every command, as a shell script, and runs none
 
 It uses the account that gcloud is logged in with. What it makes is listed in deploy/README.md.
@@ -27,11 +29,13 @@ USAGE
 notify=""
 roles=""
 journal=false
-take_words '--notify= --roles= --journal' "$@"
+feeds=""
+take_words '--notify= --roles= --journal --feeds=' "$@"
 address='^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$'
 [[ -z $notify || $notify =~ $address ]] || die "'$notify' is no e-mail address."
 one_role='[A-Za-z0-9._%+*?@-]+=(viewer|operator|admin)'
 [[ -z $roles || $roles =~ ^$one_role(,$one_role)*$ ]] || die "'$roles' is no list of roles. It looks like alice@example.com=admin,*@example.com=viewer; a role is viewer, operator or admin."
+[[ -z $feeds || $feeds =~ ^[A-Za-z0-9.-]+:[0-9]{1,5}$ ]] || die "'$feeds' is no place of a gateway. It looks like plugin-gateway.platform:8080."
 $dry_run || need gcloud
 need python3
 
@@ -39,7 +43,7 @@ need python3
 # shellcheck disable=SC2034
 PROJECT_NUMBER="" INDEXES="" FIELDS="" DAILY="" WEEKLY="" ORDERED="" CREATE_URL="" DELIVER_URL="" TICK_URL="" DIY_URL="" CONSOLE_URL=""
 # shellcheck disable=SC2034
-CHANNEL="" CHANNELS="" POLICY="" JOURNAL_BUCKET="" JOURNALED=""
+CHANNEL="" CHANNELS="" POLICY="" JOURNAL_BUCKET="" JOURNALED="" FEED_SERVICE="" FEED_URL=""
 
 enable_apis() {
   say "APIs"
@@ -77,33 +81,25 @@ journal_filter() { printf 'attributes.journal = "%s"' "$1"; }
 make_accounts() {
   say "Service accounts: one for each function, and those as whom Pub/Sub, Scheduler and Cloud Build act"
   local name
-  for name in "${ACCOUNTS[@]}"; do
-    create_account() { patiently iam service-accounts create "$PREFIX-$name" "--display-name=DIY Relay: $name"; }
-    either : create_account iam service-accounts describe "$(account "$name")"
-  done
+  for name in "${ACCOUNTS[@]}"; do make_account "$name"; done
   # Google's own accounts, which exist only once asked for: the one signs the push calls, the other lets people into the console.
   patiently beta services identity create --service=pubsub.googleapis.com
   patiently beta services identity create --service=iap.googleapis.com
 }
 
+# make_account NAME
+make_account() {
+  local name=$1
+  # shellcheck disable=SC2329
+  create_account() { patiently iam service-accounts create "$PREFIX-$name" "--display-name=DIY Relay: $name"; }
+  either : create_account iam service-accounts describe "$(account "$name")"
+}
+
 grant_project_rights() {
   say "Rights in the project"
-  local database secrets name
-  # https://cloud.google.com/firestore/docs/security/iam: a condition limits the role to one database.
-  database="resource.name == \"projects/$PROJECT/databases/$DATABASE\""
-  # Secret Manager names a resource with the project's number. By the beginning of the name rather than secret by secret: then one
-  # that is not set yet is "not found", and not "not allowed". The inbound document is left out: it is given below to those who need
-  # it.
-  secrets="projects/$PROJECT_NUMBER/secrets"
-  secrets="resource.name.startsWith(\"$secrets/$PREFIX-\") && !resource.name.startsWith(\"$secrets/$INBOUND_SECRET/\")"
-  for name in create deliver tick console; do
-    grant "$name" roles/datastore.user diy-relay-database "$database"
-  done
-  # Viewer: which version is the previous one is said beside the values.
-  for name in create deliver tick; do
-    grant "$name" roles/secretmanager.secretAccessor diy-relay-secrets "$secrets"
-    grant "$name" roles/secretmanager.viewer diy-relay-secrets "$secrets"
-  done
+  local secrets name
+  for name in create deliver tick console; do grant_database "$name"; done
+  for name in create deliver tick; do grant_secrets "$name"; done
   # The console is where secrets are set, rotated and forgotten, and where a published connector enters the inbound document: all of
   # ours, and no others. To make one and to list them are rights in the project, whatever the secret is called; no other right of this
   # role is one in a project.
@@ -113,6 +109,24 @@ grant_project_rights() {
   # Needed in projects made before April 2021 only (https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions).
   patiently iam service-accounts add-iam-policy-binding "$(account push)" --role=roles/iam.serviceAccountTokenCreator \
     "--member=serviceAccount:service-$PROJECT_NUMBER@gcp-sa-pubsub.iam.gserviceaccount.com"
+}
+
+# grant_database FUNCTION
+grant_database() {
+  # https://cloud.google.com/firestore/docs/security/iam: a condition limits the role to one database.
+  grant "$1" roles/datastore.user diy-relay-database "resource.name == \"projects/$PROJECT/databases/$DATABASE\""
+}
+
+# grant_secrets FUNCTION: to read the connectors' secrets.
+grant_secrets() {
+  # Secret Manager names a resource with the project's number. By the beginning of the name rather than secret by secret: then one
+  # that is not set yet is "not found", and not "not allowed". The inbound document is left out: it is given below to those who need
+  # it.
+  local secrets="projects/$PROJECT_NUMBER/secrets"
+  secrets="resource.name.startsWith(\"$secrets/$PREFIX-\") && !resource.name.startsWith(\"$secrets/$INBOUND_SECRET/\")"
+  grant "$1" roles/secretmanager.secretAccessor diy-relay-secrets "$secrets"
+  # Viewer: which version is the previous one is said beside the values.
+  grant "$1" roles/secretmanager.viewer diy-relay-secrets "$secrets"
 }
 
 # grant FUNCTION ROLE TITLE CONDITION
@@ -264,9 +278,11 @@ deploy_function() {
   local name=$1 variables=$2 track=(run)
   shift 2
   local variables_as=--set-env-vars
-  # --iap; and the list of roles stays as it is where none is given.
-  if [[ $name == console ]]; then track=(beta run) variables_as=--update-env-vars; fi
-  google "${track[@]}" deploy "$PREFIX-$name" --source=. "--function=$name" --base-image=python313 \
+  # --iap.
+  if [[ $name == console ]]; then track=(beta run); fi
+  # The console's list of roles, and the feeds' gateway, stay as they are where none is given.
+  if [[ $name == console || $name == "$FEEDS" ]]; then variables_as=--update-env-vars; fi
+  google "${track[@]}" deploy "$PREFIX-$name" --source=. "--function=${name//-/_}" --base-image=python313 \
     "--region=$REGION" "--service-account=$(account "$name")" \
     "--build-service-account=projects/$PROJECT/serviceAccounts/$(account build)" \
     --execution-environment=gen2 --cpu=1 --cpu-throttling --cpu-boost \
@@ -340,6 +356,31 @@ deploy_console() {
     --timeout=900s --ingress=all --no-allow-unauthenticated --iap
   address_of CONSOLE_URL console
   may_call "service-$PROJECT_NUMBER@gcp-sa-iap.iam.gserviceaccount.com" console
+}
+
+deploy_feeds() {
+  say "$FEEDS: mediarithmics' feeds, where they are asked for, now or before"
+  if [[ -n $feeds ]]; then
+    serve_feeds
+    return
+  fi
+  ask FEED_SERVICE run services list "--region=$REGION" "--filter=metadata.name=$PREFIX-$FEEDS" '--format=value(metadata.name)'
+  depending_on FEED_SERVICE serve_feeds :
+}
+
+# It makes audiences, looks at the store and publishes. The platform signs nothing, so IAM decides who may call it, and nobody does yet.
+serve_feeds() {
+  make_account "$FEEDS"
+  grant_database "$FEEDS"
+  grant_secrets "$FEEDS"
+  patiently pubsub topics add-iam-policy-binding "$TOPIC" "--member=serviceAccount:$(account "$FEEDS")" --role=roles/pubsub.publisher
+  # Asynchronous. 1 GiB: 80 of the usual requests are nothing, but a batch may have 12 MB, which are a dozen times as much while it is
+  # delivered. 80: the function itself takes 72 at once, and tells the others to come again. 60 s: an answer that waits for its turn
+  # takes 20 s at most, a creation 25 s, and the gateway 15 s before that.
+  deploy_function "$FEEDS" "FEED_ACCESS=iam${feeds:+,GATEWAY_HOST=${feeds%:*},GATEWAY_PORT=${feeds##*:}}" --memory=1Gi --concurrency=80 \
+    --min-instances=0 --max-instances=20 --timeout=60s --ingress=internal --no-allow-unauthenticated \
+    "--set-secrets=PLUGIN_WORKER_ID=$PREFIX-plugin-worker-id:latest,PLUGIN_AUTHENTICATION_TOKEN=$PREFIX-plugin-authentication-token:latest"
+  address_of FEED_URL "$FEEDS"
 }
 
 # ------------------------------------------------------------------------------------------------------------ subscription
@@ -441,6 +482,7 @@ deploy_tick
 make_jobs
 deploy_diy
 deploy_console
+deploy_feeds
 make_alerts
 
 $dry_run && exit 0
@@ -448,7 +490,8 @@ cat <<DONE
 
 Everything is in place.
   the DMP's address  $DIY_URL
-  the console        $CONSOLE_URL
+  the console        $CONSOLE_URL${FEED_URL:+
+  external feeds     $FEED_URL}
 
 Let yourself into the console:
   gcloud beta iap web add-iam-policy-binding --member=user:YOU@EXAMPLE.COM --role=roles/iap.httpsResourceAccessor --region=$REGION --resource-type=cloud-run --service=$PREFIX-console --project=$PROJECT

@@ -17,6 +17,8 @@ readonly JOURNAL_SUBSCRIPTION=$PREFIX-journal
 readonly JOURNAL_DAYS=(1 7 30)
 
 readonly FUNCTIONS=(create deliver tick diy console)
+# The function of mediarithmics' feeds, which is there only where it was asked for.
+readonly FEEDS=external-feed
 # One service account for each function, and those as whom Pub/Sub, Scheduler and Cloud Build act.
 readonly ACCOUNTS=(create deliver tick diy console push scheduler build)
 

@@ -97,7 +97,7 @@ delete_alerts() {
 delete_functions() {
   say "Functions"
   local name
-  for name in "${FUNCTIONS[@]}"; do
+  for name in "${FUNCTIONS[@]}" "$FEEDS"; do
     only_if_there run services describe "$PREFIX-$name" "--region=$REGION" -- run services delete "$PREFIX-$name" "--region=$REGION"
   done
 }
@@ -106,16 +106,16 @@ delete_functions() {
 delete_accounts() {
   say "Rights in the project, and service accounts"
   local name
-  for name in create deliver tick console; do
+  for name in create deliver tick console "$FEEDS"; do
     revoke "$name" roles/datastore.user
   done
-  for name in create deliver tick; do
+  for name in create deliver tick "$FEEDS"; do
     revoke "$name" roles/secretmanager.secretAccessor
     revoke "$name" roles/secretmanager.viewer
   done
   revoke console roles/secretmanager.admin
   revoke build roles/run.builder
-  for name in "${ACCOUNTS[@]}"; do
+  for name in "${ACCOUNTS[@]}" "$FEEDS"; do
     only_if_there iam service-accounts describe "$(account "$name")" -- iam service-accounts delete "$(account "$name")"
   done
 }

@@ -92,6 +92,10 @@ def answer(words: list[str], made: dict[str, Any]) -> int:
         wanted = flags["filter"].removeprefix("name=")
         print(wanted if is_there(f"storage buckets gs://{wanted}", made) else "")
         return 0
+    if group == "run" and verb == "list":
+        wanted = flags["filter"].removeprefix("metadata.name=")
+        print(wanted if is_there(f"run {wanted}", made) else "")
+        return 0
     if verb in ("create", "deploy"):
         if verb == "create" and key in made and "identity" not in key:
             print(f"ALREADY_EXISTS: {key}", file=sys.stderr)

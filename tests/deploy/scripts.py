@@ -52,6 +52,7 @@ DRY_RUNS: Mapping[str, tuple[str, ...]] = {
     "deploy without --notify": ("deploy.sh",),
     "deploy with roles": ("deploy.sh", "--roles", "alice@example.com=admin,*@example.com=viewer"),
     "deploy with the journal": ("deploy.sh", "--journal"),
+    "deploy with feeds": ("deploy.sh", "--feeds", "plugin-gateway.platform:8080"),
     "teardown": ("teardown.sh",),
     "teardown with the data": ("teardown.sh", "--delete-data"),
     "smoke": ("smoke.sh",),

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from handlers.mediarithmics.overload import MAX_IN_FLIGHT, MAX_WAITING
+from relay.configuration import read
 from tests.deploy.scripts import (
     DRY_RUNS,
     PAGES,
@@ -152,7 +154,7 @@ def test_deploying_sets_no_secret_but_the_empty_inbound_document() -> None:
 def test_only_the_receiver_is_public() -> None:
     deployed = {words[words.index("deploy") + 1]: words for words in commands(shown("deploy")) if "deploy" in words}
 
-    assert set(deployed) == {f"diy-relay-{name}" for name in ("diy", "create", "deliver", "tick", "console")}
+    assert set(deployed) == {f"diy-relay-{name}" for name in ("diy", "create", "deliver", "tick", "console", "external-feed")}
     assert [name for name, words in deployed.items() if "--allow-unauthenticated" in words] == ["diy-relay-diy"]
     assert [name for name, words in deployed.items() if "--iap" in words] == ["diy-relay-console"]
 
@@ -182,7 +184,7 @@ def test_what_makes_messages_comes_after_the_subscription_since_a_topic_without_
         made += [words[words.index("deploy") + 1].removeprefix("diy-relay-")] if "deploy" in words else []
         steps += [title for title in made if title not in steps]
 
-    assert steps == ["metrics", "create", "deliver", "subscription", "tick", "jobs", "diy", "console", "alerts"]
+    assert steps == ["metrics", "create", "deliver", "subscription", "tick", "jobs", "diy", "console", "external-feed", "alerts"]
 
 
 def test_a_teardown_takes_away_every_right_in_the_project_that_was_given() -> None:
@@ -235,19 +237,48 @@ def test_without_a_list_the_one_that_the_console_has_stays() -> None:
     assert not any("CONSOLE_ROLES" in word or word.startswith("--set-env-vars") for word in console)
 
 
-@pytest.mark.parametrize("name", ["diy", "create", "deliver", "tick", "console"])
+@pytest.mark.parametrize("name", ["diy", "create", "deliver", "tick", "console", "external-feed"])
 def test_every_function_says_its_size_and_its_limits(name: str) -> None:
     words = next(words for words in commands(shown("deploy")) if f"diy-relay-{name}" in words and "deploy" in words)
     flags = dict(word.partition("=")[::2] for word in words if word.startswith("--"))
-    told = flags["--update-env-vars" if name == "console" else "--set-env-vars"]
+    told = flags["--update-env-vars" if name in ("console", "external-feed") else "--set-env-vars"]
     variables = dict(pair.partition("=")[::2] for pair in told.split(","))
 
     assert {"--memory", "--cpu", "--concurrency", "--min-instances", "--max-instances", "--timeout", "--cpu-boost"} <= set(flags)
     assert flags["--service-account"] == f"diy-relay-{name}@my-project.iam.gserviceaccount.com"
     assert variables["BACKEND"] == "google"
     assert variables["WORKERS"] == "1"
-    if name != "diy":  # asynchronous
+    if name not in ("diy", "external-feed"):  # asynchronous
         assert variables["THREADS"] == flags["--concurrency"]
+
+
+def test_the_feeds_function_is_reached_by_nobody_before_somebody_lets_him_in() -> None:
+    text = commands(shown("deploy with feeds"))
+    words = next(words for words in text if "diy-relay-external-feed" in words and "deploy" in words)
+    told = next(word for word in words if word.startswith("--update-env-vars="))
+
+    assert {"--ingress=internal", "--no-allow-unauthenticated", "--function=external_feed"} <= set(words)
+    assert told.endswith("FEED_ACCESS=iam,GATEWAY_HOST=plugin-gateway.platform,GATEWAY_PORT=8080")
+    assert not any(words[:4] == ["run", "services", "add-iam-policy-binding", "diy-relay-external-feed"] for words in text)
+
+
+def test_the_feeds_function_itself_tells_who_is_too_many_before_cloud_run_does() -> None:
+    text = commands(shown("deploy with feeds"))
+    words = next(words for words in text if "diy-relay-external-feed" in words and "deploy" in words)
+    (concurrency,) = (int(word.partition("=")[2]) for word in words if word.startswith("--concurrency="))
+
+    assert concurrency >= MAX_IN_FLIGHT + 5, "there is room for what must always be answered"
+    assert MAX_WAITING < MAX_IN_FLIGHT
+
+
+def test_the_page_says_how_the_feeds_function_is_told_what_it_cannot_know() -> None:
+    shown_words = [words for page in PAGES for words in shown_on(page.read_text(), "gcloud")]
+    (told,) = [words for words in shown_words if words[:4] == ["run", "services", "update", "diy-relay-external-feed"]]
+    (pairs,) = [word.partition("=")[2].split(",") for word in told if word.startswith("--update-env-vars=")]
+    known = read(dict(pair.split("=") for pair in pairs))
+
+    assert known.feed_redirect_url.startswith("https://")
+    assert all((known.plugin_group_id, known.plugin_artifact_id, known.plugin_type, known.plugin_version, known.plugin_build))
 
 
 def test_deliver_ends_before_the_acknowledgement_deadline_and_after_the_budget() -> None:
@@ -275,6 +306,8 @@ def test_deliver_ends_before_the_acknowledgement_deadline_and_after_the_budget()
         ((*PLACE, "--roles", "alice@example.com"), "no list of roles"),
         ((*PLACE, "--roles", "alice@example.com=owner"), "no list of roles"),
         ((*PLACE, "--roles", "alice@example.com=admin,$(rm -r .)=viewer"), "no list of roles"),
+        ((*PLACE, "--feeds", "gateway"), "no place of a gateway"),
+        ((*PLACE, "--feeds", "$(rm -r .):8080"), "no place of a gateway"),
         ((*PLACE, "--no-such-option"), "no option"),
         ((*PLACE, "--delete-data"), "no option"),
         ((*PLACE, "--notify="), "no option"),

@@ -175,7 +175,11 @@ def assert_was_printed(words: list[str], project: Project) -> None:
 
 @functools.cache
 def printed() -> list[re.Pattern[str]]:
-    texts = (dry_run("deploy.sh", "--notify", "ops@example.com", "--journal"), dry_run("teardown.sh", "--delete-data"))
+    texts = (
+        dry_run("deploy.sh", "--notify", "ops@example.com", "--journal"),
+        dry_run("deploy.sh", "--feeds", "gateway.example.com:8080"),
+        dry_run("teardown.sh", "--delete-data"),
+    )
     lines = [" ".join(words) for text in texts for words in commands(text)]
     named = re.compile(r"\\\$\\\{\w+\\\}|\\\$\\\(basename.*\\\)")
     return [re.compile(named.sub(".*", re.escape(line))) for line in lines]
@@ -220,12 +224,20 @@ def test_a_teardown_that_is_not_confirmed_deletes_nothing(project: Project, type
     assert project.ran() == []
 
 
-def test_the_journal_is_made_where_it_is_asked_for_and_later_runs_keep_it(project: Project) -> None:
+def feeds_of(ran: list[list[str]]) -> str:
+    """The variables that the feeds' function was deployed with; empty where it was not."""
+    deployed = (words for words in ran if words[:3] == ["run", "deploy", "diy-relay-external-feed"])
+    return next((word for words in deployed for word in words if word.startswith("--update-env-vars=")), "")
+
+
+def test_the_journal_and_the_feeds_are_made_where_they_are_asked_for_and_later_runs_keep_them(project: Project) -> None:
     first = deploy(project)
     assert not [words for words in first if words[0] == "storage" and words[2] != "list"]
+    assert not feeds_of(first)
     assert all("JOURNAL_BUCKET=," in word for words in first for word in words if "-env-vars=" in word)
 
-    asked = deploy(project, "--journal")
+    asked = deploy(project, "--journal", "--feeds", "gateway.example.com:8080")
+    assert "GATEWAY_HOST=gateway.example.com,GATEWAY_PORT=8080" in feeds_of(asked)
     bucket = f"{project.id}-diy-relay-journal"
     assert any(words[:3] == ["storage", "buckets", "create"] for words in asked)
     for days in (1, 7, 30):
@@ -238,6 +250,7 @@ def test_the_journal_is_made_where_it_is_asked_for_and_later_runs_keep_it(projec
         assert {f"--cloud-storage-bucket={bucket}", f"--cloud-storage-file-prefix={days}/"} <= set(written)
 
     later = deploy(project)
+    assert feeds_of(later).endswith("FEED_ACCESS=iam"), "it is brought up to date, and its gateway stays"
     assert not [words for words in later if " ".join(words[:3]) in ("storage buckets create", "pubsub subscriptions create")]
     assert any(words[:4] == ["pubsub", "subscriptions", "update", "diy-relay-journal-7"] for words in later)
     assert all(f"JOURNAL_BUCKET={bucket}," in word for words in later for word in words if "-env-vars=" in word)

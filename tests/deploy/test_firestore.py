@@ -107,7 +107,7 @@ def test_everything_that_expires_has_a_time_to_live() -> None:
     wanted = json.loads(firestore.WANTED.read_text())
 
     living = {one["collectionGroup"] for one in wanted["fieldOverrides"] if one.get("ttl")}
-    assert living == {"attempts", "audit", "counters", "days", "rejections", "versions"}
+    assert living == {"attempts", "audit", "counters", "days", "rejections", "replies", "versions"}
     assert {one["fieldPath"] for one in wanted["fieldOverrides"] if one.get("ttl")} == {"expire_at"}
 
 

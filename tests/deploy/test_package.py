@@ -13,7 +13,7 @@ import pytest
 from deploy import package
 from tests.deploy.scripts import REAL_GCLOUD, ROOT, needs_gcloud
 
-FUNCTIONS = ("diy", "create", "deliver", "tick", "console")
+FUNCTIONS = ("diy", "create", "deliver", "tick", "console", "external_feed")
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +99,7 @@ print(relay.functions.__file__)
         "K_SERVICE": f"diy-relay-{name}",
         "FUNCTION_TARGET": name,
         "IAP_AUDIENCE": "/projects/1/locations/europe-west1/services/diy-relay-console",
+        "FEED_ACCESS": "iam",
         "INBOUND_FILE": "/secrets/inbound/document",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
