@@ -1,0 +1,172 @@
+"""The receiver beside bare functions that do what it cannot do without, and beside the functions that one would write first.
+
+Requests of 100 mutations in 16 KB over 8 connections, each floor and ours in turns. CPU is that of the server's processes; the
+rate is that of the whole machine, which the load and the emulator share.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench.figures import Found, Ratio, Rows, Table, middle
+from bench.google import BareStack, emulators
+from bench.load import Load
+from bench.requests_to_receive import change, creation
+from bench.servers import FLOORS, NODE, Loaded, Loader, Server, floor, node_obstacle, ours
+from bench.tables import spread
+from tests.end_to_end.stack import Stack
+
+CONNECTIONS = 8
+SECONDS = 2.5
+"""Of load, for each server and round."""
+
+SPREADS = (1, 10, 100)
+"""Audiences in a request."""
+
+CREATIONS = 20
+"""Under way all the time beside the open loop; each takes as long as a slow partner."""
+
+PARTNER_MS = 2_000
+
+OPEN_SECONDS = 15.0
+
+
+def measure(rounds: int) -> Found:
+    """Ours on both back ends."""
+    with tempfile.TemporaryDirectory() as directory, Loader() as loader:
+        (Path(directory) / "embedded").mkdir()
+        embedded = _embedded(Path(directory) / "embedded", loader, rounds)
+        with emulators() as found:
+            if isinstance(found, str):
+                return Found(embedded.tables, embedded.ratios, (found,))
+            google = BareStack(Path(directory), found)
+            published = _published(google, Path(directory), loader, rounds)
+    return Found(
+        embedded.tables + published.tables, embedded.ratios + published.ratios, embedded.left_out + published.left_out
+    )
+
+
+def _embedded(directory: Path, loader: Loader, rounds: int) -> Found:
+    stack = Stack(directory)
+    try:
+        stack.start("receiver", "pangolin")
+        with floor(FLOORS / "edge_a.py", directory) as floor_a:
+            servers = {"floor A": floor_a, "ours, embedded": ours(stack)}
+            loads = _in_turns(loader, servers, change(), rounds, after=lambda: _empty(stack))
+            commits = _commits_per_request(stack, loader)
+        waits = _open_loop(stack, loader, loads["ours, embedded"])
+    finally:
+        stack.stop()
+    rows = _rows(loads, "floor A")
+    return Found(
+        (
+            Table("One request, embedded queue (100 mutations of one audience): CPU microseconds, requests a second", rows),
+            Table("Open loop at a quarter of that rate, 20 creations under way: milliseconds until the answer", {"ours": waits}),
+        ),
+        (
+            Ratio("CPU of a request, embedded, by floor A", rows["ours, embedded"]["x CPU"], 2.5, at_most=True),
+            Ratio("power-safe commits (synchronous=FULL) for a request, embedded", commits, 1.0, at_most=True),
+            Ratio("99th percentile of the wait, embedded, by 50 ms", waits["p99"] / 50, 1.0, at_most=True),
+        ),
+    )
+
+
+def _published(stack: BareStack, directory: Path, loader: Loader, rounds: int) -> Found:
+    tables: list[Table] = []
+    ratios: list[Ratio] = []
+    obstacle = node_obstacle()
+    try:
+        stack.start("pangolin", "create", "receiver")
+        with ExitStack() as running:
+            servers = {
+                "floor B": running.enter_context(floor(FLOORS / "edge_b.py", directory, stack.for_floors)),
+                "ours, Pub/Sub": ours(stack),
+                "Flask": running.enter_context(floor(FLOORS / "peer_flask.py", directory, stack.for_floors)),
+            }
+            if not obstacle:
+                servers["Node"] = running.enter_context(floor(NODE, directory, stack.for_floors))
+            for audiences in SPREADS:
+                loads = _in_turns(loader, servers, change(audiences), rounds)
+                rows = _rows(loads, "floor B")
+                tables.append(
+                    Table(f"One request, Pub/Sub emulator, {audiences} audiences: CPU microseconds, requests a second", rows)
+                )
+                bars = {"floor B": 0.85, "Node": 3.0} if audiences == 1 else {}
+                own = loads["ours, Pub/Sub"]
+                ratios += [
+                    Ratio(f"requests a second, {audiences} audiences, by {name}", _by_rate(own, each), bars.get(name))
+                    for name, each in loads.items()
+                    if each is not own
+                ]
+                if audiences == 1:
+                    first = own
+        waits = _open_loop(stack, loader, first)
+    finally:
+        stack.stop()
+    title = "Open loop at a quarter of the rate with one audience, 20 creations under way: milliseconds until the answer"
+    tables.append(Table(title, {"ours": waits}))
+    ratios.append(Ratio("99th percentile of the wait, Pub/Sub, by 50 ms", waits["p99"] / 50, 1.0, at_most=True))
+    return Found(tuple(tables), tuple(ratios), (obstacle,) if obstacle else ())
+
+
+def _in_turns(
+    loader: Loader, servers: Mapping[str, Server], request: bytes, rounds: int, after: Callable[[], object] = lambda: None
+) -> dict[str, list[Loaded]]:
+    """Server → what came of its load in each round. What is done once is done before the first."""
+    loads: dict[str, list[Loaded]] = {name: [] for name in servers}
+    for number in range(rounds + 1):
+        for name, server in servers.items():
+            load = Load(server.port, (request,), CONNECTIONS, seconds=SECONDS if number else SECONDS / 2)
+            loads[name].append(loader.load(server, load))
+            after()
+    return {name: each[1:] for name, each in loads.items()}
+
+
+def _rows(loads: Mapping[str, Sequence[Loaded]], beside: str) -> Rows:
+    """Medians; ratios round by round."""
+    return {
+        name: {
+            "CPU": middle(one.cpu_us for one in each),
+            "least": min(one.cpu_us for one in each),
+            "most": max(one.cpu_us for one in each),
+            "x CPU": middle(one.cpu_us / other.cpu_us for one, other in zip(each, loads[beside], strict=True)),
+            "a second": middle(one.answers.rate for one in each),
+            "x rate": _by_rate(each, loads[beside]),
+        }
+        for name, each in loads.items()
+    }
+
+
+def _by_rate(own: Sequence[Loaded], other: Sequence[Loaded]) -> float:
+    """How many times the other's rate, round by round."""
+    return middle(one.answers.rate / beside.answers.rate for one, beside in zip(own, other, strict=True))
+
+
+def _open_loop(stack: Stack, loader: Loader, closed: Sequence[Loaded]) -> dict[str, float]:
+    """Percentiles of the wait, in milliseconds, while the partner takes its time with creations."""
+    rate = middle(one.answers.rate for one in closed) / 4
+    stack.pangolin("PUT", "/api/faults", latency_ms=PARTNER_MS)
+    creations = tuple(creation(f"slow.{number}") for number in range(2_000))
+    beside = Load(ours(stack).port, creations, CREATIONS, seconds=OPEN_SECONDS + 1)
+    made = loader.start(beside)
+    waits = loader.load(ours(stack), Load(ours(stack).port, (change(),), 64, seconds=OPEN_SECONDS, rate=rate)).answers.waits_ms
+    made.result().require_success("creations")
+    return {"a second": rate, **spread(waits)}
+
+
+def _commits_per_request(stack: Stack, loader: Loader) -> float:
+    """Of requests that come over all connections at once; all that are joined in a commit have one time of publication."""
+    loaded = loader.load(ours(stack), Load(ours(stack).port, (change(),), CONNECTIONS, seconds=SECONDS))
+    commits: int = stack.backend.database.row("SELECT count(DISTINCT published_at) FROM messages")[0]
+    _empty(stack)
+    return commits / sum(loaded.answers.statuses.values())
+
+
+def _empty(stack: Stack) -> None:
+    """What was queued is of no use any more."""
+    with stack.backend.database.transaction() as connection:
+        connection.execute("DELETE FROM messages")
+        connection.execute("DELETE FROM keys")
