@@ -14,7 +14,7 @@ PATH = "/pangolin?type=ADD_TO_AUDIENCE"
 def change(audiences: int = 1, *, first: int = 0) -> bytes:
     """As it travels. The mutations are of so many audiences in turn, named from number `first` on."""
     users = [
-        {"Audience": f"bench.{first + number % audiences:06d}", "User": f"user-{number:08d}-{'x' * 84}"}
+        {"Audience": f"bench.{first + number % audiences:06d}", "User": f"user-{number:08d}-{'x' * 92}", "Customer": 123}
         for number in range(MUTATIONS)
     ]
     return signed(PATH, msgspec.json.encode({"Type": "ADD_TO_AUDIENCE", "Customer": 123, "Mutations": users}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -29,11 +29,13 @@ _TOO_MUCH = (
     f"change, it takes more than {MAX_REQUEST_BYTES // 1024 // 1024} MB. Please send it in smaller parts."
 )
 
+_NOT_ENCODABLE = (ValueError, TypeError, OverflowError, RecursionError)
+
 _encoder = msgspec.json.Encoder()
 
 
 def change_messages(
-    entries: Iterable[tuple[str, Mutation]],
+    entries: Sequence[tuple[str, Mutation]],
     *,
     connector: str,
     request_id: str,
@@ -51,13 +53,7 @@ def change_messages(
 
     Refuses (413) more than `MAX_AUDIENCES`, and what would take more than `MAX_REQUEST_BYTES`, before the memory for it is used.
     """
-    groups: dict[str, list[Mutation]] = {}
-    for audience, mutation in entries:
-        group = groups.get(audience)
-        if group is None:
-            groups[audience] = [mutation]
-        else:
-            group.append(mutation)
+    groups = _grouped(entries)
     if len(groups) > MAX_AUDIENCES:
         raise Refusal(
             413,
@@ -75,32 +71,57 @@ def change_messages(
         fields=dict(fields),
         journal_days=journal_days,
     )
-    bare_size = len(_encoder.encode(bare)) + len('"part":,"mutations":[],') + _PART_DIGITS
     messages: list[Message] = []
     total = 0
     for audience, mutations in groups.items():
-        envelope = bare_size + len(_encoder.encode(audience))
-        for number, (part, size) in enumerate(_parts(mutations, MAX_BYTES - envelope)):
-            total += envelope + size
+        for message in _messages(msgspec.structs.replace(bare, audience=audience), mutations):
+            total += len(message.encoded)
             if total > MAX_REQUEST_BYTES:
                 raise Refusal(413, _TOO_MUCH, code="queued_too_large")
-            messages.append(msgspec.structs.replace(bare, audience=audience, part=number, mutations=part))
+            messages.append(message)
     return messages
 
 
-def _parts(mutations: list[Mutation], room: int) -> Iterator[tuple[tuple[Mutation, ...], int]]:
-    """The parts that fit into so many bytes, each with its encoded size."""
+def _grouped(entries: Sequence[tuple[str, Mutation]]) -> dict[str, list[Mutation]]:
+    """By audience, in the order of their first appearance."""
+    groups: dict[str, list[Mutation]] = {audience: [] for audience, _ in entries}
+    if len(groups) == 1:
+        return {audience: [mutation for _, mutation in entries] for audience in groups}
+    for audience, mutation in entries:
+        groups[audience].append(mutation)
+    return groups
+
+
+def _messages(bare: Message, mutations: list[Mutation]) -> Iterator[Message]:
+    """The messages of one audience, numbered, each of which fits."""
+    number = 0
     for start in range(0, len(mutations), MAX_MUTATIONS):
         chunk = tuple(mutations[start : start + MAX_MUTATIONS])
-        # One encoding of a thousand tells almost always that they fit; only otherwise each one is measured.
-        size = _encoded_size(chunk)
-        if size is not None and size <= room:
-            yield chunk, size
-        else:
-            yield from _measured_parts(chunk, room)
+        # One encoding of a thousand, which is needed anyway, tells almost always that they fit.
+        message = msgspec.structs.replace(bare, part=number, mutations=chunk)
+        if _fits(message):
+            yield message
+            number += 1
+            continue
+        for part in _measured_parts(chunk, MAX_BYTES - _bare_size(bare)):
+            yield msgspec.structs.replace(bare, part=number, mutations=part)
+            number += 1
 
 
-def _measured_parts(chunk: Sequence[Mutation], room: int) -> Iterator[tuple[tuple[Mutation, ...], int]]:
+def _fits(message: Message) -> bool:
+    try:
+        return len(message.encoded) <= MAX_BYTES
+    except _NOT_ENCODABLE:
+        return False
+
+
+def _bare_size(bare: Message) -> int:
+    """Bytes of the message but for its mutations, at most."""
+    return len(bare.encoded) + len('"part":,"mutations":[],') + _PART_DIGITS
+
+
+def _measured_parts(chunk: Sequence[Mutation], room: int) -> Iterator[tuple[Mutation, ...]]:
+    """Parts that fit into so many bytes. Each mutation is measured."""
     part: list[Mutation] = []
     filled = 0
     for each in chunk:
@@ -109,16 +130,16 @@ def _measured_parts(chunk: Sequence[Mutation], room: int) -> Iterator[tuple[tupl
             mutation = Mutation(index=each.index, unreadable=NOT_PASSABLE if size is None else TOO_LARGE)
             size = len(_encoder.encode(mutation))
         if part and filled + size + 1 > room:
-            yield tuple(part), filled
+            yield tuple(part)
             part, filled = [], 0
         part.append(mutation)
         filled += size + 1
-    yield tuple(part), filled
+    yield tuple(part)
 
 
 def _encoded_size(value: object) -> int | None:
     """Bytes; None where JSON has no form for it."""
     try:
         return len(_encoder.encode(value))
-    except (ValueError, TypeError, OverflowError, RecursionError):
+    except _NOT_ENCODABLE:
         return None

@@ -20,17 +20,19 @@ async def publish(publisher: Publisher, messages: Sequence[Message], *, within_s
     A publish that takes too long is cancelled rather than left running: what is reported as not accepted should not arrive
     after what the source sends next.
     """
-    publishing = asyncio.ensure_future(publisher.publish(messages))
+    loop = asyncio.get_running_loop()
+    limit = asyncio.timeout(None)
+    # Not at once: the publisher first prepares the messages and hands them over, which is its own work and not the store's.
+    beginning = loop.call_soon(lambda: limit.reschedule(loop.time() + within_s))
     try:
-        await asyncio.sleep(0)  # it encodes the messages and hands them over: its own work, not the store's
-        await asyncio.wait({publishing}, timeout=within_s)
-        if not publishing.done():
-            raise _not_accepted("publish_timeout")
-        publishing.result()
+        async with limit:
+            await publisher.publish(messages)
+    except TimeoutError:
+        raise _not_accepted("publish_timeout") from None
     except StoreUnavailable as error:
         raise _not_accepted("store_unavailable") from error
     finally:
-        publishing.cancel()
+        beginning.cancel()
 
 
 def _not_accepted(code: str) -> Refusal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from typing import Any
 
 MAX_IDENTIFIER = 1_024
 """Characters."""
@@ -31,6 +32,7 @@ _CUSTOMER_BOUND = 10**MAX_CUSTOMER
 
 _NOT_IN_AUDIENCE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NOT_IN_IDENTIFIER = re.compile("[\x00\ud800-\udfff]")
+
 
 class Unreadable(Exception):
     """Why a value cannot be used; a sentence without the value."""
@@ -83,6 +85,16 @@ def identifier(value: object) -> str | None:
     if not text.isprintable() and _NOT_IN_IDENTIFIER.search(text):
         raise Unreadable("One of its identifiers holds a character that no identifier can have.")
     return text
+
+
+def are_identifiers(values: list[Any]) -> bool:
+    """Whether each is a text that `identifier` gives back as it is. Much quicker than asking it for each one."""
+    if set(map(type, values)) != {str} or not all(map(str.strip, values)) or max(map(len, values)) > MAX_IDENTIFIER:
+        return False
+    together = "".join(values)
+    if together.isascii():
+        return "\0" not in together
+    return _NOT_IN_IDENTIFIER.search(together) is None
 
 
 def customer(value: object) -> int | str | None:

@@ -66,12 +66,12 @@ def read_changes(arrival: Arrival, direction: Direction) -> list[Message]:
         fields=carried(fields.rest),
         journal_days=connector.journal_days,
     )
-    reasons = Counter([each.unreadable for message in messages for each in message.mutations if each.unreadable is not None])
+    reasons = [each.unreadable for message in messages for each in message.mutations if each.unreadable is not None]
     record.mutations = len(entries)
-    record.unreadable = reasons.total()
+    record.unreadable = len(reasons)
     record.audiences = sum(not message.part for message in messages)
     if entries and record.unreadable == len(entries):
-        raise Refusal(400, _none_readable(reasons), code="none_readable")
+        raise Refusal(400, _none_readable(Counter(reasons)), code="none_readable")
     return messages
 
 

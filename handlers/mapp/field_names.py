@@ -39,10 +39,11 @@ Named = tuple[tuple[str, str], ...]
 class MutationPlan(NamedTuple):
     """What the keys of one mutation mean. In each part the keys stand in the order in which they are tried.
 
-    rest: keys without a part, kept with the mutation.
-    only_…: the key where the part has one and no other; of the user, where there are no identifiers beside it either.
+    keys: how many there are. rest: those without a part, kept with the mutation.
+    only_user: the key of the user where there is no other, and no identifiers beside it.
     """
 
+    keys: int
     user: tuple[str, ...]
     audience: tuple[str, ...]
     customer: tuple[str, ...]
@@ -50,8 +51,6 @@ class MutationPlan(NamedTuple):
     identifiers: Named
     rest: tuple[str, ...]
     only_user: str | None
-    only_audience: str | None
-    only_customer: str | None
 
 
 class UserPlan(NamedTuple):
@@ -108,7 +107,7 @@ class FieldNames:
         self.identifiers = {name.lower(): canonical for name, canonical in given.items()}
         self._within_user = {name: name for name in CANONICAL_IDENTIFIERS} | self.identifiers
 
-    def plan(self, keys: Iterable[str]) -> MutationPlan:
+    def plan(self, keys: tuple[str, ...]) -> MutationPlan:
         """The parts of a mutation's keys. A name that occurs twice in different case counts with its last spelling."""
         spelled = {key.lower(): key for key in keys}
         identifiers = {name: spelled[name] for name in self.identifiers if name in spelled}
@@ -121,15 +120,14 @@ class FieldNames:
         named = tuple((key, self.identifiers[name]) for name, key in identifiers.items() if key not in taken)
         taken.update(key for key, _ in named)
         return MutationPlan(
+            keys=len(keys),
             user=user,
             audience=audience,
             customer=customer,
             direction=direction,
             identifiers=named,
             rest=tuple(key for key in keys if key not in taken),
-            only_user=None if named else _only(user),
-            only_audience=_only(audience),
-            only_customer=_only(customer),
+            only_user=user[0] if len(user) == 1 and not named else None,
         )
 
     def user_plan(self, keys: Iterable[str]) -> UserPlan:
@@ -150,10 +148,6 @@ class FieldNames:
 
 def _lower(given: tuple[str, ...] | None, default: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name.lower() for name in (default if given is None else given))
-
-
-def _only(part: tuple[str, ...]) -> str | None:
-    return part[0] if len(part) == 1 else None
 
 
 def _not_taken(part: tuple[str, ...], taken: set[str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from handlers.mapp.arrival import BodyFields
@@ -32,8 +33,10 @@ def types_in_query(query: bytes) -> list[str]:
     return [value.strip().upper() for name, value in pairs if name.lower() == "type" and value.strip()]
 
 
+@lru_cache(maxsize=64)
 def type_in_query(query: bytes) -> RequestType | None:
-    """The type that the query names; None if it names none. Refuses unknown and contradicting ones."""
+    """The type that the query names; None if it names none. Refuses unknown and contradicting ones. The DMP sends a few queries
+    again and again, so what they say is remembered; a refusal is not."""
     given = types_in_query(query)
     if not given:
         return None

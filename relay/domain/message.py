@@ -6,6 +6,7 @@ workers and receivers can be replaced one after the other.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -80,7 +81,7 @@ class Replay(msgspec.Struct, frozen=True, omit_defaults=True):
     overtaken: int = 0
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+class Message(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """What one queue message carries: mutations of one audience in order, or that it was created, or that its hold may resume,
     or that journaled batches are to be sent again.
 
@@ -111,6 +112,11 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     replayed_at: float = 0
     answer_by: float = 0
 
+    @cached_property
+    def encoded(self) -> bytes:
+        """The message as it travels: JSON, UTF-8. Made once, whoever asks for it: to know its size, and to send it."""
+        return _encoder.encode(self)
+
     @property
     def wanted_at(self) -> float:
         """Since when somebody waits for it: when its request came in, or when it was asked to be sent again."""
@@ -137,7 +143,7 @@ _version_decoder = msgspec.json.Decoder(_Versioned)
 
 def encode(message: Message) -> bytes:
     """The message as it travels: JSON, UTF-8."""
-    return _encoder.encode(message)
+    return message.encoded
 
 
 def decode(body: bytes) -> Message:

@@ -25,6 +25,9 @@ _REREAD_EMBEDDED_S = 1.0
 _REREAD_GOOGLE_S = 60.0
 """It is mounted as a file, or read over the network without one: each look is an access to Secret Manager, which is billed."""
 
+_COLLECTED_AFTER = 50_000
+"""New objects that can hold others: those of about a hundred requests of 100 mutations, a few megabytes."""
+
 REREAD_STAND_IN_S = 2.0
 """Where Secret Manager is a stand-in on this machine, looking costs nothing, and a rotation is seen at once."""
 
@@ -33,8 +36,8 @@ def load_ahead() -> None:
     """Imports what the first request would wait for, longer than its answer may take, and reads the inbound document where that
     is a mounted file. Nothing connects, since the server forks after this.
 
-    What is there then stays until the end: the garbage collector need not look at it again, as it would for every few requests,
-    and forked processes go on sharing its pages.
+    What is there then stays until the end: the garbage collector need not look at it again, and forked processes go on sharing
+    its pages. What a request makes holds no circles, and there is much of it: the collector comes less often than by default.
     """
     import handlers.mapp.receiver  # noqa: F401 - to have it, like those below
 
@@ -46,6 +49,7 @@ def load_ahead() -> None:
             _view().read_ahead()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_COLLECTED_AFTER)
 
 
 async def receive(request: Request) -> Response:

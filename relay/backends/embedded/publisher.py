@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
@@ -12,13 +13,17 @@ from relay.backends.embedded import forks
 from relay.backends.embedded.database import Database
 from relay.backends.embedded.failures import DiskFull
 from relay.backends.embedded.messages import Row, append, rows_of
-from relay.backends.embedded.room import require_room
+from relay.backends.embedded.room import Room
 from relay.domain.clock import Clock
 from relay.domain.errors import RelayError, StoreUnavailable
 from relay.domain.message import Message
 
 JOINED_BYTES = 16 * 1024 * 1024
 """A commit takes no further requests once it holds so much: the first of them should not wait for a long one."""
+
+GATHER_S = 0.001
+"""Where requests come at the same time, a commit waits so long for more of them: what it costs, it costs once. One that comes
+alone does not wait (PostgreSQL's `commit_delay` and `commit_siblings` do the same)."""
 
 
 class _Request:
@@ -44,6 +49,7 @@ class EmbeddedPublisher:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._room = Room(database.path, clock)
         self._closed = False
         self._reset()
         forks.watch(self)
@@ -86,8 +92,12 @@ class EmbeddedPublisher:
             self._pending.put(request)
 
     def _run(self, pending: SimpleQueue[_Request | None]) -> None:
+        several = False
         while (request := pending.get()) is not None:
+            if several:
+                time.sleep(GATHER_S)
             requests, last = _drain(request, pending)
+            several = len(requests) > 1
             # What its caller has given up on was answered with an error, and must not be queued.
             requests = _awaited(requests)
             if requests:
@@ -115,7 +125,7 @@ class EmbeddedPublisher:
             with self._database.transaction() as connection:
                 # The transaction may have waited for the database longer than some callers did.
                 wanted = _awaited(requests)
-                require_room(connection, self._database.path, sum(request.size for request in wanted))
+                self._room.require(connection, sum(request.size for request in wanted))
                 append(connection, [row for request in wanted for row in request.rows], now=self._clock.now())
                 if not _awaited(wanted):
                     raise _GivenUp  # rolls back: so many that their one caller did not wait for the last of them

@@ -12,6 +12,7 @@ import sqlite3
 from pathlib import Path
 
 from relay.backends.embedded.failures import DiskFull
+from relay.domain.clock import Clock
 
 WORKERS_BYTES = 64 * 1024 * 1024
 """Left to workers and operators: 32 turns whose messages (512 KB at most) are in the queue and in a hold at the same time, the
@@ -27,10 +28,34 @@ MOVED_BYTES = 200
 of them can come to wait there."""
 
 
-def require_room(connection: sqlite3.Connection, database: Path, size: int) -> None:
-    """Raises `DiskFull` where so many bytes, stored, would take of what is left to the workers. Within a transaction."""
-    if not has_room(connection, database, size):
-        raise DiskFull("The disk is nearly full: no more requests are stored, so that what was accepted can still be delivered.")
+PLENTY_BYTES = 1024 * 1024 * 1024
+"""Beyond what is left to the workers. Where there is so much, it is looked at anew only after `_GOOD_FOR_S`, or when as much was
+stored: to look takes as long as to store a small request."""
+
+_GOOD_FOR_S = 0.2
+
+_NEARLY_FULL = "The disk is nearly full: no more requests are stored, so that what was accepted can still be delivered."
+
+
+class Room:
+    """The room on the disk as one process asks for it before each commit."""
+
+    def __init__(self, database: Path, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._plenty_until = float("-inf")
+        self._stored = 0
+
+    def require(self, connection: sqlite3.Connection, size: int) -> None:
+        """Raises `DiskFull` where so many bytes, stored, would take of what is left to the workers. Within a transaction."""
+        now = self._clock.monotonic()
+        if now < self._plenty_until and self._stored + size < PLENTY_BYTES:
+            self._stored += size
+            return
+        if not has_room(connection, self._database, size):
+            raise DiskFull(_NEARLY_FULL)
+        if has_room(connection, self._database, 2 * PLENTY_BYTES):
+            self._plenty_until, self._stored = now + _GOOD_FOR_S, size
 
 
 def has_room(connection: sqlite3.Connection, database: Path, size: int) -> bool:

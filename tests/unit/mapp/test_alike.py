@@ -1,0 +1,91 @@
+"""Entries that are read by column say what they say one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.mapp import reading
+from handlers.mapp.alike import read_alike
+from handlers.mapp.reading import FromBody, MutationReader
+from relay.domain.connector import Inbound
+from relay.domain.message import Mutation
+
+BODY = FromBody("joined", "body.1", 123)
+
+users: st.SearchStrategy[Any] = st.sampled_from(
+    ["u1", "u2", "ü", "a\0", "", " ", "x" * 1_024, "x" * 1_025, 7, None, True, {"Id": "u1"}, "\u2028", "\ud800"]
+)
+audiences = st.sampled_from(["a.1", "a.2", "", None, 5, "x" * 513, "a\nb", "ü" * 500])
+customers = st.sampled_from([123, "123", 123.0, None, 124, True])
+directions = st.sampled_from(["add", "REMOVE", "left", "nonsense", None, 1])
+others: st.SearchStrategy[Any] = st.sampled_from([1, "text", None, {"deep": []}, [1], 1.5])
+columns: dict[str, st.SearchStrategy[Any]] = {
+    "User": users,
+    "Audience": audiences,
+    "Customer": customers,
+    "Type": directions,
+    "Email": users,
+    "Other": others,
+    "Id": users,
+}
+
+
+@st.composite
+def alike(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Entries with the same keys, whose values are mostly those of the first."""
+    keys = draw(st.lists(st.sampled_from(sorted(columns)), unique=True, min_size=1))
+    first = {key: draw(columns[key]) for key in keys}
+    entries = [dict(first) for _ in range(draw(st.integers(1, 5)))]
+    for _ in range(draw(st.integers(0, 2))):
+        key = draw(st.sampled_from(keys))
+        draw(st.sampled_from(entries))[key] = draw(columns[key])
+    if draw(st.booleans()):
+        changed = draw(st.sampled_from(entries))
+        changed.pop(draw(st.sampled_from(keys)))
+        changed[draw(st.sampled_from(["User", "X", "audience"]))] = "u9"
+    return entries
+
+
+def one_by_one(entries: list[Any], body: FromBody, **inbound: Any) -> list[tuple[str, Mutation]]:
+    reader = MutationReader(Inbound(hmac_secret="hmac", **inbound))
+    found = [reader.read([entry, None], body)[0] for entry in entries]  # beside what is none, each is read by itself
+    return [(audience, msgspec.structs.replace(mutation, index=index)) for index, (audience, mutation) in enumerate(found)]
+
+
+@given(alike(), st.sampled_from([BODY, FromBody("left"), FromBody("left", "b", "123")]))
+def test_by_column_and_one_by_one_are_the_same(entries: list[dict[str, Any]], body: FromBody) -> None:
+    assert MutationReader(Inbound(hmac_secret="hmac")).read(entries, body) == one_by_one(entries, body)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"User": "u1"},
+        {"Audience": "a.1", "User": "u1"},
+        {"Audience": "a.1", "Id": "ü", "Customer": 123},
+        {"User": "u1", "Operation": "remove", "At": 5},
+    ],
+)
+def test_what_the_dmp_sends_is_read_by_column(entry: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[object] = []
+
+    def noted(*given: Any) -> Any:
+        taken.append(read_alike(*given))
+        return taken[-1]
+
+    monkeypatch.setattr(reading, "read_alike", noted)
+    found = MutationReader(Inbound(hmac_secret="hmac")).read([entry, dict(entry)], BODY)
+
+    assert taken == [found]
+    assert [mutation.index for _, mutation in found] == [0, 1]
+
+
+def test_customers_that_a_connector_does_not_serve_are_refused_by_column_too() -> None:
+    entries = [{"User": "u1", "Customer": 9}, {"User": "u2", "Customer": 9}]
+    found = MutationReader(Inbound(hmac_secret="hmac", customers=(123,))).read(entries, BODY)
+    assert {mutation.unreadable for _, mutation in found} == {"Its customer is not one that this connector serves."}
