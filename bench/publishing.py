@@ -22,7 +22,8 @@ from msgspec.structs import replace
 from bench.tables import print_table, spread, write_results
 from relay.backends.google.channels import Channels
 from relay.backends.google.publisher import GooglePublisher
-from relay.backends.google.pubsub_wire import PUBLISH, Destination, PublishResponse
+from relay.backends.google.pubsub_messages import PublishResponse
+from relay.backends.google.pubsub_wire import PUBLISH, Destination, calls_of
 from relay.configuration import Configuration, read
 from relay.domain.clock import SystemClock
 from relay.domain.message import Message, Mutation, encode
@@ -67,7 +68,9 @@ async def _at_once(publishes: int, publish: Callable[[int], Awaitable[object]]) 
 
 async def floor(configuration: Configuration, publishes: int) -> float:
     """The bare stub, and one request that was made beforehand."""
-    call = next(iter(Destination(configuration).calls([batch(0)])[0]))
+    destination = Destination(configuration)
+    [(ordering_key, bodies)] = destination.bodies([batch(0)]).items()
+    [call] = calls_of(destination.topic, ordering_key, bodies)
     channel = Channels(configuration).pubsub_async()
     publish: Any = channel.unary_unary(PUBLISH, response_deserializer=PublishResponse.FromString)
     return await _measured(publishes, lambda _number: publish(call.request, timeout=10))

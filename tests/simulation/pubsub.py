@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import grpc
 import msgspec
 
-from relay.backends.google.pubsub_wire import PublishRequest, PublishResponse
+from relay.backends.google.pubsub_messages import PublishRequest, PublishResponse
 from relay.backends.google.queue import GoogleQueue
 from relay.backends.interfaces import Leased
 from relay.configuration import read

@@ -5,10 +5,7 @@ const { PubSub } = require("@google-cloud/pubsub");
 
 const secret = process.env.FLOOR_SECRET;
 const [, project, , topicName] = process.env.FLOOR_TOPIC.split("/");
-const topic = new PubSub({ projectId: project }).topic(topicName, {
-  messageOrdering: true,
-  batching: { maxMilliseconds: 1 },
-});
+const topic = new PubSub({ projectId: project }).topic(topicName, { messageOrdering: true });
 
 functions.http("floor", async (request, response) => {
   const digest = crypto.createHmac("sha1", secret).update(request.rawBody).digest();

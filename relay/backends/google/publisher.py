@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from relay.backends.google.lines import Line
+from relay.backends.google.pubsub_messages import PublishResponse
 from relay.backends.google.pubsub_wire import (
     PASSING,
     PUBLISH,
     SERVICE,
+    Body,
     Destination,
     PublishCall,
-    PublishResponse,
     code_of,
     refused,
     require_confirmed,
@@ -44,8 +47,8 @@ LANES = 32
 
 
 class GooglePublisher:
-    """`interfaces.Publisher` on Pub/Sub: calls of one ordering key strictly one after the other, different keys at once. Nothing
-    is kept that could be sent later: what failed is the caller's to send again, and blocks nothing.
+    """`interfaces.Publisher` on Pub/Sub: calls of one ordering key one after the other (see `Line`), different keys at once.
+    Nothing is kept that could be sent later: what failed is the caller's to send again, and blocks nothing.
 
     One connection for each event loop, made by the first publish there.
     """
@@ -63,7 +66,7 @@ class GooglePublisher:
         self._trouble_since = 0.0
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        keys = self._destination.calls(messages)
+        keys = self._destination.bodies(messages)
         deadline = self._clock.monotonic() + self._deadline_s
         if not self._channels.prepared:
             await self._prepare()
@@ -102,16 +105,16 @@ class GooglePublisher:
             connection = self._connections.get(loop)
             if connection is None:
                 self._connections = {each: known for each, known in self._connections.items() if not each.is_closed()}
-                connection = self._connections[loop] = _Connection(self._channels.pubsub_async(), self._destination)
+                connection = _Connection(self._channels.pubsub_async(), self._destination, self._publish_call, self._clock)
+                self._connections[loop] = connection
             return connection
 
-    async def _publish_keys(self, connection: _Connection, keys: Sequence[Iterable[PublishCall]], deadline: float) -> None:
-        waiting = iter(keys)
+    async def _publish_keys(self, connection: _Connection, keys: Mapping[str, Sequence[Body]], deadline: float) -> None:
+        waiting = iter(keys.items())
 
         async def lane() -> None:
-            for calls in waiting:
-                for call in calls:
-                    await self._publish_call(connection, call, deadline)
+            for ordering_key, bodies in waiting:
+                await connection.line(ordering_key).publish(bodies, deadline)
 
         if len(keys) == 1:
             await lane()
@@ -170,8 +173,20 @@ class GooglePublisher:
 class _Connection:
     """The channel of one event loop, which closes when nothing is under way on it."""
 
-    def __init__(self, channel: grpc.aio.Channel, destination: Destination) -> None:
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        destination: Destination,
+        send: Callable[[_Connection, PublishCall, float], Awaitable[None]],
+        clock: Clock,
+    ) -> None:
+        """send: publishes one call on this connection, with its repetitions, until a deadline."""
         self._channel = channel
+        self._topic = destination.topic
+        self._send = partial(send, self)
+        self._clock = clock
+        self._lines: dict[str, Line] = {}
+        """Those on which something is under way."""
         self._metadata = destination.metadata
         self._publish: Callable[..., Awaitable[Any]] = channel.unary_unary(
             PUBLISH, response_deserializer=PublishResponse.FromString
@@ -190,6 +205,16 @@ class _Connection:
             self._under_way -= 1
             if not self._under_way:
                 self._idle.set()
+
+    def line(self, ordering_key: str) -> Line:
+        """Where everything of this key goes."""
+        line = self._lines.get(ordering_key)
+        if line is None:
+            line = self._lines[ordering_key] = Line(self._topic, ordering_key, self._send, self._clock, self._ended)
+        return line
+
+    def _ended(self, line: Line) -> None:
+        del self._lines[line.ordering_key]
 
     async def publish(self, call: PublishCall, within_s: float, *, wait_until_connected: bool) -> Any:
         """One try. Cancelled by its deadline, and by whoever cancels this."""

@@ -1,16 +1,16 @@
-"""What Pub/Sub is sent when messages are published: the client library's own messages, in protobuf's form, the quickest."""
+"""What Pub/Sub is sent when messages are published."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import grpc
-from google.pubsub_v1 import types
 
 from relay.backends.google.failures import unavailable
 from relay.backends.google.names import safe_name
+from relay.backends.google.pubsub_messages import PublishRequest
 from relay.configuration import Configuration
 from relay.domain.errors import StoreUnavailable
 from relay.domain.message import Message, encode
@@ -18,9 +18,6 @@ from relay.domain.message import Message, encode
 SERVICE = "Pub/Sub"
 
 PUBLISH = "/google.pubsub.v1.Publisher/Publish"
-
-PublishRequest: Any = types.PublishRequest.meta.pb
-PublishResponse: Any = types.PublishResponse.meta.pb
 
 MOST_MESSAGES = 1_000
 """In one call (https://cloud.google.com/pubsub/quotas#resource_limits)."""
@@ -61,45 +58,42 @@ class Destination:
         self.topic = f"projects/{configuration.google_cloud_project}/topics/{configuration.topic}"
         self.metadata = (("x-goog-request-params", f"topic={quote(self.topic, safe='')}"),)
 
-    def calls(self, messages: Sequence[Message]) -> list[Iterable[PublishCall]]:
-        """For each key its calls in order, in the order in which the keys appear. Every message is encoded before this returns:
-        what cannot be encoded raises (`UnicodeEncodeError`, `TypeError`) before anything was sent."""
-        bodies: dict[str, list[_Body]] = {}
+    def bodies(self, messages: Sequence[Message]) -> dict[str, list[Body]]:
+        """By ordering key, in the order in which the keys appear. Every message is encoded before this returns: what cannot be
+        encoded raises (`UnicodeEncodeError`, `TypeError`) before anything was sent."""
+        bodies: dict[str, list[Body]] = {}
         for message in messages:
-            bodies.setdefault(message.key, []).append(_Body(encode(message), message.journal_days))
-        return [_Calls(self.topic, safe_name(key), of_key) for key, of_key in bodies.items()]
+            bodies.setdefault(message.key, []).append(Body(encode(message), message.journal_days))
+        return {safe_name(key): of_key for key, of_key in bodies.items()}
 
 
-class _Body(NamedTuple):
+class Body(NamedTuple):
     """A message, encoded. `journal_days`: see `Message`."""
 
     data: bytes
     journal_days: int
 
-
-class _Calls:
-    """The calls of one key, each made when it is asked for: the whole of a large request is not held twice."""
-
-    def __init__(self, topic: str, ordering_key: str, bodies: list[_Body]) -> None:
-        self._topic = topic
-        self._ordering_key = ordering_key
-        self._bodies = bodies
-
-    def __iter__(self) -> Iterator[PublishCall]:
-        for part in _parts(self._bodies, len(self._ordering_key)):
-            request = PublishRequest(topic=self._topic)
-            for body in part:
-                message = request.messages.add(data=body.data, ordering_key=self._ordering_key)
-                if body.journal_days:
-                    message.attributes[JOURNAL] = str(body.journal_days)
-            yield PublishCall(request.SerializeToString(), len(part))
+    def size(self, ordering_key: str) -> int:
+        """The bytes that it takes in a call, at most."""
+        return len(self.data) + len(ordering_key) + _FRAME_BYTES
 
 
-def _parts(bodies: list[_Body], key_bytes: int) -> Iterator[list[_Body]]:
-    part: list[_Body] = []
+def calls_of(topic: str, ordering_key: str, bodies: Sequence[Body]) -> Iterator[PublishCall]:
+    """The calls of one key in order, each made when it is asked for: the whole of a large request is not held twice."""
+    for part in _parts(bodies, ordering_key):
+        request = PublishRequest(topic=topic)
+        for body in part:
+            message = request.messages.add(data=body.data, ordering_key=ordering_key)
+            if body.journal_days:
+                message.attributes[JOURNAL] = str(body.journal_days)
+        yield PublishCall(request.SerializeToString(), len(part))
+
+
+def _parts(bodies: Sequence[Body], ordering_key: str) -> Iterator[list[Body]]:
+    part: list[Body] = []
     filled = 0
     for body in bodies:
-        size = len(body.data) + key_bytes + _FRAME_BYTES
+        size = body.size(ordering_key)
         if part and (len(part) == MOST_MESSAGES or filled + size > MOST_BYTES):
             yield part
             part, filled = [], 0

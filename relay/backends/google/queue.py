@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from relay.backends.google.pubsub_messages import PublishResponse
 from relay.backends.google.pubsub_wire import (
     PASSING,
     PUBLISH,
     Destination,
     PublishCall,
-    PublishResponse,
+    calls_of,
     code_of,
     refused,
     require_confirmed,
@@ -53,8 +54,8 @@ class GoogleQueue:
 
     def publish(self, messages: Sequence[Message]) -> None:
         """One key after the other, each in its order, every call confirmed before the next."""
-        for calls in self._destination.calls(messages):
-            for call in calls:
+        for ordering_key, bodies in self._destination.bodies(messages).items():
+            for call in calls_of(self._destination.topic, ordering_key, bodies):
                 self._publish(call)
 
     def receive(self, body: bytes) -> Leased:

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from handlers.mapp.arrival import Deadlines
 from relay.backends.google.channels import Channels
 from relay.backends.google.names import safe_name
 from relay.backends.google.publisher import DEADLINE_S, GooglePublisher
-from relay.backends.google.pubsub_wire import MOST_BYTES, MOST_MESSAGES, PASSING, Destination
+from relay.backends.google.pubsub_wire import MOST_BYTES, MOST_MESSAGES, PASSING, Destination, PublishCall, calls_of
 from relay.backends.google.queue import GoogleQueue
 from relay.backends.interfaces import Publisher, Queue
 from relay.configuration import Configuration, read
@@ -83,6 +84,10 @@ def run(publisher: GooglePublisher, *publishes: list[Message]) -> list[BaseExcep
     return asyncio.run(all_of_them())
 
 
+def calls_by_key(destination: Destination, messages: list[Message]) -> list[list[PublishCall]]:
+    return [list(calls_of(destination.topic, key, bodies)) for key, bodies in destination.bodies(messages).items()]
+
+
 def request_ids(messages: list[Message]) -> list[str]:
     return [each.request_id for each in messages]
 
@@ -117,7 +122,7 @@ def test_what_is_to_be_kept_says_for_how_many_days_in_an_attribute_and_nothing_e
 def test_googles_own_message_types_read_what_is_sent(given_messages: list[tuple[str, str]]) -> None:
     messages = [message(audience, name.encode("utf-8", "replace").decode()) for audience, name in given_messages]
     destination = Destination(Configuration(google_cloud_project="p", topic="t"))
-    calls = [PublishRequest.deserialize(call.request) for calls in destination.calls(messages) for call in calls]
+    calls = [PublishRequest.deserialize(call.request) for of_key in calls_by_key(destination, messages) for call in of_key]
     assert {call.topic for call in calls} <= {"projects/p/topics/t"}
     read = [(each.ordering_key, decode(each.data)) for call in calls for each in call.messages]
     assert sorted(read, key=str) == sorted(((safe_name(each.key), each) for each in messages), key=str)
@@ -127,7 +132,7 @@ def test_a_call_stays_within_what_pubsub_takes() -> None:
     many = [message("a.1", request_id=str(number)) for number in range(MOST_MESSAGES + 1)]
     large = [message("a.2", "x" * (MAX_BYTES - 1_000), request_id=str(number)) for number in range(40)]
     destination = Destination(Configuration(google_cloud_project="p"))
-    of_many, of_large = (list(calls) for calls in destination.calls([*many, *large]))
+    of_many, of_large = calls_by_key(destination, [*many, *large])
     assert [call.messages for call in of_many] == [MOST_MESSAGES, 1]
     assert sum(call.messages for call in of_large) == 40
     assert max(len(call.request) for call in of_large) < MOST_BYTES + 1_000 < 10_000_000
@@ -392,3 +397,155 @@ def test_the_receivers_process_loads_none_of_googles_clients() -> None:
         "Pub/Sub could not be reached.",
         "[]",
     ]
+
+
+# --- concurrent requests --------------------------------------------------------------------------------------------
+
+
+class Crowd:
+    """Requests that publish at the same time. The first call to Pub/Sub waits until all of them have been handed over."""
+
+    def __init__(self, publisher: GooglePublisher, way: TroubledWay) -> None:
+        self.publisher = publisher
+        self.way = way
+        self._handed_over = threading.Event()
+        self._decide = way.decide
+        way.decide = self._first_waits
+
+    def _first_waits(self, request: PublishRequest) -> Answer:
+        assert self._handed_over.wait(20)
+        return self._decide(request)
+
+    async def publish(self, *requests: list[Message]) -> list[asyncio.Future[None]]:
+        """Those under way, when the first call is. What came after it waits for it."""
+        first = asyncio.ensure_future(self.publisher.publish(requests[0]))
+        while not self.way.calls:
+            await asyncio.sleep(0.005)
+        others = [asyncio.ensure_future(self.publisher.publish(messages)) for messages in requests[1:]]
+        await asyncio.sleep(0.01)
+        self._handed_over.set()
+        return [first, *others]
+
+    def outcomes(self, *requests: list[Message]) -> list[BaseException | None]:
+        async def all_of_them() -> list[BaseException | None]:
+            found = await asyncio.gather(*await self.publish(*requests), return_exceptions=True)
+            assert not self.publisher._connections[asyncio.get_running_loop()]._lines, "nothing is kept of a key that is done"
+            await self.publisher.close()
+            return found
+
+        return asyncio.run(all_of_them())
+
+    def sent(self) -> list[list[str]]:
+        """Of each call the requests that it carried."""
+        return [[decode(each.data).request_id for each in call.messages] for call in self.way.calls]
+
+
+def of(*request_ids: str) -> list[list[Message]]:
+    return [[message("a.1", request_id=each)] for each in request_ids]
+
+
+def test_what_comes_while_a_call_of_its_key_is_under_way_travels_together_in_the_next(
+    publisher: GooglePublisher, topic: Topic, way: TroubledWay
+) -> None:
+    crowd = Crowd(publisher, way)
+    assert crowd.outcomes(*of("1", "2", "3", "4")) == [None] * 4
+    assert crowd.sent() == [["1"], ["2", "3", "4"]]
+    assert request_ids(topic.taken()[KEY]) == ["1", "2", "3", "4"]
+    assert way.most_at_once == 1
+
+
+def test_one_that_is_refused_together_with_others_costs_them_nothing(
+    publisher: GooglePublisher, topic: Topic, way: TroubledWay
+) -> None:
+    def answer(request: PublishRequest) -> Answer:
+        refused = any(decode(each.data).request_id == "bad" for each in request.messages)
+        return grpc.StatusCode.INVALID_ARGUMENT if refused else None
+
+    way.decide = answer
+    crowd = Crowd(publisher, way)
+    first, second, bad, last = crowd.outcomes(*of("1", "2", "bad", "4"))
+    assert (first, second, last) == (None, None, None)
+    assert isinstance(bad, StoreUnavailable)
+    assert crowd.sent() == [["1"], ["2", "bad", "4"], ["2"], ["bad"], ["4"]]
+    assert request_ids(topic.taken()[KEY]) == ["1", "2", "4"]
+
+
+def test_one_that_is_given_up_while_it_waits_is_not_sent(publisher: GooglePublisher, topic: Topic, way: TroubledWay) -> None:
+    goes_on = threading.Event()
+
+    def answer(_request: PublishRequest) -> None:
+        assert goes_on.wait(20)
+
+    way.decide = answer
+    crowd = Crowd(publisher, way)
+
+    async def give_one_up() -> None:
+        first, given_up, last = await crowd.publish(*of("1", "given up", "3"))
+        given_up.cancel()
+        await asyncio.wait({given_up})
+        goes_on.set()
+        await asyncio.gather(first, last)
+        await publisher.close()
+
+    asyncio.run(give_one_up())
+    assert request_ids(topic.taken()[KEY]) == ["1", "3"]
+
+
+def test_a_call_goes_on_for_those_that_still_wait_for_it(publisher: GooglePublisher, topic: Topic, way: TroubledWay) -> None:
+    goes_on = threading.Event()
+
+    def answer(request: PublishRequest) -> None:
+        assert len(request.messages) == 1 or goes_on.wait(20)
+
+    way.decide = answer
+    crowd = Crowd(publisher, way)
+
+    async def give_one_up() -> None:
+        first, given_up, other = await crowd.publish(*of("1", "2", "3"))
+        await first
+        while len(way.calls) < 2:
+            await asyncio.sleep(0.005)
+        given_up.cancel()
+        await asyncio.wait({given_up})
+        goes_on.set()
+        await other
+        await publisher.close()
+
+    asyncio.run(give_one_up())
+    assert crowd.sent() == [["1"], ["2", "3"]]
+    assert request_ids(topic.taken()[KEY]) == ["1", "2", "3"]
+
+
+def test_when_a_call_is_given_up_those_behind_it_are_sent(publisher: GooglePublisher, topic: Topic, way: TroubledWay) -> None:
+    way.decide = lambda request: "hang" if decode(request.messages[0].data).request_id == "hangs" else None
+    crowd = Crowd(publisher, way)
+
+    async def give_the_first_up() -> None:
+        hanging, *others = await crowd.publish(*of("hangs", "2", "3"))
+        hanging.cancel()
+        await asyncio.gather(*others)
+        await publisher.close()
+
+    asyncio.run(give_the_first_up())
+    assert way.given_up.wait(10)
+    assert request_ids(topic.taken()[KEY]) == ["2", "3"]
+
+
+def test_together_they_stay_within_what_one_call_takes(publisher: GooglePublisher, topic: Topic, way: TroubledWay) -> None:
+    crowd = Crowd(publisher, way)
+    many = [[message("a.1", request_id=each) for _ in range(MOST_MESSAGES - 1)] for each in ("2", "3")]
+    larger = [message("a.1", request_id="4") for _ in range(MOST_MESSAGES + 1)]
+    assert crowd.outcomes(*of("1"), *many, larger, *of("5")) == [None] * 5
+    assert [len(each) for each in crowd.sent()] == [1, MOST_MESSAGES - 1, MOST_MESSAGES - 1, MOST_MESSAGES, 1, 1]
+    assert list(dict.fromkeys(request_ids(topic.taken()[KEY]))) == ["1", "2", "3", "4", "5"]
+
+
+def test_requests_that_wait_behind_one_that_is_never_answered_are_answered_in_time(
+    hasty: GooglePublisher, topic: Topic, way: TroubledWay
+) -> None:
+    way.decide = lambda _request: "hang"
+    crowd = Crowd(hasty, way)
+    began = time.monotonic()
+    assert {type(each) for each in crowd.outcomes(*of("1", "2", "3"))} == {StoreUnavailable}
+    assert time.monotonic() - began < 2 * 1.5
+    assert topic.taken() == {}
