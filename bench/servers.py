@@ -53,11 +53,16 @@ def floor_command(source: Path, port: int) -> list[str]:
     return [*framework, "--target", "floor", "--host", "127.0.0.1", "--port", str(port)]
 
 
+def for_floors(more: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables of a floor, with these."""
+    return {**_FOR_FLOORS, **more}
+
+
 @contextmanager
 def floor(source: Path, directory: Path, more: Mapping[str, str] | None = None) -> Iterator[Server]:
     """A floor or peer, while the context lasts. more: environment variables beside the secret."""
     port = free_port()
-    process = start(floor_command(source, port), directory / f"{source.stem}.log", {**_FOR_FLOORS, **(more or {})})
+    process = start(floor_command(source, port), directory / f"{source.stem}.log", for_floors(more or {}))
     server = Server(source.stem, port, process.pid)
     try:
         eventually(lambda: _listens(process, port), every_s=0.02)
@@ -128,5 +133,10 @@ class Loader:
 
 def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
     assert process.poll() is None, "the floor has ended; its log says why"
+    return is_taken(port)
+
+
+def is_taken(port: int) -> bool:
+    """Whether somebody listens there."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

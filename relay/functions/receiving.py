@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import sys
 from typing import TYPE_CHECKING
 
 from relay.configuration import Configuration
@@ -28,6 +30,9 @@ _REREAD_GOOGLE_S = 60.0
 _COLLECTED_AFTER = 50_000
 """New objects that can hold others: those of about a hundred requests of 100 mutations, a few megabytes."""
 
+_THREADS_TAKE_TURNS_S = 0.001
+"""Creations run in threads beside the event loop. By default each of them may keep it waiting for five milliseconds."""
+
 REREAD_STAND_IN_S = 2.0
 """Where Secret Manager is a stand-in on this machine, looking costs nothing, and a rotation is seen at once."""
 
@@ -44,12 +49,15 @@ def load_ahead() -> None:
     if parts.configuration().backend == "google":
         import relay.backends.google.inbound
         import relay.backends.google.publisher  # noqa: F401 - to have it
+        from relay.backends.google.channels import load_ahead as load_channels
 
+        load_channels(parts.configuration())
         if parts.configuration().inbound_file:
             _view().read_ahead()
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECTED_AFTER)
+    sys.setswitchinterval(_THREADS_TAKE_TURNS_S)
 
 
 async def receive(request: Request) -> Response:
@@ -89,8 +97,19 @@ def _creator() -> Creator:
     return InProcessCreator(parts.backend(), SystemClock(), stopping=process_is_ending)
 
 
+def _import_creator() -> None:
+    if parts.configuration().create_url:
+        import handlers.remote_creator  # noqa: F401 - to have it
+    else:
+        import worker.creator  # noqa: F401 - to have it
+
+
 class _LateCreator:
-    """The creator, loaded with the first creation: a receiver that only takes changes never loads an adapter."""
+    """The creator, loaded with the first creation: a receiver that only takes changes never loads an adapter. Other requests go on
+    meanwhile."""
+
+    def __init__(self) -> None:
+        self._imported = False
 
     async def create(
         self,
@@ -102,6 +121,9 @@ class _LateCreator:
         mode: AudienceMode,
         request_id: str,
     ) -> str:
+        if not self._imported:
+            await asyncio.to_thread(_import_creator)
+            self._imported = True
         return await _creator().create(
             connector=connector, audience=audience, name=name, customer=customer, mode=mode, request_id=request_id
         )

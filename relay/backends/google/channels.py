@@ -36,6 +36,13 @@ FIRESTORE = "firestore.googleapis.com"
 SECRET_MANAGER = "secretmanager.googleapis.com"  # noqa: S105 - a host
 
 
+def load_ahead(configuration: Configuration) -> None:
+    """Imports what the first asynchronous channel would wait for: Google's authentication, of which an emulator has none."""
+    if not configuration.pubsub_emulator:
+        import google.api_core.grpc_helpers_async
+        import google.auth.compute_engine  # noqa: F401 - to have it
+
+
 class Channels:
     """The channels of one process, one for each service; and an asynchronous one for each event loop that asks."""
 
