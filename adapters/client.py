@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.client
-import http.cookiejar
 import logging
+import re
 import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
 import msgspec
@@ -16,7 +18,7 @@ import requests
 import urllib3
 
 from adapters import exchanges, leash
-from adapters.connection import BoundedTransport, Call, current
+from adapters.connection import Call, Connections, Place, current
 from adapters.contract import Credentials, HttpAnswer, HttpRequest
 from adapters.in_flight import in_flight
 from adapters.network import ANYWHERE, Network, Resolver, look_up, place, require_encryption
@@ -74,17 +76,19 @@ class RequestsClient:
             raise
         duration_ms = (self._clock.monotonic() - began) * 1000
         cut = len(content) > MAX_ANSWER_BYTES
-        answered = HttpAnswer(answer.status_code, answer.headers, content[:MAX_ANSWER_BYTES], duration_ms, cut)
+        answered = HttpAnswer(answer.status, answer.headers, content[:MAX_ANSWER_BYTES], duration_ms, cut)
         exchanges.tell(request, answered, duration_ms)
         return answered
 
-    def _followed(self, request: HttpRequest, auth: Credentials, call: Call, connect_s: float) -> tuple[requests.Response, bytes]:
+    def _followed(self, request: HttpRequest, auth: Credentials, call: Call, connect_s: float) -> tuple[_Answer, bytes]:
         """The answer at the end of all redirects that are followed."""
         url, hops = request.url, 0
+        content_sent = content_of(request) or None
+        headers = _sent_headers(request, auth, len(content_sent or b""))
         while True:
-            prepared = _prepare(request, url, auth)
+            address = _address(url, auth)
             with in_flight.holding(call):
-                answer, content = self._exchange(prepared, call, connect_s)
+                answer, content = self._exchange(_Sent(request.method.upper(), address, headers, content_sent), call, connect_s)
             target = self._target(request, url, answer, hops, auth)
             if target is None:
                 return answer, content
@@ -95,9 +99,9 @@ class RequestsClient:
             return OWN_CONNECT_S, request.answer_s
         return self._timeouts.connect_s, self._timeouts.batch_answer_s if request.batch else self._timeouts.answer_s
 
-    def _exchange(self, prepared: requests.PreparedRequest, call: Call, connect_s: float) -> tuple[requests.Response, bytes]:
+    def _exchange(self, sent: _Sent, call: Call, connect_s: float) -> tuple[_Answer, bytes]:
         """One request and its answer, without following where that points to."""
-        url = prepared.url or ""
+        place, target, url = sent.address
         if self._network.public_only:
             require_encryption(url)
         call.sent = False
@@ -105,10 +109,16 @@ class RequestsClient:
         try:
             # What is left until the deadline is counted by the connection; here only the outer bounds.
             left_s = call.left_s()
-            bounds = (min(connect_s, left_s) if call.under_way else connect_s, left_s)
-            with self._session().send(prepared, stream=True, allow_redirects=False, timeout=bounds) as answer:
+            connect_s = min(connect_s, left_s) if call.under_way else connect_s
+            answer = self._connections().send(
+                sent.method, place, target, sent.headers, sent.content, connect_s=connect_s, answer_s=left_s
+            )
+            try:
                 content = _read(answer)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+            finally:
+                # One that was read to its end has given its connection back already; any other one's is closed.
+                answer.close()
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             raise _no_answer(url, call, error) from None
         finally:
             current.reset(reset)
@@ -117,13 +127,13 @@ class RequestsClient:
             raise _no_answer(url, call, ConnectionAbortedError())
         return answer, content
 
-    def _target(self, request: HttpRequest, url: str, answer: requests.Response, hops: int, auth: Credentials) -> str | None:
+    def _target(self, request: HttpRequest, url: str, answer: _Answer, hops: int, auth: Credentials) -> str | None:
         if not self._network.follow_redirects:
             return None
         has_body = content_of(request) is not None
         return onward(
             url,
-            answer.status_code,
+            answer.status,
             answer.headers.get("Location"),
             hops=hops,
             reading=request.method.upper() in ("GET", "HEAD") and not has_body,
@@ -131,23 +141,31 @@ class RequestsClient:
             confidential=has_body or bool(request.headers or auth.headers or auth.query),
         )
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._of_thread, "session", None)
-        if session is None:
-            session = self._of_thread.session = _Session()
-        return session
+    def _connections(self) -> Connections:
+        connections: Connections | None = getattr(self._of_thread, "connections", None)
+        if connections is None:
+            connections = self._of_thread.connections = Connections()
+        return connections
 
 
-class _Session(requests.Session):
-    def __init__(self) -> None:
-        super().__init__()
-        self.trust_env = False
-        self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-        self.mount("https://", BoundedTransport())
-        self.mount("http://", BoundedTransport())
+_Answer = urllib3.BaseHTTPResponse
 
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """None, ever: `requests` would read the whole body of a redirect to look at where it leads."""
+
+class _Address(NamedTuple):
+    """Where a call goes. target: path and query. url: whole."""
+
+    place: Place
+    target: str
+    url: str
+
+
+class _Sent(NamedTuple):
+    """A request as it leaves."""
+
+    method: str
+    address: _Address
+    headers: dict[str, str]
+    content: bytes | None
 
 
 def headers_of(request: HttpRequest) -> dict[str, str]:
@@ -166,19 +184,55 @@ def content_of(request: HttpRequest) -> bytes | None:
     return request.raw
 
 
-def _prepare(request: HttpRequest, url: str, auth: Credentials) -> requests.PreparedRequest:
-    prepared = requests.PreparedRequest()
+def _sent_headers(request: HttpRequest, auth: Credentials, size: int) -> dict[str, str]:
     headers = {**headers_of(request), **auth.headers}
     try:
-        prepared.prepare(method=request.method, url=_with(auth.query, url), headers=headers, data=content_of(request))
-        scheme, host, _ = origin(prepared.url or "")
-        # A user in the address would replace the connector's own credentials.
-        usable = scheme in ("http", "https") and host and "@" not in urlsplit(prepared.url or "").netloc
+        for header in headers.items():
+            requests.utils.check_header_validity(header)
     except (requests.RequestException, ValueError):
-        usable = False
-    if not usable:
+        raise _unusable() from None
+    if size or request.method.upper() not in ("GET", "HEAD"):
+        headers["Content-Length"] = str(size)
+    return headers
+
+
+def _address(url: str, auth: Credentials) -> _Address:
+    try:
+        whole = _with(auth.query, url)
+    except ValueError:
+        raise _unusable() from None
+    plain = _PLAIN.fullmatch(whole)
+    if plain is None:
+        found = _read_address(whole)
+    elif found := _origin_read_before(f"{plain[1]}/"):
+        # Nothing in such a path is written in another way. Only the origin is remembered: what follows it can be a user.
+        found = _Address(found.place, plain[2], f"{found.url[:-1]}{plain[2]}")
+    if found is None:
         raise _unusable()
-    return prepared
+    return found
+
+
+_PLAIN = re.compile(r"(https?://[A-Za-z0-9.-]+(?::[0-9]+)?)((?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+)")
+"""An origin, and a path without a query whose segments hold nothing unusual."""
+
+
+def _read_address(url: str) -> _Address | None:
+    """None if it cannot be used."""
+    prepared = requests.PreparedRequest()
+    try:
+        prepared.prepare_url(url, None)
+        whole = prepared.url or ""
+        scheme, host, port = origin(whole)
+        # A user in the address would replace the connector's own credentials.
+        if scheme not in ("http", "https") or not host or "@" in urlsplit(whole).netloc:
+            return None
+        # As it is written: a dot at the end of a name is for the server, too.
+        return _Address((scheme, urllib3.util.parse_url(whole).host or host, port), prepared.path_url, whole)
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError):
+        return None
+
+
+_origin_read_before = lru_cache(maxsize=200)(_read_address)
 
 
 def _with(query: Mapping[str, str], url: str) -> str:
@@ -191,12 +245,11 @@ def _with(query: Mapping[str, str], url: str) -> str:
     return urlunsplit(parts._replace(query="&".join([*others, *ours])))
 
 
-def _read(answer: requests.Response) -> bytes:
+def _read(answer: _Answer) -> bytes:
     """All of it, or more than is kept."""
     pieces: list[bytes] = []
     size = 0
-    parts: Iterator[bytes] = answer.iter_content(_PIECE)
-    for piece in parts:
+    for piece in answer.stream(_PIECE, decode_content=True):
         size += len(piece)
         pieces.append(piece)
         if size > MAX_ANSWER_BYTES:

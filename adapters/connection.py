@@ -20,6 +20,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from adapters.in_flight import Cuttable
 from adapters.network import AddressInfo, Resolver, addresses
 
+Place = tuple[str, str, int]
+"""Scheme, host and port."""
+
 IDLE_S = 1.0
 """A kept connection that was idle for longer is not used again: servers close idle ones (after 2 s and more), and a call that
 meets the closing cannot know whether it was applied."""
@@ -59,6 +62,9 @@ class Call(Cuttable):
         return _left_s(self._deadline)
 
 
+_TOGETHER_BYTES = 256 * 1024
+"""What is larger is not copied for it."""
+
 current: ContextVar[Call] = ContextVar("current")
 """The call that this thread makes."""
 
@@ -71,6 +77,8 @@ class _Bounded:
     port: int
     socket_options: list[tuple[int, int, int | bytes]] | None
     idle_since = 0.0
+    _pieces: list[bytes] | None = None
+    """What is to be sent, while it is put together."""
 
     def _new_conn(self) -> socket.socket:
         """Connected to one of the addresses that were looked up and checked just now; what is left of the time is for TLS."""
@@ -105,7 +113,23 @@ class _Bounded:
             raise
         return sock
 
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Head and body leave together: in two packets, both sides would have to be woken twice."""
+        self._pieces = []
+        try:
+            super().request(*args, **kwargs)  # type: ignore[misc]
+            pieces = self._pieces
+        finally:
+            self._pieces = None
+        if sum(map(len, pieces)) <= _TOGETHER_BYTES:
+            pieces = [b"".join(pieces)]
+        for piece in pieces:
+            self.send(piece)
+
     def send(self, data: Any) -> None:
+        if self._pieces is not None:
+            self._pieces.append(data)
+            return
         if self.sock is None:
             self.connect()  # type: ignore[attr-defined]
         call = current.get()
@@ -194,12 +218,44 @@ class _HttpsPool(_KeepsTime, urllib3.HTTPSConnectionPool):
     ConnectionCls = _Https
 
 
-class BoundedTransport(requests.adapters.HTTPAdapter):
-    """For a `requests.Session`: bounded connections, one kept for each host, nothing ever sent twice."""
+class Connections:
+    """Of one thread: bounded, one kept for each host, certificates always checked, nothing ever sent twice, no redirect followed.
+    Nothing of the environment is used (proxies, passwords), and cookies have no place to be kept."""
 
     def __init__(self) -> None:
-        super().__init__(pool_connections=8, pool_maxsize=1, max_retries=0)
+        self._hosts = urllib3.PoolManager(
+            num_pools=8, maxsize=1, cert_reqs="CERT_REQUIRED", ca_certs=requests.adapters.DEFAULT_CA_BUNDLE_PATH
+        )
+        self._hosts.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        self._last: tuple[Place, urllib3.HTTPConnectionPool] | None = None
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+    def send(
+        self,
+        method: str,
+        place: Place,
+        target: str,
+        headers: dict[str, str],
+        content: bytes | None,
+        *,
+        connect_s: float,
+        answer_s: float,
+    ) -> urllib3.BaseHTTPResponse:
+        """The answer, whose body is still to be read; whoever reads it closes it. target: path and query. Raises what urllib3 and
+        the sockets raise."""
+        return self._pool(place).urlopen(
+            method,
+            target,
+            body=content,
+            headers=headers,
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            timeout=urllib3.Timeout(connect=connect_s, read=answer_s),
+        )
+
+    def _pool(self, place: Place) -> urllib3.HTTPConnectionPool:
+        if self._last is None or self._last[0] != place:
+            scheme, host, port = place
+            self._last = place, self._hosts.connection_from_host(host, port, scheme)
+        return self._last[1]

@@ -162,7 +162,7 @@ class Pangolin(Partner):
         refused = {user.index: user for user in taken.rejected if 0 <= user.index < len(rows)}
         if len(refused) != len(taken.rejected) or taken.accepted + len(refused) != len(rows):
             raise TryAgain("Pangolin's answer does not account for all users.", code="unaccounted", applied_unknown=True)
-        sent_ids = {str(row.values["id"]) for row in rows}
+        sent_ids = {str(row.values["id"]) for row in rows} if refused else set()
         for index, user in refused.items():
             results[index] = _rejected(user, sent_ids, rows[index])
         return results

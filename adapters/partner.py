@@ -27,7 +27,7 @@ from adapters.contract import (
     RowResult,
     Target,
 )
-from adapters.preparing import prepare_row
+from adapters.preparing import Preparing
 from adapters.quoting import code_of, with_words
 from relay.domain.errors import AudienceNotReady, BatchRefused, Unsupported
 
@@ -50,6 +50,7 @@ class Partner:
 
     def __init__(self, account: Account) -> None:
         self.account = account
+        self._preparing: dict[str, Preparing] = {}
 
     @classmethod
     def called(cls, settings: Mapping[str, Any]) -> str:
@@ -88,7 +89,10 @@ class Partner:
 
     def prepare(self, operation: str, values: dict[str, Any]) -> Prepared | Rejected:
         """By the rules of the operation's fields. What cannot be used is left out as long as another key field remains."""
-        return prepare_row(self.operation(operation), values, title=self._title)
+        preparing = self._preparing.get(operation)
+        if preparing is None:
+            preparing = self._preparing[operation] = Preparing(self.operation(operation), self._title)
+        return preparing(values)
 
     def preview(self, operation: str, target: Target, rows: Sequence[Row]) -> list[HttpRequest]:
         """More rows than fit in one call give several requests; a creation is the request for no rows."""

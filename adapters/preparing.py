@@ -6,37 +6,69 @@ from typing import Any
 
 import msgspec
 
-from adapters.contract import Operation, Prepared, Rejected
+from adapters.contract import Field, Operation, Prepared, Rejected
 from adapters.normalisation import normalised
 
 
 def prepare_row(operation: Operation, values: dict[str, Any], *, title: str) -> Prepared | Rejected:
+    """One row by `Preparing`."""
+    return Preparing(operation, title)(values)
+
+
+class Preparing:
     """By the rules of the operation's fields. A value that contradicts its field's form rejects the row; one that cannot be used
-    is left out as long as the row can do without it. `title`: the partner's, for the hints."""
-    kept: dict[str, Any] = {}
-    unusable: list[str] = []
-    for name, value in values.items():
-        if value is None or value == "":
-            continue
-        field = operation.field(name)
-        if field is not None and (field.normalise or field.form or field.hashed):
-            made = normalised(field, value)
-            if isinstance(made, Rejected):
-                return made
-            if not made:
-                unusable.append(field.title)
+    is left out as long as the row can do without it. `title`: the partner's, for the hints.
+
+    Made once for many rows: what the operation says is looked up when a field is met for the first time.
+    """
+
+    def __init__(self, operation: Operation, title: str) -> None:
+        self._operation = operation
+        self._title = title
+        self._required = [(field.name, field.title) for field in operation.fields if field.required]
+        self._keys = operation.key_fields
+        self._normalised: dict[str, Field | None] = {}
+        """Field → how it is normalised; None: not at all. Of a field whose name ends with `.*` there may be many."""
+
+    def __call__(self, values: dict[str, Any]) -> Prepared | Rejected:
+        kept: dict[str, Any] = {}
+        unusable: list[str] = []
+        rules = self._normalised
+        for name, value in values.items():
+            if value is None or value == "":
                 continue
-            kept[name] = made
-        else:
-            kept[name] = value
-    lacking = [field.title for field in operation.fields if field.required and field.name not in kept]
-    keys = tuple(f"{name}={_comparable(kept[name])}" for name in operation.key_fields if name in kept)
-    if lacking or (operation.key_fields and not keys):
+            field = rules[name] if name in rules else self._look_up(name)
+            if field is not None:
+                made = normalised(field, value)
+                if isinstance(made, Rejected):
+                    return made
+                if not made:
+                    unusable.append(field.title)
+                    continue
+                kept[name] = made
+            else:
+                kept[name] = value
+        lacking = [title for name, title in self._required if name not in kept] if self._required else []
+        keys = tuple([f"{name}={_comparable(kept[name])}" for name in self._keys if name in kept])
+        if lacking or (self._keys and not keys):
+            return self._refused(unusable, lacking)
+        return Prepared(kept, keys)
+
+    def _look_up(self, name: str) -> Field | None:
+        field = self._operation.field(name)
+        rule = field if field is not None and (field.normalise or field.form or field.hashed) else None
+        if len(self._normalised) < _MOST_FIELDS:
+            self._normalised[name] = rule
+        return rule
+
+    def _refused(self, unusable: list[str], lacking: list[str]) -> Rejected:
         if unusable:
-            return Rejected("unusable_value", f"What this user has as {' and '.join(unusable)} cannot be used for {title}.")
-        wanted = lacking[:1] or [field.title for field in operation.fields if field.name in operation.key_fields]
-        return Rejected("missing_field", f"This user has no value for {' or '.join(wanted)}, which {title} needs.")
-    return Prepared(kept, keys)
+            return Rejected("unusable_value", f"What this user has as {' and '.join(unusable)} cannot be used for {self._title}.")
+        wanted = lacking[:1] or [field.title for field in self._operation.fields if field.name in self._keys]
+        return Rejected("missing_field", f"This user has no value for {' or '.join(wanted)}, which {self._title} needs.")
+
+
+_MOST_FIELDS = 1_000
 
 
 def _comparable(value: Any) -> str:

@@ -166,7 +166,8 @@ class Sent:
         if not (digits := masking.digits_in(text)):
             return False
         if self._numbers is None:
-            self._numbers = {masking.digits_in(value) for value in self._values}
+            # What has letters is no number in any form, and is told from one in less time.
+            self._numbers = {masking.digits_in(value) for value in self._values if value.upper() == value.lower()}
         return digits in self._numbers
 
     def _found(self) -> set[str]:

@@ -51,6 +51,9 @@ class WorkerProcess:
     Threads are shared, and a partner that does not answer keeps one for as long as its time-outs allow. So a connector that has
     threads gets another one only while more are free than it has, a quarter of all not counted: those are for connectors that
     have none.
+
+    A thread that has come to the end of a turn takes the next message itself, so that nobody has to be woken in between; `take`
+    is the thread that looks for more work than those at work have.
     """
 
     def __init__(
@@ -66,8 +69,12 @@ class WorkerProcess:
         self._stopping = False
         self._stopped_at = 0.0
         self._ended = threading.Event()
+        self._taking = threading.Lock()
+        """Held from counting what is in hand until what is taken counts, too."""
         self._freed = threading.Condition()
         self._in_hand: Counter[str] = Counter()
+        self._at_work = 0
+        """Threads with a turn, or about to look for the next one."""
         self._limits: dict[str, tuple[float, int]] = {}
         self.worker = Worker(backend, clock, stopping=lambda: self._stopping)
         self._notices = NoticeKeeper(
@@ -116,7 +123,7 @@ class WorkerProcess:
         """Whether nothing is taken and nothing in hand any more so long after the signal."""
         taking.join(self._left_s(seconds))
         with self._freed:
-            nothing_in_hand = self._freed.wait_for(lambda: not self._in_hand.total(), timeout=self._left_s(seconds))
+            nothing_in_hand = self._freed.wait_for(lambda: not self._at_work, timeout=self._left_s(seconds))
         return nothing_in_hand and not taking.is_alive()
 
     def _take(self, pool: ThreadPoolExecutor) -> None:
@@ -133,21 +140,47 @@ class WorkerProcess:
 
     def _take_one(self, pool: ThreadPoolExecutor) -> None:
         with self._freed:
-            if self._in_hand.total() >= self._threads:
+            if self._at_work >= self._threads:
                 self._freed.wait(timeout=_TICK_S)
                 return
-            held = dict(self._in_hand)
-        leased = self._queue.take(busy=self._busy(held))
+        leased = self._next()
         if leased is None:
             self._clock.sleep(_IDLE_S)
             return
-        connector = leased.connector
         with self._freed:
-            self._in_hand[connector] += 1
+            self._at_work += 1
         # Where no thread can be started, this raises and the turn still waits in the pool for one that is free.
-        pool.submit(self._turn, leased, connector)
+        pool.submit(self._turns, leased)
 
-    def _turn(self, leased: Leased, connector: str) -> None:
+    def _next(self) -> Leased | None:
+        """The next message, in hand from here on; None if there is none to take, or it is to end."""
+        with self._taking:
+            if self._stopping:
+                return None  # several may have waited here, each for the time that a locked store takes
+            with self._freed:
+                held = dict(self._in_hand)
+            leased = self._queue.take(busy=self._busy(held))
+            if leased is not None:
+                with self._freed:
+                    self._in_hand[leased.connector] += 1
+            return leased
+
+    def _turns(self, leased: Leased) -> None:
+        """One turn after the other, until there is nothing to take."""
+        following: Leased | None = leased
+        try:
+            while following is not None:
+                self._turn(following)
+                following = self._next()
+        except Exception as error:
+            _note("taking_failed", error)
+        finally:
+            with self._freed:
+                self._at_work -= 1
+                self._freed.notify_all()
+
+    def _turn(self, leased: Leased) -> None:
+        connector = leased.connector
         try:
             self.worker.handle(leased)
         except BaseException as error:
@@ -157,7 +190,6 @@ class WorkerProcess:
                 self._in_hand[connector] -= 1
                 if not self._in_hand[connector]:
                     del self._in_hand[connector]
-                self._freed.notify_all()
 
     def _busy(self, held: dict[str, int]) -> list[str]:
         """The connectors that get no further thread now. `held`: turns in hand, of connectors that have any."""

@@ -156,11 +156,14 @@ class Room:
 def plain(value: Any, room: Room | None = None) -> Any:
     """The value as JSON knows it. Raises `Malformed` for what it does not know, and for more than there is room for."""
     room = room or Room()
-    room.take(value if isinstance(value, str) else None)
+    if isinstance(value, str):
+        room.take(value)
+        return _text(value)
+    room.take(None)
+    if isinstance(value, dict):  # asked before what takes longer to find out: most values are in one of a row
+        return {as_text(key): plain(one, room) for key, one in value.items()}
     if value is None or isinstance(value, bool | int):
         return value
-    if isinstance(value, str):
-        return _text(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise Malformed("A template gives something that is not a number.")

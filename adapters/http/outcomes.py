@@ -86,11 +86,13 @@ class Outcomes(msgspec.Struct, frozen=True):
             raise unreadable("What the partner's answer says of single users cannot be read.")
         if listed is None or (in_order and len(listed) != len(rows)):
             raise _unaccounted()
-        sent = texts_in(row.values for row in rows)
+        sent: frozenset[str] | None = None
         troubles: list[tuple[int, RowResult]] = []
         for number, entry in enumerate(listed):
             if entries.when is not None and not holds(entries.when, entry):
                 continue
+            if sent is None:  # mostly nobody is refused
+                sent = texts_in(row.values for row in rows)
             result = self._result(entries, entry, sent)
             places = [number] if in_order else self._places(entries, entry, rows)
             if not places and len(rows) > 1:

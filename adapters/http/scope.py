@@ -89,8 +89,9 @@ def general(parameters: Mapping[str, Any], clock: Clock, **more: Any) -> Scope:
 
 def of_rows(scope: Scope, rows: Sequence[Row], fields: Collection[str], *, single: bool) -> Scope:
     """The values behind `with_rows`."""
+    moments = {at: rfc3339_of_epoch(at) for at in {row.at for row in rows}}  # those of one message have the same
     each = tuple(
-        {"row": Values(row.values, fields), "event_id": row.event_id, "received_at": rfc3339_of_epoch(row.at)} for row in rows
+        {"row": Values(row.values, fields), "event_id": row.event_id, "received_at": moments[row.at]} for row in rows
     )
     call_id = uuid.uuid5(_CALL_IDS, "\n".join(row.event_id for row in rows))
     together = {"rows": [one["row"] for one in each], "call_id": str(call_id)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -43,6 +44,12 @@ class CompiledMapping:
     def __init__(self, expressions: Mapping[str, Expression], constants: Mapping[str, Any]) -> None:
         self._expressions = tuple(expressions.items())
         self._constants = dict(constants)
+        self.needs_surroundings = any(expression.needs for expression in expressions.values())
+        """Whether any of its expressions looks at what it is given beside the context."""
+        paths = [(field, expression.path) for field, expression in self._expressions]
+        self._of_user = [(field, path[1]) for field, path in paths if _is_identifier(path)]
+        self.needs_only_user = len(self._of_user) == len(paths)
+        """Whether `of_user` can do it: each expression is one identifier of the user, as `user.id` is."""
 
     def apply(self, context: Mapping[str, Any], surroundings: Surroundings = NONE) -> dict[str, Any]:
         """Partner field → value, without those that are null. `context`: see `mutation_context`. Raises `MappingError`.
@@ -60,6 +67,19 @@ class CompiledMapping:
             if value is not None:
                 values[field] = value
         return values
+
+    def of_user(self, user: Mapping[str, str]) -> dict[str, Any]:
+        """What `apply` gives for a user with these identifiers, without a context to be made; where `needs_only_user`."""
+        values = dict(self._constants)
+        for field, name in self._of_user:
+            value = user.get(name)
+            if value is not None:
+                values[field] = value
+        return values
+
+
+def _is_identifier(path: tuple[str, ...]) -> bool:
+    return len(path) == 2 and path[0] == "user" and path[1] not in _FAMILIES
 
 
 def _of_field(surroundings: Surroundings, field: str) -> Surroundings:
@@ -86,10 +106,13 @@ def mutation_context(message: Message, mutation: Mutation, *, audience_name: str
     request.received_at is RFC 3339 in UTC, to the millisecond.
     """
     user: dict[str, Any] = dict(mutation.user)
-    for family in ("account", "agent"):
-        members = {name.partition(".")[2]: value for name, value in mutation.user.items() if name.startswith(f"{family}.")}
-        if members:
-            user[family] = members
+    families: dict[str, dict[str, str]] = {}
+    for name, value in mutation.user.items():
+        if "." in name:
+            family, _, member = name.partition(".")
+            if family in _FAMILIES:
+                families.setdefault(family, {})[member] = value
+    user.update(families)
     return {
         "user": user,
         "fields": mutation.fields,
@@ -98,7 +121,13 @@ def mutation_context(message: Message, mutation: Mutation, *, audience_name: str
         "audience": {"id": message.audience, "name": audience_name, "partner_id": partner_id},
         "request": {
             "id": message.request_id,
-            "received_at": rfc3339_of_epoch(message.received_at),
+            "received_at": _received_at(message.received_at),
             "fields": message.fields,
         },
     }
+
+
+_FAMILIES = ("account", "agent")
+
+_received_at = lru_cache(maxsize=1_000)(rfc3339_of_epoch)
+"""All mutations of a message were received at one moment."""

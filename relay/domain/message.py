@@ -149,7 +149,15 @@ def encode(message: Message) -> bytes:
 def decode(body: bytes) -> Message:
     """The message read back. Raises `UnknownVersion` for any other, `msgspec.DecodeError` for
     no message at all."""
-    version = _version_decoder.decode(body).version
+    try:
+        message = _decoder.decode(body)
+    except msgspec.ValidationError:
+        _require_known(_version_decoder.decode(body).version)  # one that looks different may be newer
+        raise
+    _require_known(message.version)
+    return message
+
+
+def _require_known(version: int) -> None:
     if not 1 <= version <= NEWEST:
         raise UnknownVersion(f"This message was written as version {version}; this program reads up to version {NEWEST}.")
-    return _decoder.decode(body)

@@ -105,8 +105,8 @@ def _import_creator() -> None:
 
 
 class _LateCreator:
-    """The creator, loaded with the first creation: a receiver that only takes changes never loads an adapter. Other requests go on
-    meanwhile."""
+    """The creator, loaded with the first creation, while other requests go on: a receiver that only takes changes never loads an
+    adapter."""
 
     def __init__(self) -> None:
         self._imported = False

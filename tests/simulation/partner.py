@@ -1,4 +1,4 @@
-"""Pangolin as a script, right below the real adapter and the real client: a transport that opens no socket.
+"""Pangolin as a script, right below the real adapter and the real client: connections that open no socket.
 
 What a call meets is its `Fate`. Its answers have the form of `relay.pangolin`.
 """
@@ -16,11 +16,10 @@ from unittest.mock import patch
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-import requests
+import urllib3
 from msgspec.structs import replace
-from requests.adapters import BaseAdapter
-from requests.structures import CaseInsensitiveDict
 
+from adapters.connection import Place
 from adapters.connection import current as current_call
 from adapters.contract import Prepared, Rejected
 from adapters.pangolin import Pangolin
@@ -63,15 +62,24 @@ class Fate(NamedTuple):
     unsent: bool = False
 
 
+class Request(NamedTuple):
+    """A call as the client sends it. target: path and query."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    content: bytes | None
+
+
 class Flight:
     """A call under way. `apply` does what was asked for, once; `answer` is what it came to."""
 
-    def __init__(self, partner: ScriptedPartner, request: requests.PreparedRequest, fate: Fate, hand: InHand) -> None:
+    def __init__(self, partner: ScriptedPartner, request: Request, fate: Fate, hand: InHand) -> None:
         self._partner = partner
         self._fate = fate
-        self.method = request.method or ""
-        self.path = urlsplit(request.url or "").path.removeprefix("/api/audiences").strip("/")
-        self.body = msgspec.json.decode(request.body) if request.body else {}
+        self.method = request.method
+        self.path = urlsplit(request.target).path.removeprefix("/api/audiences").strip("/")
+        self.body = msgspec.json.decode(request.content) if request.content else {}
         self.hand = hand
         self.audience = partner.audience_of(self.path, self.body)
         self.is_new = self.path == "" and partner.lists_of(self.body["reference"]) == []
@@ -140,7 +148,7 @@ class ScriptedPartner:
 
     # what happens to a call
 
-    def exchange(self, request: requests.PreparedRequest, answer_s: float) -> requests.Response:
+    def exchange(self, request: Request, answer_s: float) -> urllib3.BaseHTTPResponse:
         """One call of the current task, from its leaving to its answer."""
         task = self._scheduler.current
         assert task is not None
@@ -154,7 +162,7 @@ class ScriptedPartner:
         what = f"{flight.method} /{flight.path} {[user['id'] for user in flight.body.get('users', ())]}"
         if fate.unsent:
             self._tell(f"{what}: no connection", flight.audience)
-            raise requests.ConnectionError(ConnectionRefusedError())
+            raise ConnectionRefusedError
         current_call.get().sent = True
         self.calls += 1
         self._count(flight.audience)
@@ -183,7 +191,7 @@ class ScriptedPartner:
         else:
             self._scheduler.spawn("late", self, lambda: self._apply_late(flight, min(fate.late_s, LATEST_S)))
         self._watching.reached(Moment("after", CALL, flight.hand.process, flight.audience))
-        raise requests.ConnectionError(TimeoutError())
+        raise TimeoutError
 
     def _apply_late(self, flight: Flight, seconds: float) -> None:
         self._scheduler.sleep(seconds)
@@ -321,42 +329,40 @@ def _shown(one: PartnerList) -> dict[str, Any]:
     return {"id": one.id, "name": one.name, "reference": one.reference, "size": len(one.members)}
 
 
-def _response(request: requests.PreparedRequest, status: int, body: Any, fate: Fate, now: float) -> requests.Response:
+def _response(request: Request, status: int, body: Any, fate: Fate, now: float) -> urllib3.BaseHTTPResponse:
     if request.headers.get("Authorization") != f"Bearer {TOKEN}":
         status, body = 401, {"error": "A valid bearer token is needed."}
-    response = requests.Response()
-    response.status_code = status
-    response.request = request
-    response.url = request.url or ""
-    kind = "text/html" if fate.html else "application/json"
-    response.headers = CaseInsensitiveDict({"Content-Type": kind})
+    headers = {"Content-Type": "text/html" if fate.html else "application/json"}
     if fate.retry_after:
         date = formatdate(math.ceil(now + fate.retry_after), usegmt=True)
-        response.headers["Retry-After"] = date if fate.date else f"{math.ceil(fate.retry_after)}"
+        headers["Retry-After"] = date if fate.date else f"{math.ceil(fate.retry_after)}"
     content = b"<!doctype html><title>Error</title>" if fate.html else msgspec.json.encode(body)
-    response._content = content
-    response._content_consumed = True  # type: ignore[attr-defined]
-    response.raw = io.BytesIO()
-    return response
+    return urllib3.HTTPResponse(io.BytesIO(content), headers=headers, status=status, preload_content=False)
 
 
-class ScriptedTransport(BaseAdapter):
-    """For a `requests.Session`: calls go to the script."""
+class ScriptedConnections:
+    """In the place of `adapters.connection.Connections`: calls go to the script."""
 
     def __init__(self, partner: ScriptedPartner) -> None:
-        super().__init__()
         self._partner = partner
 
-    def send(self, request: requests.PreparedRequest, *_: Any, timeout: Any = None, **__: Any) -> requests.Response:
-        """timeout: (to connect, to the answer's end), seconds."""
-        return self._partner.exchange(request, timeout[1])
-
-    def close(self) -> None:
-        """Nothing is open."""
+    def send(
+        self,
+        method: str,
+        _place: Place,
+        target: str,
+        headers: dict[str, str],
+        content: bytes | None,
+        *,
+        answer_s: float,
+        **_: float,
+    ) -> urllib3.BaseHTTPResponse:
+        """answer_s: to the answer's end, seconds."""
+        return self._partner.exchange(Request(method, target, headers, content), answer_s)
 
 
 @contextmanager
 def without_sockets(partner: ScriptedPartner) -> Iterator[None]:
-    """Sessions that the real client opens meanwhile lead to the script."""
-    with patch("adapters.client.BoundedTransport", lambda: ScriptedTransport(partner)):
+    """Connections that the real client opens meanwhile lead to the script."""
+    with patch("adapters.client.Connections", lambda: ScriptedConnections(partner)):
         yield

@@ -60,6 +60,15 @@ def save(connection: sqlite3.Connection, audience: Audience) -> None:
     connection.execute(_SAVE, {**key, "record": AUDIENCE.write(audience), **_derived(audience)})
 
 
+def save_turn(connection: sqlite3.Connection, audience: Audience) -> None:
+    """Writes the record of which nothing has changed but its turn, so that the columns and indexes beside it stay as they are; it
+    must be there."""
+    connection.execute(
+        "UPDATE audiences SET record = ? WHERE connector = ? AND id = ?",
+        (AUDIENCE.write(audience), audience.connector, audience.id),
+    )
+
+
 def _derived(audience: Audience) -> dict[str, Any]:
     """What the columns beside the record say of it."""
     hold = audience.hold

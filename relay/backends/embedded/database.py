@@ -6,6 +6,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Any
 
 from relay.backends.embedded import forks
 from relay.backends.embedded.failures import readable
+from relay.backends.embedded.log_sync import LogSync
 from relay.backends.embedded.schema import MIGRATIONS, migrate, version_of
 from relay.domain.errors import ConfigurationError, StoreUnavailable
 
 BUSY_TIMEOUT_S = 5.0
+_LONG_S = 0.05
 
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
 """A write-ahead log that grew beyond this (a long reader, a flood) is cut back to it."""
@@ -27,10 +30,16 @@ Place = tuple[int, int]
 
 
 class _Held:
-    """This thread's connection. `place`: the file that it is to. `uses`: blocks of the thread that are at work with it.
-    `left`: nobody begins to use it any more."""
+    """This thread's connection.
 
-    __slots__ = ("connection", "left", "place", "thread", "uses")
+    place        the file that it is to
+    uses         blocks of the thread that are at work with it
+    left         nobody begins to use it any more
+    synchronous  what it was set to last
+    patience_s   seconds for which it waits for locks; None: `BUSY_TIMEOUT_S`
+    """
+
+    __slots__ = ("connection", "left", "patience_s", "place", "synchronous", "thread", "uses")
 
     def __init__(self, connection: sqlite3.Connection, place: Place | None) -> None:
         self.thread = threading.current_thread()
@@ -38,6 +47,8 @@ class _Held:
         self.place = place
         self.uses = 0
         self.left = False
+        self.synchronous = ""
+        self.patience_s: float | None = None
 
 
 class Database:
@@ -65,27 +76,79 @@ class Database:
         """Those that are open."""
         self._guard = threading.Lock()
         """Held to change these, and what is in `_all`."""
+        self._writing = threading.Lock()
+        """Held by the thread that writes. SQLite lets those that wait for each other sleep, for longer each time, even where the
+        other one has long been done; here the next one begins at once."""
+        self._log = LogSync(self.path)
 
     @contextmanager
-    def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, durable: bool = True, together: bool = False) -> Iterator[sqlite3.Connection]:
         """A writing transaction: committed at the end of the block, rolled back if it raises.
 
         durable: on the disk when it ends. Otherwise a loss of power, though never the death of a process, may undo it together
         with whatever was committed later and not durably: what remains is always a state that once was. For accounts of what
-        running processes do (leases, rates), which such a loss ends anyway.
+        running processes do (leases, rates), which such a loss ends anyway, and for what is written again if the
+        acknowledgement that follows it is undone.
+
+        together: durable, by a sync that threads share which commit at the same time. If that fails, it raises though everybody
+        sees what was written: for what may be repeated.
         """
         with readable(), self._using() as held:
             connection = held.connection
-            _set_synchronous(connection, "FULL" if durable else "NORMAL")
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                self._roll_back(held)
-                raise
+            with self._alone(held):
+                level = "FULL" if durable and not together else "NORMAL"
+                if held.synchronous != level:
+                    connection.execute(f"PRAGMA synchronous = {level}")
+                    held.synchronous = level
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    self._roll_back(held)
+                    raise
+                number = self._log.committed()
             if durable:
+                if together:
+                    self._log.require(number)
                 self._check_place(held)
+
+    @contextmanager
+    def hurried(self, patience_s: float) -> Iterator[None]:
+        """In the block, this thread waits no longer than that for a lock on the database."""
+        held = self._held()
+        held.patience_s = patience_s
+        _set_busy_timeout(held.connection, patience_s)
+        try:
+            yield
+        finally:
+            held.patience_s = None
+            with suppress(sqlite3.Error):  # it was closed meanwhile
+                _set_busy_timeout(held.connection, BUSY_TIMEOUT_S)
+
+    @contextmanager
+    def _alone(self, held: _Held) -> Iterator[None]:
+        """No other thread of this process writes in the block. Whoever has waited long for that has so much less patience with
+        other processes."""
+        patience_s = BUSY_TIMEOUT_S if held.patience_s is None else held.patience_s
+        waited_s = 0.0
+        if not self._writing.acquire(blocking=False):
+            began = time.monotonic()
+            if not self._writing.acquire(timeout=patience_s):
+                raise StoreUnavailable("The database stayed locked for too long.")
+            waited_s = time.monotonic() - began
+        try:
+            if waited_s < _LONG_S:
+                yield
+            else:
+                _set_busy_timeout(held.connection, max(0.0, patience_s - waited_s))
+                try:
+                    yield
+                finally:
+                    with suppress(sqlite3.Error):
+                        _set_busy_timeout(held.connection, patience_s)
+        finally:
+            self._writing.release()
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -236,8 +299,8 @@ def _place_of(path: Path) -> Place | None:
     return found.st_dev, found.st_ino
 
 
-def _set_synchronous(connection: sqlite3.Connection, level: str) -> None:
-    connection.execute(f"PRAGMA synchronous = {level}")
+def _set_busy_timeout(connection: sqlite3.Connection, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 
-from relay.backends.embedded.database import BUSY_TIMEOUT_S, Database
+from relay.backends.embedded.database import Database
 from relay.backends.embedded.messages import append, rows_of
 from relay.backends.embedded.owners import Owners
 from relay.backends.embedded.room import has_room
@@ -42,6 +42,11 @@ SELECT head FROM (
 ) WHERE head IS NOT NULL ORDER BY head LIMIT 1
 """
 
+_TAKEABLE = """
+SELECT keys.key, body, deliveries FROM messages JOIN keys ON keys.key = messages.key
+WHERE id = :head AND head = :head AND available_at <= :now
+"""
+
 
 class EmbeddedQueue:
     """`interfaces.Queue` on SQLite. A message's position is its row number, which is never used again.
@@ -71,28 +76,35 @@ class EmbeddedQueue:
         self._free_leases_of_dead_owners()
         self._give_back_late()
         wanted = json.dumps(list(busy))
-        if self._database.row(_HEAD, {"now": self._clock.now(), "busy": wanted}) is None:
-            return None  # the usual answer to a worker that asks often, without a lock that publishers would wait for
+        while True:
+            # Without a lock that publishers would wait for: a worker asks often, and mostly there is nothing.
+            found = self._database.row(_HEAD, {"now": self._clock.now(), "busy": wanted})
+            if found is None:
+                return None
+            leased = self._lease(found[0])
+            if leased is not None:
+                return leased
+
+    def _lease(self, position: int) -> Leased | None:
+        """The message that was first in line just now; None if somebody else was quicker."""
         owner = self._owners.own()
         with self._database.transaction(durable=False) as connection:
             now = self._clock.now()
-            found = connection.execute(_HEAD, {"now": now, "busy": wanted}).fetchone()
-            if found is None:
+            row = connection.execute(_TAKEABLE, {"head": position, "now": now}).fetchone()
+            if row is None:
                 return None
-            position = found[0]
-            key, body = connection.execute("SELECT key, body FROM messages WHERE id = ?", (position,)).fetchone()
+            key, body, deliveries = row
             lease = f"{owner}/{next(self._numbers)}"
             connection.execute(
-                "UPDATE keys SET lease = ?, owner = ?, available_at = ?, deliveries = deliveries + 1 WHERE key = ?",
-                (lease, owner, now + self._lease_s, key),
+                "UPDATE keys SET lease = ?, owner = ?, available_at = ?, deliveries = ? WHERE key = ?",
+                (lease, owner, now + self._lease_s, deliveries + 1, key),
             )
-            deliveries = connection.execute("SELECT deliveries FROM keys WHERE key = ?", (key,)).fetchone()[0]
         return Leased(
             message_id=str(position),
             key=key,
             position=position,
             body=body,
-            deliveries=deliveries,
+            deliveries=deliveries + 1,
             lease=lease,
             lease_until=now + self._lease_s,
         )
@@ -151,22 +163,11 @@ class EmbeddedQueue:
         if not self._owners.name:
             return
         freed = False
-        with suppress(StoreUnavailable), self._hurried():
+        with suppress(StoreUnavailable), self._database.hurried(_MOMENT_S):
             with self._database.transaction(durable=False) as connection:
                 _free(connection, self._owners.name)
             freed = True
         self._owners.release(found_dead=not freed)
-
-    @contextmanager
-    def _hurried(self) -> Iterator[None]:
-        """In the block, this thread waits but a moment for a lock on the database."""
-        connection = self._database.connection()
-        connection.execute(f"PRAGMA busy_timeout = {_MOMENT_S * 1000:.0f}")
-        try:
-            yield
-        finally:
-            with suppress(sqlite3.Error):  # it was closed meanwhile
-                connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
 
     def _holds(self, connection: sqlite3.Connection, leased: Leased) -> bool:
         # A lease that ran out is lost, even while nobody else has taken the message: its holder may have been frozen.

@@ -41,13 +41,15 @@ _REJECTED_CONNECTORS = """
 
 
 class EmbeddedReports:
-    """Written durably, since rejections are a part of the promise that nothing accepted is lost."""
+    """Rejections are written durably, since they are a part of the promise that nothing accepted is lost. An attempt without any
+    need not be: a loss of power that undoes it undoes the acknowledgement that follows it, too, and its message is delivered
+    again."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def attempt(self, report: Report, rejections: Sequence[Rejection], exchanges: Exchanges | None = None) -> None:
-        with self._database.transaction() as connection:
+        with self._database.transaction(durable=bool(rejections)) as connection:
             _add_attempt(connection, report, exchanges)
             count(connection, report)
             add_rejections(connection, rejections)

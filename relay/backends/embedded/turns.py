@@ -29,15 +29,17 @@ class Turns:
     def begin_turn(
         self, connector: str, audience_id: str, *, position: int, message_id: str, forgiven: int = 0
     ) -> Turn:
-        with self._database.transaction() as connection:
-            before = rows.load(connection, connector, audience_id)
-            if before is None:
-                before = Audience(version=policy.VERSION, connector=connector, id=audience_id)
+        with self._database.transaction(together=True) as connection:
+            known = rows.load(connection, connector, audience_id)
+            before = known or Audience(version=policy.VERSION, connector=connector, id=audience_id)
             state = load_state(connection, connector) or ConnectorState(name=connector, live=0, enabled=False)
             after, verdict, let_through = policy.begin_turn(
                 before, position=position, message_id=message_id, now=self._clock.now(), forgiven=forgiven
             )
-            rows.save(connection, after)
+            if known is None:
+                rows.save(connection, after)
+            else:
+                rows.save_turn(connection, after)
         return Turn(
             connector=connector,
             audience_id=audience_id,
@@ -55,7 +57,7 @@ class Turns:
 
     def join(self, turn: Turn, message: Message, request: HoldRequest) -> Audience:
         body = encode(message)
-        with self._database.transaction() as connection:
+        with self._database.transaction(together=True) as connection:
             audience = _fenced(connection, turn)
             there = rows.place_of(connection, audience, turn.message_id)
             if there is not None:

@@ -153,3 +153,31 @@ def test_a_mapping_without_surroundings_has_no_time_and_no_uuids() -> None:
 def test_the_context_leaves_the_mutation_as_it_was() -> None:
     assert "account" not in MUTATION.user
     assert CONTEXT["user"]["account"] == {"crm": "c-9"}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "only_user"),
+    [
+        ({"id": "user.id", "mail": "user.email"}, True),
+        ({"id": "user.id", "shop": 'user."account.17"', "kind": Constant("x")}, True),
+        ({"id": "user.id", "shops": "user.account"}, False),
+        ({"id": "user.id", "audience": "audience.id"}, False),
+        ({"id": "upper(user.id)"}, False),
+        ({"user": "user"}, False),
+        ({"kind": Constant("x")}, True),
+    ],
+)
+def test_a_mapping_of_identifiers_alone_gives_the_same_without_a_context(mapping: dict[str, Any], only_user: bool) -> None:
+    compiled = compile_mapping(mapping)
+    assert compiled.needs_only_user == only_user
+    for user in ({"id": "u1", "account.17": "a"}, {"email": "u@example.com"}, {}):
+        mutation = Mutation(0, user=user)
+        context = mutation_context(MESSAGE, mutation, audience_name="", partner_id="")
+        if only_user:
+            assert compiled.of_user(user) == compiled.apply(context)
+
+
+def test_the_members_of_a_family_are_found_one_by_one_and_together() -> None:
+    user = {"id": "u1", "account.17": "a", "account.18": "b", "agent.app": "c", "other.x": "d"}
+    seen = mutation_context(MESSAGE, Mutation(0, user=user), audience_name="", partner_id="")["user"]
+    assert seen == {**user, "account": {"17": "a", "18": "b"}, "agent": {"app": "c"}}

@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from relay.backends.embedded import EmbeddedBackend, database
+from relay.backends.embedded import EmbeddedBackend, database, log_sync
 from relay.backends.embedded.database import Database
 from relay.backends.embedded.publisher import EmbeddedPublisher
 from relay.domain.clock import SystemClock
 from relay.domain.connector import RateLimits
 from relay.domain.errors import StoreUnavailable
 from tests.contract.backends.given import message, rejection, report
+from tests.end_to_end.stack import eventually
+
+NORMAL, FULL = 1, 2
+"""As SQLite numbers its levels: https://sqlite.org/pragma.html#pragma_synchronous."""
+
+
+class Syncs:
+    """Of the log by threads together: how many there were, and what happens before each."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.before: Callable[[], object] = lambda: None
+
+    def __call__(self, handle: int) -> None:
+        self.number += 1
+        self.before()
+        os.fsync(handle)
+
+
+@pytest.fixture
+def syncs(monkeypatch: pytest.MonkeyPatch) -> Syncs:
+    counted = Syncs()
+    monkeypatch.setattr(log_sync, "_sync", counted)
+    return counted
 
 
 class _Watched(Database):
@@ -80,25 +106,117 @@ def test_one_publish_is_one_commit_to_the_disk(backend: EmbeddedBackend, state_d
     [
         (lambda backend: backend.queue.publish([message()]), "FULL"),
         (lambda backend: backend.reports.attempt(report(rejected=1), [rejection()]), "FULL"),
-        (lambda backend: backend.audiences.begin_turn("c", "a", position=1, message_id="m"), "FULL"),
+        (lambda backend: backend.audiences.begin_turn("c", "a", position=1, message_id="m"), "together"),
         (lambda backend: backend.queue.take(), "NORMAL"),
         (lambda backend: backend.connectors.admit("c", RateLimits(calls=1), items=1), "NORMAL"),
+        (lambda backend: backend.reports.attempt(report(delivered=1), []), "NORMAL"),
     ],
-    ids=["publish", "attempt", "turn", "lease", "rate"],
+    ids=["publish", "attempt", "turn", "lease", "rate", "attempt that refused nobody"],
 )
 def test_what_was_promised_is_on_the_disk_when_it_is_committed(
-    state_dir: Path, backend: EmbeddedBackend, write: Callable[[EmbeddedBackend], object], level: str
+    state_dir: Path, backend: EmbeddedBackend, write: Callable[[EmbeddedBackend], object], level: str, syncs: Syncs
 ) -> None:
+    """By SQLite itself (`FULL`) or, together with what other threads have committed, right after the commit."""
     backend.queue.publish([message()])
     statements: list[str] = []
     connection = backend.database.connection()
     connection.set_trace_callback(statements.append)
+    syncs.before = lambda: statements.append("the log is synced")
     write(backend)
-    begin = statements.index("BEGIN IMMEDIATE")
-    assert statements[begin - 1] == f"PRAGMA synchronous = {level}"
-    assert statements.count("COMMIT") == 1
     connection.set_trace_callback(None)
+    in_force = connection.execute("PRAGMA synchronous").fetchone()[0]
+    assert in_force == {"FULL": FULL, "NORMAL": NORMAL, "together": NORMAL}[level]
+    assert statements.count("COMMIT") == 1
+    assert ("the log is synced" in statements[statements.index("COMMIT") :]) == (level == "together")
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_turns_that_begin_at_the_same_time_are_brought_to_the_disk_together(backend: EmbeddedBackend, syncs: Syncs) -> None:
+    number, begun, slow = 8, [], threading.Event()
+    syncs.before = lambda: slow.wait(10)  # the first one's
+
+    def begin(nth: int) -> None:
+        begun.append(backend.audiences.begin_turn("c", f"a{nth}", position=1, message_id=f"m{nth}").number)
+
+    threads = [threading.Thread(target=begin, args=(nth,)) for nth in range(number)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(backend.audiences.all()) == number)  # all are committed while the first is still being synced
+    assert begun == []
+    slow.set()
+    for thread in threads:
+        thread.join(10)
+    assert begun == [1] * number
+    assert syncs.number <= 2
+
+
+def test_a_turn_that_cannot_be_brought_to_the_disk_does_not_begin(backend: EmbeddedBackend, syncs: Syncs) -> None:
+    def fail() -> None:
+        raise OSError(5, "Input/output error")
+
+    syncs.before = fail
+    with pytest.raises(StoreUnavailable, match="disk"):
+        backend.audiences.begin_turn("c", "a", position=1, message_id="m")
+    syncs.before = lambda: None
+    turn = backend.audiences.begin_turn("c", "a", position=1, message_id="m")
+    assert turn.verdict == "go"
+
+
+def test_a_turn_is_brought_to_the_disk_where_the_database_lies_behind_a_link(tmp_path: Path, syncs: Syncs) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "data").touch(mode=0o600)
+    (tmp_path / "relay.db").symlink_to(tmp_path / "disk" / "data")
+    backend = EmbeddedBackend.open(tmp_path, SystemClock())
+    backend.audiences.begin_turn("c", "a", position=1, message_id="m")
+    backend.close()
+    assert syncs.number == 1
+
+
+def test_a_thread_that_waits_to_write_does_so_at_once_when_the_other_is_done(backend: EmbeddedBackend) -> None:
+    """SQLite's own waiting sleeps for longer and longer, up to a tenth of a second at a time."""
+    backend.queue.publish([message()])
+    written: list[float] = []
+
+    def write() -> None:
+        backend.queue.publish([message()])
+        written.append(time.monotonic())
+
+    waits: list[float] = []
+    for _ in range(5):
+        thread = threading.Thread(target=write)
+        with backend.database.transaction():
+            thread.start()
+            time.sleep(0.2)
+        done = time.monotonic()
+        thread.join(10)
+        waits.append(written[-1] - done)
+    assert min(waits) < 0.02
+
+
+def test_a_thread_that_waits_for_others_and_for_other_processes_waits_no_longer_in_all(
+    backend: EmbeddedBackend, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend.queue.publish([message()])
+    backend.close()  # connections know the time-out from when they are made
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.5)
+    other = EmbeddedBackend.open(state_dir, SystemClock())
+    waited: list[float] = []
+
+    def write() -> None:
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="locked"):
+            backend.queue.publish([message()])
+        waited.append(time.monotonic() - began)
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    with other.database.transaction():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+    assert max(waited) < 0.9
+    other.close()
+    backend.queue.publish([message()])
 
 
 def test_a_full_disk_is_a_store_that_is_not_available(backend: EmbeddedBackend) -> None:
@@ -161,6 +279,19 @@ def test_a_database_that_stays_locked_is_a_store_that_is_not_available(
         other.queue.publish([message()])
     other.queue.publish([message()])
     assert other.queue.depth().messages == 2
+    other.close()
+
+
+def test_a_call_without_a_rate_to_count_waits_for_nobody_who_writes(
+    backend: EmbeddedBackend, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend.queue.publish([message()])
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.01)
+    other = EmbeddedBackend.open(state_dir, SystemClock())
+    with backend.database.transaction():
+        assert other.connectors.admit("c", RateLimits(), items=1) == 0
+        with pytest.raises(StoreUnavailable, match="locked"):
+            other.connectors.admit("c", RateLimits(calls=1), items=1)
     other.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import uuid
 from typing import Any
 
 import pytest
@@ -16,6 +17,9 @@ from relay.domain.connector import Action, BatchLimits, Connector, Constant, Inb
 from relay.domain.message import VERSION, Message, Mutation
 from worker.catalog import Running, RunningAction
 from worker.plan import Plan, applies_to, make_plan, pending_of
+
+EVENT_IDS = uuid.UUID("7d0f6d0e-6f0b-5a55-9a0c-6b1b4f6f6c11")
+"""What they are derived from, the same in every version: a retry after an update repeats them."""
 
 ADD = Operation("add", "Add", "set", ("joined",), "add", key_fields=("id",), fields=(Field("id", "ID", required=True),))
 REMOVE = Operation("remove", "Remove", "set", ("left",), "remove", key_fields=("id",), fields=(Field("id", "ID", required=True),))
@@ -185,6 +189,12 @@ def test_events_are_all_sent_with_an_id_that_a_retry_repeats() -> None:
     assert len(set(ids)) == 2
     assert ids == [row.row.event_id for row in second.rounds[0][0].rows]
     assert all(len(one) <= 36 for one in ids)
+
+
+def test_an_event_id_is_a_uuid_of_the_request_the_place_in_it_and_the_action() -> None:
+    made = plan((action("Event", "joined", EVENT, {"email": "user.email"}),), Mutation(7, user={"email": "ü@example.com"}))
+    ((planned,),) = made.rounds
+    assert planned.rows[0].row.event_id == str(uuid.uuid5(EVENT_IDS, "r1/7/Event"))
 
 
 def test_a_retry_repeats_only_the_actions_that_are_not_done() -> None:

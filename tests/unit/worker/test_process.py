@@ -22,6 +22,7 @@ from relay.domain.message import VERSION, Message, Mutation
 from relay.pangolin.server import InThread
 from tests.clock import TurnedClock
 from tests.promise.world import DOCUMENT, HMAC_SECRET, TOKEN, Effects, TappedBackend
+from worker import process
 from worker.process import WorkerProcess
 
 AUTHORIZATION = {"Authorization": f"Bearer {TOKEN}"}
@@ -88,16 +89,16 @@ def deliver(backend: EmbeddedBackend, partner: InThread, audience: str) -> None:
 @contextmanager
 def working(backend: Any, *, threads: int = 8, partner_goes: InThread | None = None) -> Iterator[WorkerProcess]:
     """A worker runs meanwhile, and then ends with everything in hand finished. `partner_goes`: before it is asked to end."""
-    process = WorkerProcess(backend, SystemClock(), threads=threads)
+    worker = WorkerProcess(backend, SystemClock(), threads=threads)
     finished: list[bool] = []
-    thread = threading.Thread(target=lambda: finished.append(process.run()))
+    thread = threading.Thread(target=lambda: finished.append(worker.run()))
     thread.start()
     try:
-        yield process
+        yield worker
     finally:
         if partner_goes is not None:
             partner_goes.stop()
-        process.stop()
+        worker.stop()
         thread.join(LONG_S)
     assert finished == [True]
 
@@ -150,6 +151,36 @@ def test_a_connector_has_no_more_turns_at_once_than_its_concurrency(
             backend.queue.publish([change("good", f"b{number}", "u1")])
             until(lambda: backend.queue.depth().messages == 10)
             assert backend.queue.depth().leased == 2
+
+
+def test_what_waits_for_a_turn_of_its_connector_begins_when_that_has_ended(
+    backend: EmbeddedBackend, pangolin: InThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks whether it may by now."""
+    monkeypatch.setattr(process, "_IDLE_S", 2.0)
+    connect(backend, "narrow", pangolin, concurrency=1)
+    backend.queue.publish([change("narrow", f"a{number}", "u1") for number in range(15)])
+    with working(backend):
+        until(lambda: not backend.queue.depth().messages)
+
+
+def test_many_threads_never_take_more_of_a_connector_than_its_concurrency(
+    backend: EmbeddedBackend, pangolin: InThread
+) -> None:
+    connect(backend, "narrow", pangolin, concurrency=3)
+    connect(backend, "wide", pangolin)
+    names = [name for _ in range(40) for name in ("narrow", "wide")]
+    backend.queue.publish([change(name, f"a{number}", "u1") for number, name in enumerate(names)])
+    with working(backend, threads=32) as worker:
+        most = 0
+
+        def drained() -> bool:
+            nonlocal most
+            most = max(most, worker._in_hand["narrow"])
+            return not backend.queue.depth().messages
+
+        until(drained)
+    assert 1 <= most <= 3
 
 
 @pytest.mark.parametrize("concurrency", [8, 1000])
