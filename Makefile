@@ -33,14 +33,12 @@ lint: python $(INSTALLED_DEV)  ## Style and strict types
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
 
-bench: python $(INSTALLED_DEV)  ## Measurements, each beside its floor
-	@$(PY) -m bench.end_to_end
-	@$(PY) -m bench.bulk
+bench: python $(INSTALLED_DEV)  ## What speed can be measured by, each beside its floor (ARGS="--check" compares with the last release)
+	@$(PY) -m bench $(ARGS)
 
-bench-long: python $(INSTALLED_DEV)  ## Floods, large holds, long queues, a full console, half an hour of bad weather: three quarters of an hour (Linux)
+bench-long: python $(INSTALLED_DEV)  ## Floods, large holds, a full console, half an hour of bad weather: three quarters of an hour (Linux)
 	@$(PY) -m bench.hostile
 	@$(PY) -m bench.holds
-	@$(PY) -m bench.queue_depth
 	@$(PY) -m bench.console
 	@$(PY) -m bench.exchanges
 	@$(PY) -m bench.soak

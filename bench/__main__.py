@@ -11,21 +11,24 @@ import argparse
 import importlib
 import sys
 import time
+from collections.abc import Sequence
 
 from bench.figures import Found, read_committed, show, write_committed
 
 PARTS = ("edge", "cold", "deliver", "end_to_end", "scale")
 
 
-def main() -> int:
-    """See the module."""
+def main(given: Sequence[str] | None = None) -> int:
+    """See the module. given: the arguments, unless they are the command's own. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures ours beside its floor, part by part.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"one or more of {', '.join(PARTS)}; all unless given")
     parser.add_argument("--rounds", type=int, default=5, help="alternations of ours and the floor; the median counts")
     kept = parser.add_mutually_exclusive_group()
     kept.add_argument("--check", action="store_true", help="exits with 1 where a ratio has dropped by more than 15 percent")
     kept.add_argument("--commit", action="store_true", help="writes the ratios that --check compares with")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
+    if arguments.rounds < 1:
+        parser.error("there is at least one round")
     if unknown := [part for part in arguments.parts if part not in PARTS]:
         parser.error(f"there is no part {unknown[0]}; there are {', '.join(PARTS)}")
     committed = read_committed()
@@ -37,10 +40,12 @@ def main() -> int:
         found[part] = importlib.import_module(f"bench.{part}").measure(arguments.rounds)
         dropped += show(part, found[part], committed.get(part, {}))
         print(f"  {time.monotonic() - began:.0f} s")
+        if arguments.commit:
+            write_committed({part: found[part]})  # at once: a later part may not come to its end
     missed = [f"{part}: {ratio.name}" for part, each in found.items() for ratio in each.ratios if not ratio.holds]
     print(f"\n{len(missed)} of {sum(len(each.ratios) for each in found.values())} ratios miss their bar", *missed, sep="\n  ")
-    if arguments.commit:
-        write_committed(found)
+    if arguments.check and (new := [part for part in found if part not in committed]):
+        print(f"\nNothing was committed to compare with: {', '.join(new)}")
     if arguments.check and dropped:
         print("\nDropped by more than 15 percent:", *dropped, sep="\n  ")
     return 1 if arguments.check and dropped else 0

@@ -41,8 +41,8 @@ class Ratio(msgspec.Struct, frozen=True):
         return self.bar is None or (self.value <= self.bar if self.at_most else self.value >= self.bar)
 
     def worse_than(self, committed: float) -> bool:
-        """Whether it has dropped by more than `DROP`."""
-        return self.value > committed * (1 + DROP) if self.at_most else self.value < committed * (1 - DROP)
+        """Whether it has dropped by more than `DROP`; also one that is no number."""
+        return not (self.value <= committed * (1 + DROP) if self.at_most else self.value >= committed * (1 - DROP))
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -85,6 +85,8 @@ def show(part: str, found: Found, committed: dict[str, float]) -> list[str]:
             dropped.append(f"{part}: {ratio.name}: {ratio.value:.3g}, was {committed[ratio.name]:.3g}")
     for what in found.left_out:
         print(f"  left out: {what}")
+    for name in committed.keys() - {ratio.name for ratio in found.ratios}:
+        print(f"  not compared: {name}, which was {committed[name]:.3g}, was not measured")
     RESULTS.mkdir(exist_ok=True)
     machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
     (RESULTS / f"{part}.json").write_bytes(_pretty({"machine": machine, "found": found}))

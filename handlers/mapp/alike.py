@@ -25,7 +25,7 @@ _NO_FIELDS: dict[str, Any] = {}
 def read_alike(
     entries: Sequence[Any], plan: MutationPlan, way: Direction, audience: str, customer: int | str | None
 ) -> list[tuple[str, Mutation]] | None:
-    """For each entry the audience and the mutation; None unless all of them are objects with the keys of the plan, no part of which
+    """For each entry the audience and the mutation; None unless all are objects with the keys of the plan, of which no part
     has two, and say: a user that is one text, a usable audience, the request's customer, one direction.
 
     way, audience, customer: the request's, for entries that do not say it.

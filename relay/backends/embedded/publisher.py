@@ -21,7 +21,7 @@ from relay.domain.message import Message
 JOINED_BYTES = 16 * 1024 * 1024
 """A commit takes no further requests once it holds so much: the first of them should not wait for a long one."""
 
-GATHER_S = 0.001
+GATHER_S = 0.002
 """Where requests come at the same time, a commit waits so long for more of them: what it costs, it costs once. One that comes
 alone does not wait (PostgreSQL's `commit_delay` and `commit_siblings` do the same)."""
 
