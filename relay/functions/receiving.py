@@ -30,7 +30,7 @@ _REREAD_GOOGLE_S = 60.0
 _COLLECTED_AFTER = 50_000
 """New objects that can hold others: those of about a hundred requests of 100 mutations, a few megabytes."""
 
-_THREADS_TAKE_TURNS_S = 0.001
+_THREADS_TAKE_TURNS_S = 0.0002
 """Creations run in threads beside the event loop. By default each of them may keep it waiting for five milliseconds."""
 
 REREAD_STAND_IN_S = 2.0

@@ -10,9 +10,13 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from relay.backends.google.pubsub_wire import MOST_BYTES, MOST_MESSAGES, Body, PublishCall, calls_of
+from relay.backends.google.pubsub_wire import MOST_BYTES, Body, PublishCall, calls_of
+from relay.domain.audience import REMEMBERED_TURNS
 from relay.domain.clock import Clock
 from relay.domain.errors import StoreUnavailable
+
+MOST_TOGETHER = REMEMBERED_TURNS
+"""Messages of several requests in one call: all that is published by one call has one publish time, and so one position."""
 
 _WORTH_TRYING_S = 0.02
 """With less time than this left, nothing is sent again."""
@@ -96,7 +100,7 @@ class Line:
                 continue
             messages += len(part.bodies)
             size += part.size
-            if parts and (part.alone or parts[0].alone or messages > MOST_MESSAGES or size > MOST_BYTES):
+            if parts and (part.alone or parts[0].alone or messages > MOST_TOGETHER or size > MOST_BYTES):
                 break
             parts.append(self._waiting.popleft())
         return parts

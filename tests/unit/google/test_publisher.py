@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from handlers.mapp.arrival import Deadlines
 from relay.backends.google.channels import Channels
+from relay.backends.google.lines import MOST_TOGETHER
 from relay.backends.google.names import safe_name
 from relay.backends.google.publisher import DEADLINE_S, GooglePublisher
 from relay.backends.google.pubsub_wire import MOST_BYTES, MOST_MESSAGES, PASSING, Destination, PublishCall, calls_of
@@ -531,13 +532,15 @@ def test_when_a_call_is_given_up_those_behind_it_are_sent(publisher: GooglePubli
     assert request_ids(topic.taken()[KEY]) == ["2", "3"]
 
 
-def test_together_they_stay_within_what_one_call_takes(publisher: GooglePublisher, topic: Topic, way: TroubledWay) -> None:
+def test_no_more_travel_together_than_a_record_remembers_of_one_position(
+    publisher: GooglePublisher, topic: Topic, way: TroubledWay
+) -> None:
     crowd = Crowd(publisher, way)
-    many = [[message("a.1", request_id=each) for _ in range(MOST_MESSAGES - 1)] for each in ("2", "3")]
-    larger = [message("a.1", request_id="4") for _ in range(MOST_MESSAGES + 1)]
-    assert crowd.outcomes(*of("1"), *many, larger, *of("5")) == [None] * 5
-    assert [len(each) for each in crowd.sent()] == [1, MOST_MESSAGES - 1, MOST_MESSAGES - 1, MOST_MESSAGES, 1, 1]
-    assert list(dict.fromkeys(request_ids(topic.taken()[KEY]))) == ["1", "2", "3", "4", "5"]
+    many = [[message("a.1", request_id=each) for _ in range(MOST_TOGETHER - 1)] for each in ("2", "3")]
+    larger = [message("a.1", request_id="5") for _ in range(MOST_MESSAGES + 1)]
+    assert crowd.outcomes(*of("1"), *many, *of("4"), larger, *of("6")) == [None] * 6
+    assert [len(each) for each in crowd.sent()] == [1, MOST_TOGETHER - 1, MOST_TOGETHER, MOST_MESSAGES, 1, 1]
+    assert list(dict.fromkeys(request_ids(topic.taken()[KEY]))) == ["1", "2", "3", "4", "5", "6"]
 
 
 def test_requests_that_wait_behind_one_that_is_never_answered_are_answered_in_time(
