@@ -8,10 +8,10 @@ from typing import Any
 
 import flask
 import functions_framework
-from google.cloud import pubsub_v1  # type: ignore[import-untyped]
+from google.cloud.pubsub_v1 import PublisherClient, types  # type: ignore[import-untyped]
 
 SECRET, TOPIC = os.environ["FLOOR_SECRET"].encode(), os.environ["FLOOR_TOPIC"]
-publisher: pubsub_v1.PublisherClient = None
+publisher: PublisherClient = None
 
 
 @functions_framework.http
@@ -21,7 +21,7 @@ def floor(request: flask.Request) -> Any:
     if not hmac.compare_digest(hmac.new(SECRET, body, "sha1").hexdigest(), request.headers.get("x-hmac", "").lower()):
         return {"error": "signature"}, 401
     if publisher is None:
-        publisher = pubsub_v1.PublisherClient(publisher_options=pubsub_v1.types.PublisherOptions(enable_message_ordering=True))
+        publisher = PublisherClient(publisher_options=types.PublisherOptions(enable_message_ordering=True))
     groups = defaultdict(list)
     for mutation in json.loads(body)["Mutations"]:
         groups[mutation["Audience"]].append(mutation)

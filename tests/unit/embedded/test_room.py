@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ from relay.backends.embedded import EmbeddedBackend, room
 from relay.domain.errors import StoreUnavailable
 from relay.domain.message import Message
 from relay.health.survey import look
+from tests.clock import TurnedClock
 from tests.contract.backends.given import message
 
 MORE_THAN_THERE_IS = 2**60
@@ -70,3 +72,48 @@ def test_health_tells_of_a_disk_that_is_nearly_full(backend: EmbeddedBackend, mo
     found = look(backend, 0.0)
     assert [concern.act for concern in found.concerns if concern.kind == "disk_full"] == [True]
     assert found.someone_must_act
+
+
+class _Looks:
+    """How often the disk is looked at, and what it says is free."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.number = 0
+        self._real = os.statvfs
+        monkeypatch.setattr("os.statvfs", self._look)
+
+    def _look(self, path: str) -> os.statvfs_result:
+        self.number += 1
+        return self._real(path)
+
+
+def test_where_there_is_plenty_it_is_looked_at_only_now_and_then(
+    backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "PLENTY_BYTES", 1_000_000)
+    clock = TurnedClock()
+    asked = room.Room(backend.database.path, clock)
+    looks = _Looks(monkeypatch)
+    with backend.database.transaction() as connection:
+        for _ in range(9):
+            asked.require(connection, 100_000)
+        once = looks.number
+        asked.require(connection, 100_000)
+        after_so_much = looks.number
+        asked.require(connection, 1)
+        clock.advance(1.0)
+        before_a_while = looks.number
+        asked.require(connection, 1)
+    assert once < after_so_much == before_a_while < looks.number
+
+
+def test_where_there_is_less_it_is_looked_at_each_time(backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "PLENTY_BYTES", MORE_THAN_THERE_IS)
+    asked = room.Room(backend.database.path, TurnedClock())
+    looks = _Looks(monkeypatch)
+    seen = [looks.number]
+    with backend.database.transaction() as connection:
+        for _ in range(4):
+            asked.require(connection, 1)
+            seen.append(looks.number)
+    assert seen == sorted(set(seen))
