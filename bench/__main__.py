@@ -44,6 +44,9 @@ def main(given: Sequence[str] | None = None) -> int:
             write_committed({part: found[part]})  # at once: a later part may not come to its end
     missed = [f"{part}: {ratio.name}" for part, each in found.items() for ratio in each.ratios if not ratio.holds]
     print(f"\n{len(missed)} of {sum(len(each.ratios) for each in found.values())} ratios miss their bar", *missed, sep="\n  ")
+    missing = sum(len(committed.get(part, {}).keys() - {one.name for one in each.ratios}) for part, each in found.items())
+    if arguments.check and missing:
+        print(f"\n{missing} of the committed ratios were not measured")
     if arguments.check and (new := [part for part in found if part not in committed]):
         print(f"\nNothing was committed to compare with: {', '.join(new)}")
     if arguments.check and dropped:

@@ -97,7 +97,7 @@ def _found(starts: Mapping[str, list[_Cold]], bursts: Mapping[str, list[float]])
         (
             Ratio("start to first 200, by floor B", middle(own.first / floor.first for own, floor in pairs), at_most=True),
             Ratio(f"start to first 200, by floor B and {ALLOWED_S:g} s", within, 1.0, at_most=True),
-            Ratio(f"slowest burst, by {BURST_S:g} s", max(bursts["ours"]) / BURST_S, 1.0, at_most=True),
+            Ratio(f"slowest burst, by {BURST_S:g} s", max(bursts["ours"]) / BURST_S, 1.0, at_most=True, of_time=True),
         ),
     )
 
@@ -120,9 +120,9 @@ def _burst(program: _Program, directory: Path, loader: Loader) -> float:
     """Seconds from when a new process listens until all of a burst is answered."""
     with _process(program, directory) as process:
         _connected(program, process).close()
-        answers = loader.start(Load(program.port, (change(),), BURST, number=BURST)).result()
-        answers.require_success(program.name)
-        return answers.seconds
+        began = time.perf_counter()
+        loader.start(Load(program.port, (change(),), BURST, number=BURST)).result().require_success(program.name)
+        return time.perf_counter() - began
 
 
 @contextmanager

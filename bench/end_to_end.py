@@ -85,7 +85,7 @@ def measure(rounds: int) -> Found:
 
 
 def _ratio(name: str, value: float, bar: float | None = None) -> Ratio:
-    return Ratio(name, value, bar, at_most=True)
+    return Ratio(name, value, bar, at_most=True, of_time=bar is not None)
 
 
 def _one_after_the_other(stack: Stack, audience: str, times: Times) -> None:

@@ -28,12 +28,14 @@ class Ratio(msgspec.Struct, frozen=True):
     value    as measured
     bar      what it is to reach; None: reported only
     at_most  whether less is better; otherwise more is
+    of_time  it is a time by an allowed one, and so depends on the machine: it has dropped where the bar is missed, and not before
     """
 
     name: str
     value: float
     bar: float | None = None
     at_most: bool = False
+    of_time: bool = False
 
     @property
     def holds(self) -> bool:
@@ -42,6 +44,8 @@ class Ratio(msgspec.Struct, frozen=True):
 
     def worse_than(self, committed: float) -> bool:
         """Whether it has dropped by more than `DROP`; also one that is no number."""
+        if self.of_time:
+            return not self.holds
         return not (self.value <= committed * (1 + DROP) if self.at_most else self.value >= committed * (1 - DROP))
 
 
@@ -99,9 +103,13 @@ def read_committed() -> dict[str, dict[str, float]]:
 
 
 def write_committed(found: dict[str, Found]) -> None:
-    """These parts' ratios take the place of the committed ones; other parts keep theirs."""
-    new = {part: {ratio.name: float(f"{ratio.value:.3g}") for ratio in each.ratios} for part, each in found.items()}
-    COMMITTED.write_bytes(_pretty({**read_committed(), **new}))
+    """These ratios take the place of the committed ones; those that were not measured here stay. A part that left nothing out
+    has no others than its own."""
+    known = read_committed()
+    for part, each in found.items():
+        new = {ratio.name: float(f"{ratio.value:.3g}") for ratio in each.ratios}
+        known[part] = {**known.get(part, {}), **new} if each.left_out else new
+    COMMITTED.write_bytes(_pretty(known))
 
 
 def _judged(ratio: Ratio) -> str:

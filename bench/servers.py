@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from tests.end_to_end.stack import HMAC_SECRET, ROOT, Stack, eventually, free_po
 
 FLOORS = Path(__file__).parent / "floors"
 NODE = FLOORS / "peer_node"
+OLDEST_NODE = 18
+"""As the packages say that it needs."""
 
 _FOR_FLOORS = {"FLOOR_SECRET": HMAC_SECRET, "METADATA_SERVER_DETECTION": "none"}
 """Google's client in Node would look for Google's machines at each start."""
@@ -62,10 +64,11 @@ def for_floors(more: Mapping[str, str]) -> dict[str, str]:
 def floor(source: Path, directory: Path, more: Mapping[str, str] | None = None) -> Iterator[Server]:
     """A floor or peer, while the context lasts. more: environment variables beside the secret."""
     port = free_port()
-    process = start(floor_command(source, port), directory / f"{source.stem}.log", for_floors(more or {}))
+    log = directory / f"{source.stem}.log"
+    process = start(floor_command(source, port), log, for_floors(more or {}))
     server = Server(source.stem, port, process.pid)
     try:
-        eventually(lambda: _listens(process, port), every_s=0.02)
+        eventually(lambda: _listens(process, port, log), every_s=0.02)
         yield server
     finally:
         end(process)
@@ -82,16 +85,20 @@ def start(command: list[str], log: Path, more: Mapping[str, str]) -> subprocess.
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """kill -9, children included."""
-    os.killpg(process.pid, 9)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, 9)
     process.wait()
 
 
 def node_obstacle() -> str:
     """Why the peer in Node cannot be measured here; empty if it can. Installs what it needs, once."""
-    npm = shutil.which("npm")
-    if not shutil.which("node") or npm is None:
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
         return "the peer in Node.js: there is no node and npm on this machine"
-    if not (NODE / "node_modules").exists():
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    if not version.startswith("v") or int(version[1:].partition(".")[0]) < OLDEST_NODE:
+        return f"the peer in Node.js: it needs Node.js {OLDEST_NODE} or later"
+    if not (NODE / "node_modules" / ".package-lock.json").exists():  # which npm writes last
         installed = subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=NODE, capture_output=True, check=False)
         if installed.returncode:
             return "the peer in Node.js: npm could not install what it needs"
@@ -131,8 +138,8 @@ class Loader:
         return Loaded(answers, (server.cpu_s() - before) * 1e6 / sum(answers.statuses.values()))
 
 
-def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
-    assert process.poll() is None, "the floor has ended; its log says why"
+def _listens(process: subprocess.Popen[bytes], port: int, log: Path) -> bool:
+    assert process.poll() is None, f"it has ended: {log.read_text(errors='replace')[-2_000:]}"
     return is_taken(port)
 
 

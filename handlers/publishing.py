@@ -18,7 +18,7 @@ async def publish(publisher: Publisher, messages: Sequence[Message], *, within_s
     the moment at which the publisher has taken them.
 
     A publish that takes too long is cancelled rather than left running: what is reported as not accepted should not arrive
-    after what the source sends next.
+    after what the source sends next. Where it travels with other requests' messages, these go on, and it with them.
     """
     loop = asyncio.get_running_loop()
     limit = asyncio.timeout(None)

@@ -40,7 +40,7 @@ class MutationPlan(NamedTuple):
     """What the keys of one mutation mean. In each part the keys stand in the order in which they are tried.
 
     keys: how many there are. rest: those without a part, kept with the mutation.
-    only_user: the key of the user where there is no other, and no identifiers beside it.
+    only_user: the key of the user where there is no other, no identifiers beside it, and no name in two spellings.
     """
 
     keys: int
@@ -127,7 +127,7 @@ class FieldNames:
             direction=direction,
             identifiers=named,
             rest=tuple(key for key in keys if key not in taken),
-            only_user=user[0] if len(user) == 1 and not named else None,
+            only_user=user[0] if len(user) == 1 and not named and len(spelled) == len(keys) else None,
         )
 
     def user_plan(self, keys: Iterable[str]) -> UserPlan:

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from relay.backends.google.pubsub_wire import MOST_BYTES, Body, PublishCall, calls_of
+from relay.backends.google.pubsub_wire import MOST_BYTES, Body, PublishCall, calls_of, is_passing
 from relay.domain.audience import REMEMBERED_TURNS
 from relay.domain.clock import Clock
 from relay.domain.errors import StoreUnavailable
@@ -19,18 +19,26 @@ MOST_TOGETHER = REMEMBERED_TURNS
 """Messages of several requests in one call: all that is published by one call has one publish time, and so one position."""
 
 _WORTH_TRYING_S = 0.02
-"""With less time than this left, nothing is sent again."""
+"""With less time than this left, nothing is sent."""
+
+_NO_TIME_LEFT = "Pub/Sub did not confirm in time what came before."
 
 
 class _Part:
-    """What one request publishes of the key. `deadline`: by the monotonic clock. `alone`: it was refused together with others."""
+    """What one request publishes of the key.
 
-    __slots__ = ("alone", "bodies", "deadline", "future", "size")
+    deadline  by the monotonic clock
+    again     it was refused together with others, and is tried a second time
+    alone     then for a reason that can be one of theirs
+    """
+
+    __slots__ = ("again", "alone", "bodies", "deadline", "future", "size")
 
     def __init__(self, bodies: Sequence[Body], size: int, deadline: float) -> None:
         self.bodies = bodies
         self.size = size
         self.deadline = deadline
+        self.again = False
         self.alone = False
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -73,7 +81,7 @@ class Line:
     async def _let_go(self) -> None:
         """A call for which nobody waits any more has left the connection when this returns."""
         sending = self._sending
-        if sending is not None and all(part.future.done() for part in self._under_way):
+        if sending is not None and self._under_way and all(part.future.done() for part in self._under_way):
             sending.cancel()
             await asyncio.wait({sending})
 
@@ -98,12 +106,18 @@ class Line:
             if part.future.done():  # its caller has given up
                 self._waiting.popleft()
                 continue
+            if not self._has_time(part):
+                self._fail([self._waiting.popleft()], StoreUnavailable(_NO_TIME_LEFT))
+                continue
             messages += len(part.bodies)
             size += part.size
-            if parts and (part.alone or parts[0].alone or messages > MOST_TOGETHER or size > MOST_BYTES):
+            if parts and (messages > MOST_TOGETHER or size > MOST_BYTES or not _may_follow(parts[-1], part)):
                 break
             parts.append(self._waiting.popleft())
         return parts
+
+    def _has_time(self, part: _Part) -> bool:
+        return part.deadline - self._clock.monotonic() > _WORTH_TRYING_S
 
     async def _send(self, parts: list[_Part]) -> None:
         deadline = min(part.deadline for part in parts)
@@ -120,19 +134,29 @@ class Line:
                     part.future.set_result(None)
 
     def _refused(self, parts: list[_Part], error: StoreUnavailable) -> None:
-        """What was refused together may be the fault, or the deadline, of one of them: the others are tried again, each alone."""
-        now = self._clock.monotonic()
-        again = [part for part in parts if part.deadline - now > _WORTH_TRYING_S] if len(parts) > 1 else []
+        """What was refused together may be the fault, or the deadline, of one of them: the others are tried once more, together
+        where it was a trouble that passes, else each alone."""
+        again = [part for part in parts if self._has_time(part) and not part.again] if len(parts) > 1 else []
         self._fail([part for part in parts if part not in again], error)
         for part in reversed(again):
-            part.alone = True
+            part.again = True
+            part.alone = not is_passing(error)
             self._waiting.appendleft(part)
 
     def _fail(self, parts: Sequence[_Part], error: Exception) -> None:
         for part in parts:
-            if part.future.done():
-                continue
-            # Each has its own: who raises an exception writes into it.
-            own = StoreUnavailable(str(error)) if isinstance(error, StoreUnavailable) else error
-            own.__cause__ = error.__cause__
-            part.future.set_exception(own)
+            if not part.future.done():
+                part.future.set_exception(_own(error) if isinstance(error, StoreUnavailable) else error)
+
+
+def _own(error: StoreUnavailable) -> StoreUnavailable:
+    """For one of several: who raises an exception writes into it."""
+    own = StoreUnavailable(str(error))
+    own.__cause__ = error.__cause__
+    return own
+
+
+def _may_follow(part: _Part, following: _Part) -> bool:
+    """Whether they may be in one call. All that it publishes has one publish time; the journal then goes by the time at which a
+    request came in, which is not always the order in which requests were read to their end."""
+    return not (part.alone or following.alone) and following.bodies[0].received_at > part.bodies[-1].received_at

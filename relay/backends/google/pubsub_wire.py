@@ -63,15 +63,16 @@ class Destination:
         encoded raises (`UnicodeEncodeError`, `TypeError`) before anything was sent."""
         bodies: dict[str, list[Body]] = {}
         for message in messages:
-            bodies.setdefault(message.key, []).append(Body(encode(message), message.journal_days))
+            bodies.setdefault(message.key, []).append(Body(encode(message), message.journal_days, message.received_at))
         return {safe_name(key): of_key for key, of_key in bodies.items()}
 
 
 class Body(NamedTuple):
-    """A message, encoded. `journal_days`: see `Message`."""
+    """A message, encoded. `journal_days` and `received_at`: see `Message`."""
 
     data: bytes
     journal_days: int
+    received_at: float
 
     def size(self, ordering_key: str) -> int:
         """The bytes that it takes in a call, at most."""
@@ -111,6 +112,11 @@ def require_confirmed(call: PublishCall, response: Any) -> None:
 def refused(error: grpc.RpcError) -> StoreUnavailable:
     """The error for a call that failed for good, or for the last time."""
     return unavailable(SERVICE, code_of(error))
+
+
+def is_passing(error: StoreUnavailable) -> bool:
+    """Whether what `refused` made may succeed when it is tried again."""
+    return isinstance(error.__cause__, grpc.RpcError) and code_of(error.__cause__) in PASSING
 
 
 def code_of(error: grpc.RpcError) -> grpc.StatusCode:

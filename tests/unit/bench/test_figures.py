@@ -26,11 +26,13 @@ class Bench:
         patch.setattr(figures, "COMMITTED", directory / "ratios.json")
         patch.setattr(command, "PARTS", ())
 
-    def part(self, name: str, *ratios: Ratio, tables: tuple[Table, ...] = (), fails: bool = False) -> None:
+    def part(
+        self, name: str, *ratios: Ratio, tables: tuple[Table, ...] = (), left_out: tuple[str, ...] = (), fails: bool = False
+    ) -> None:
         def measure(rounds: int) -> Found:
             self.asked.append((name, rounds))
             assert not fails
-            return Found(tables, ratios)
+            return Found(tables, ratios, left_out)
 
         self._patch.setitem(sys.modules, f"bench.{name}", SimpleNamespace(measure=measure))
         self._patch.setattr(command, "PARTS", (*command.PARTS, name))
@@ -141,6 +143,23 @@ def test_a_part_that_fails_loses_nothing_that_others_found(bench: Bench) -> None
     assert bench.now_committed() == {"edge": {"rate by floor": 0.9}}
 
 
+def test_what_could_not_be_measured_keeps_its_committed_ratio(bench: Bench) -> None:
+    bench.committed({"edge": {"rate by Node": 5.0, "rate by floor": 1.0}})
+    bench.part("edge", Ratio("rate by floor", 0.9), left_out=("the peer in Node.js",))
+
+    command.main(["edge", "--commit"])
+
+    assert bench.now_committed() == {"edge": {"rate by Node": 5.0, "rate by floor": 0.9}}
+
+
+@pytest.mark.parametrize(("now", "dropped"), [(0.9, False), (1.1, True)])
+def test_a_time_by_an_allowed_one_drops_where_it_misses_its_bar(bench: Bench, now: float, dropped: bool) -> None:
+    bench.committed({"edge": {"wait by 50 ms": 0.2}})
+    bench.part("edge", Ratio("wait by 50 ms", now, 1.0, at_most=True, of_time=True))
+
+    assert command.main(["edge", "--check"]) == int(dropped)
+
+
 def test_without_commit_nothing_is_committed(bench: Bench) -> None:
     bench.part("edge", Ratio("rate by floor", 0.9))
 
@@ -179,7 +198,7 @@ def test_a_part_is_written_with_the_machine_and_all_of_its_figures(bench: Bench)
     assert set(written) == {"machine", "found"}
     assert written["found"] == {
         "tables": [{"title": "One request", "rows": {"ours": {"CPU": 230.0}}}],
-        "ratios": [{"name": "rate by floor", "value": 0.9, "bar": 0.85, "at_most": False}],
+        "ratios": [{"name": "rate by floor", "value": 0.9, "bar": 0.85, "at_most": False, "of_time": False}],
         "left_out": [],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import subprocess
 import sys
@@ -441,8 +442,12 @@ class Crowd:
         return [[decode(each.data).request_id for each in call.messages] for call in self.way.calls]
 
 
+_received = itertools.count(1)
+
+
 def of(*request_ids: str) -> list[list[Message]]:
-    return [[message("a.1", request_id=each)] for each in request_ids]
+    """Requests that came in one after the other."""
+    return [[message("a.1", request_id=each, received_at=float(next(_received)))] for each in request_ids]
 
 
 def test_what_comes_while_a_call_of_its_key_is_under_way_travels_together_in_the_next(
@@ -536,9 +541,9 @@ def test_no_more_travel_together_than_a_record_remembers_of_one_position(
     publisher: GooglePublisher, topic: Topic, way: TroubledWay
 ) -> None:
     crowd = Crowd(publisher, way)
-    many = [[message("a.1", request_id=each) for _ in range(MOST_TOGETHER - 1)] for each in ("2", "3")]
-    larger = [message("a.1", request_id="5") for _ in range(MOST_MESSAGES + 1)]
-    assert crowd.outcomes(*of("1"), *many, *of("4"), larger, *of("6")) == [None] * 6
+    first, second, third, fourth, larger, last = of("1", "2", "3", "4", "5", "6")
+    many = [second * (MOST_TOGETHER - 1), third * (MOST_TOGETHER - 1)]
+    assert crowd.outcomes(first, *many, fourth, larger * (MOST_MESSAGES + 1), last) == [None] * 6
     assert [len(each) for each in crowd.sent()] == [1, MOST_TOGETHER - 1, MOST_TOGETHER, MOST_MESSAGES, 1, 1]
     assert list(dict.fromkeys(request_ids(topic.taken()[KEY]))) == ["1", "2", "3", "4", "5", "6"]
 

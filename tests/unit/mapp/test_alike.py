@@ -32,6 +32,8 @@ columns: dict[str, st.SearchStrategy[Any]] = {
     "Email": users,
     "Other": others,
     "Id": users,
+    "user": users,
+    "AUDIENCE": audiences,
 }
 
 
@@ -48,6 +50,8 @@ def alike(draw: st.DrawFn) -> list[dict[str, Any]]:
         changed = draw(st.sampled_from(entries))
         changed.pop(draw(st.sampled_from(keys)))
         changed[draw(st.sampled_from(["User", "X", "audience"]))] = "u9"
+    if draw(st.booleans()):
+        return [{key: entry[key] for key in draw(st.permutations(sorted(entry)))} for entry in entries]
     return entries
 
 
