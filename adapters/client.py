@@ -170,11 +170,10 @@ class _Sent(NamedTuple):
 
 def headers_of(request: HttpRequest) -> dict[str, str]:
     """The headers that the call is sent with, but for the authentication and what the connection adds (Host, lengths)."""
-    headers = {"Accept": "application/json", "User-Agent": "diy-relay", **request.headers}
-    has_type = any(name.lower() == "content-type" for name in headers)
-    if request.raw is None and request.body is not None and not has_type:
-        headers["Content-Type"] = "application/json"
-    return headers
+    ours = {"Accept": "application/json", "User-Agent": "diy-relay"}
+    if request.raw is None and request.body is not None:
+        ours["Content-Type"] = "application/json"
+    return _merged(ours, request.headers)
 
 
 def content_of(request: HttpRequest) -> bytes | None:
@@ -185,15 +184,23 @@ def content_of(request: HttpRequest) -> bytes | None:
 
 
 def _sent_headers(request: HttpRequest, auth: Credentials, size: int) -> dict[str, str]:
-    headers = {**headers_of(request), **auth.headers}
+    # How long the body is, nobody else knows: two lengths would make what follows another request.
+    ours = {"Content-Length": str(size)} if size or request.method.upper() not in ("GET", "HEAD") else {}
+    headers = _merged(headers_of(request), auth.headers, ours)
+    if not ours:
+        headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
     try:
         for header in headers.items():
             requests.utils.check_header_validity(header)
     except (requests.RequestException, ValueError):
         raise _unusable() from None
-    if size or request.method.upper() not in ("GET", "HEAD"):
-        headers["Content-Length"] = str(size)
     return headers
+
+
+def _merged(*given: Mapping[str, str]) -> dict[str, str]:
+    """Each header once, as it was given last: names that differ in case alone are the same."""
+    by_name = {name.lower(): (name, value) for headers in given for name, value in headers.items()}
+    return dict(by_name.values())
 
 
 def _address(url: str, auth: Credentials) -> _Address:

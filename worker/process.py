@@ -75,6 +75,8 @@ class WorkerProcess:
         self._in_hand: Counter[str] = Counter()
         self._at_work = 0
         """Threads with a turn, or about to look for the next one."""
+        self._not_begun = 0
+        """Turns that wait in the pool for a thread."""
         self._limits: dict[str, tuple[float, int]] = {}
         self.worker = Worker(backend, clock, stopping=lambda: self._stopping)
         self._notices = NoticeKeeper(
@@ -149,6 +151,7 @@ class WorkerProcess:
             return
         with self._freed:
             self._at_work += 1
+            self._not_begun += 1
         # Where no thread can be started, this raises and the turn still waits in the pool for one that is free.
         pool.submit(self._turns, leased)
 
@@ -166,12 +169,14 @@ class WorkerProcess:
             return leased
 
     def _turns(self, leased: Leased) -> None:
-        """One turn after the other, until there is nothing to take."""
+        """One turn after the other, until there is nothing to take, or a turn waits in the pool, which this thread then gets."""
+        with self._freed:
+            self._not_begun -= 1
         following: Leased | None = leased
         try:
             while following is not None:
                 self._turn(following)
-                following = self._next()
+                following = None if self._not_begun else self._next()
         except Exception as error:
             _note("taking_failed", error)
         finally:

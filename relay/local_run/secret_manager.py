@@ -47,7 +47,7 @@ class SecretManagerServer:
 
     def close(self) -> None:
         """Calls under way may finish within half a second."""
-        self._server.stop(_STOPPED_WITHIN_S).wait()
+        self._server.stop(_STOPPED_WITHIN_S).wait(4 * _STOPPED_WITHIN_S)
 
 
 @contextmanager

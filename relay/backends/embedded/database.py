@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.backends.embedded import forks
-from relay.backends.embedded.failures import readable
+from relay.backends.embedded.failures import readable, result_code
 from relay.backends.embedded.log_sync import LogSync
 from relay.backends.embedded.schema import MIGRATIONS, migrate, version_of
 from relay.domain.errors import ConfigurationError, StoreUnavailable
@@ -83,6 +83,8 @@ class Database:
         self._writing = threading.Lock()
         """Held by the thread that writes. SQLite lets those that wait for each other sleep, for longer each time, even where the
         other one has long been done; here the next one begins at once."""
+        self._writer = 0
+        """Which thread that is; 0 where there is none."""
         self._log = LogSync(self.path)
 
     @contextmanager
@@ -96,6 +98,10 @@ class Database:
 
         together: durable, by a sync that threads share which commit at the same time. If that fails, it raises though everybody
         sees what was written: for what may be repeated.
+
+        After an error of the disk, no durable one begins before all that was committed is on the disk (`LogSync.mend`).
+
+        Raises `RuntimeError` if this thread is within another one already.
         """
         with readable(), self._using() as held:
             connection = held.connection
@@ -104,17 +110,23 @@ class Database:
                 if held.synchronous != level:
                     connection.execute(f"PRAGMA synchronous = {level}")
                     held.synchronous = level
+                if durable:
+                    self._log.mend(connection)
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                     yield connection
                     connection.execute("COMMIT")
-                except BaseException:
+                except BaseException as error:
+                    if result_code(error) == sqlite3.SQLITE_IOERR:
+                        self._log.in_doubt = True  # a sync of SQLite's own is to cover what others committed before, too
                     self._roll_back(held)
                     raise
                 number = self._log.committed()
             if durable:
                 if together:
                     self._log.require(number)
+                else:
+                    self._log.require_sound()
                 self._check_place(held)
 
     @contextmanager
@@ -137,10 +149,13 @@ class Database:
         patience_s = BUSY_TIMEOUT_S if held.patience_s is None else held.patience_s
         waited_s = 0.0
         if not self._writing.acquire(blocking=False):
+            if self._writer == threading.get_ident():
+                raise RuntimeError("A writing transaction was begun within another one of the same thread.")
             began = time.monotonic()
             if not self._writing.acquire(timeout=patience_s):
                 raise StoreUnavailable("The database stayed locked for too long.")
             waited_s = time.monotonic() - began
+        self._writer = threading.get_ident()
         try:
             if waited_s < _LONG_S:
                 yield
@@ -152,6 +167,7 @@ class Database:
                     with suppress(sqlite3.Error):
                         _set_busy_timeout(held.connection, patience_s)
         finally:
+            self._writer = 0
             self._writing.release()
 
     @contextmanager

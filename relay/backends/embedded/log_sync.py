@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -19,10 +20,17 @@ class LogSync:
     What was committed without (`NORMAL`) is in the log's file when the commit has ended, and on the disk once that file is
     synced, by whichever handle. If the log began anew in between, what was in it has been synced into the database before
     (https://sqlite.org/wal.html#performance_considerations).
+
+    The system reports a failed sync once, and then counts what it could not write as written. So after one, nothing more is
+    promised: what is added to this log may stand behind a gap, where a loss of power would cut it off. That ends when the
+    whole log has been copied into the database, which the system still can, and begins anew (`mend`).
+
+    in_doubt  the disk has reported an error since
     """
 
     def __init__(self, database: Path) -> None:
         self._database = database
+        self.in_doubt = False
         self._committed = 0
         self._synced = 0
         self._syncing = threading.Lock()
@@ -37,27 +45,44 @@ class LogSync:
         with self._syncing:
             if self._synced >= number:
                 return  # somebody synced after it
+            self.require_sound()
             covered = self._committed
             try:
                 # Where there is no log (a file system on which processes cannot share one), SQLite syncs each commit itself.
                 with suppress(FileNotFoundError):
                     self._sync_log()
             except OSError as error:
+                self.in_doubt = True
                 raise StoreUnavailable("The disk reported an error while the database was written.") from error
             self._synced = covered
+
+    def require_sound(self) -> None:
+        """Raises `StoreUnavailable` while the log is in doubt."""
+        if self.in_doubt:
+            raise StoreUnavailable("The disk reported an error, and what was written since may not be on it.")
+
+    def mend(self, connection: sqlite3.Connection) -> None:
+        """Brings what is in doubt to the disk with the database itself. By the one thread that may write, before it
+        begins.
+
+        Raises `StoreUnavailable` where that cannot be done now, for one because somebody still reads an older state;
+        `sqlite3.Error` where the disk fails again.
+        """
+        if not self.in_doubt:
+            return
+        with self._syncing:
+            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            if busy:
+                self.require_sound()
+            self._synced = self._committed
+            self.in_doubt = False
 
     def _sync_log(self) -> None:
         # Opened anew each time, since its name may stand for another file by now. It has no locks that closing it would lose:
         # SQLite has those elsewhere.
-        try:
-            handle = _open(self._database)
-        except FileNotFoundError:
-            handle = _open(self._database.resolve())  # SQLite has it beside the file that a link leads to
+        # SQLite has it beside the file that a link leads to.
+        handle = os.open(f"{self._database.resolve()}-wal", os.O_RDONLY | os.O_CLOEXEC)
         try:
             _sync(handle)
         finally:
             os.close(handle)
-
-
-def _open(database: Path) -> int:
-    return os.open(f"{database}-wal", os.O_RDONLY | os.O_CLOEXEC)

@@ -81,17 +81,20 @@ class EmbeddedQueue:
             found = self._database.row(_HEAD, {"now": self._clock.now(), "busy": wanted})
             if found is None:
                 return None
-            leased = self._lease(found[0])
+            leased = self._lease(found[0], wanted)
             if leased is not None:
                 return leased
 
-    def _lease(self, position: int) -> Leased | None:
-        """The message that was first in line just now; None if somebody else was quicker."""
+    def _lease(self, position: int, busy: str) -> Leased | None:
+        """The message that was first in line just now; None if somebody else was quicker. busy: as `take` asked."""
         owner = self._owners.own()
         with self._database.transaction(durable=False) as connection:
             now = self._clock.now()
             row = connection.execute(_TAKEABLE, {"head": position, "now": now}).fetchone()
             if row is None:
+                head = connection.execute(_HEAD, {"now": now, "busy": busy}).fetchone()
+                if head is not None and head[0] == position:
+                    raise StoreUnavailable("The database is damaged: the message that is first in line is missing.")
                 return None
             key, body, deliveries = row
             lease = f"{owner}/{next(self._numbers)}"

@@ -20,7 +20,11 @@ from relay.domain.message import Message, encode
 
 
 class Turns:
-    """The part of `interfaces.Audiences` that a turn uses."""
+    """The part of `interfaces.Audiences` that a turn uses.
+
+    `begin_turn` and `join` are brought to the disk, by a sync that threads share, to bound how much that was called before a
+    loss of power is called again: the order of an audience would hold without.
+    """
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database

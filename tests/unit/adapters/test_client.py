@@ -132,6 +132,39 @@ def test_a_raw_body_is_sent_as_it_is() -> None:
     assert seen[0].lower().count(b"content-type:") == 1
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"accept": "text/plain"}, (b"accept", b"text/plain")),
+        ({"user-agent": "mine"}, (b"user-agent", b"mine")),
+        ({"content-type": "text/csv"}, (b"content-type", b"text/csv")),
+        ({"authorization": "mine"}, (b"authorization", b"Bearer a-secret-token")),
+        ({"content-length": "7000"}, (b"content-length", b"2")),
+        ({"X-Own": "1", "x-own": "2"}, (b"x-own", b"2")),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_a_header_is_sent_once_however_its_name_is_written(given: dict[str, str], sent: tuple[bytes, bytes]) -> None:
+    seen: list[bytes] = []
+    with ScriptedServer(recorded(seen, answer())) as server:
+        client().send(HttpRequest("POST", server.url, headers=given, body={}), auth=AUTH)
+    name, value = sent
+    assert _told(seen[0], name) == [value]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_call_without_a_body_announces_none(method: str) -> None:
+    seen: list[bytes] = []
+    with ScriptedServer(recorded(seen, answer(b"" if method == "HEAD" else b"{}"))) as server:
+        client().send(HttpRequest(method, server.url, headers={"content-length": "7000"}), auth=Credentials())
+    assert _told(seen[0], b"content-length") == []
+
+
+def _told(received: bytes, name: bytes) -> list[bytes]:
+    lines = (line.partition(b": ") for line in received.partition(b"\r\n\r\n")[0].split(b"\r\n"))
+    return [value for key, _, value in lines if key.lower() == name]
+
+
 @pytest.mark.parametrize("status", [201, 302, 307, 400, 404, 429, 500, 503])
 def test_any_answer_that_came_is_returned_and_no_redirect_is_followed(status: int) -> None:
     seen: list[bytes] = []

@@ -13,6 +13,7 @@ import pytest
 from relay.backends.embedded import EmbeddedBackend
 from relay.backends.interfaces import Leased
 from relay.domain.clock import Clock
+from relay.domain.errors import StoreUnavailable
 from relay.domain.message import decode
 from tests.clock import TurnedClock
 from tests.contract.backends.given import message
@@ -218,3 +219,11 @@ def test_threads_handle_each_message_once_in_order_and_one_of_a_key_at_a_time(ba
     assert not overlaps
     assert sorted(map(len, handled.values())) == [each] * keys
     assert all(positions == sorted(positions) for positions in handled.values())
+
+
+def test_a_message_that_is_missing_from_the_head_of_its_line_is_told_of(backend: EmbeddedBackend) -> None:
+    backend.queue.publish([message()])
+    with backend.database.transaction() as connection:
+        connection.execute("DELETE FROM messages")
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        backend.queue.take()

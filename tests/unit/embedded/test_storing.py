@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,44 +133,133 @@ def test_what_was_promised_is_on_the_disk_when_it_is_committed(
 
 
 def test_turns_that_begin_at_the_same_time_are_brought_to_the_disk_together(backend: EmbeddedBackend, syncs: Syncs) -> None:
-    number, begun, slow = 8, [], threading.Event()
-    syncs.before = lambda: slow.wait(10)  # the first one's
+    number, begun = 8, []
+    ended = {1: threading.Event(), 2: threading.Event()}
+    syncs.before = lambda: ended[syncs.number].wait(10)
 
     def begin(nth: int) -> None:
         begun.append(backend.audiences.begin_turn("c", f"a{nth}", position=1, message_id=f"m{nth}").number)
 
-    threads = [threading.Thread(target=begin, args=(nth,)) for nth in range(number)]
-    for thread in threads:
+    first, *others = [threading.Thread(target=begin, args=(nth,)) for nth in range(number)]
+    first.start()
+    eventually(lambda: syncs.number == 1)
+    for thread in others:
         thread.start()
     eventually(lambda: len(backend.audiences.all()) == number)  # all are committed while the first is still being synced
+    with backend.database.transaction(durable=False):
+        pass  # nobody is still about to be counted
     assert begun == []
-    slow.set()
-    for thread in threads:
+    ended[1].set()
+    first.join(10)
+    eventually(lambda: syncs.number == 2)
+    assert begun == [1], "what was committed during the first sync may not be in it"
+    ended[2].set()
+    for thread in others:
         thread.join(10)
     assert begun == [1] * number
-    assert syncs.number <= 2
+    assert syncs.number == 2
 
 
-def test_a_turn_that_cannot_be_brought_to_the_disk_does_not_begin(backend: EmbeddedBackend, syncs: Syncs) -> None:
-    def fail() -> None:
-        raise OSError(5, "Input/output error")
+def _failing() -> None:
+    raise OSError(5, "Input/output error")
 
-    syncs.before = fail
+
+def _fail_once(backend: EmbeddedBackend, syncs: Syncs) -> None:
+    """A turn's commit does not reach the disk; every later sync succeeds."""
+    syncs.before = _failing
     with pytest.raises(StoreUnavailable, match="disk"):
         backend.audiences.begin_turn("c", "a", position=1, message_id="m")
     syncs.before = lambda: None
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda backend: backend.audiences.begin_turn("c", "a", position=1, message_id="m"),
+        lambda backend: backend.queue.publish([message()]),
+    ],
+    ids=["together", "by itself"],
+)
+def test_after_a_failed_sync_nothing_is_promised_before_the_whole_log_is_in_the_database(
+    state_dir: Path, backend: EmbeddedBackend, syncs: Syncs, monkeypatch: pytest.MonkeyPatch, write: Callable[[Any], object]
+) -> None:
+    """The system reports the failure once: the next sync succeeds, over a gap in the log."""
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
+    backend.queue.publish([message("b.1")])
+    other = EmbeddedBackend.open(state_dir, SystemClock())
+    with other.database.snapshot() as reading:
+        reading.execute("SELECT count(*) FROM messages").fetchone()  # while it reads this state, the log cannot begin anew
+        _fail_once(backend, syncs)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="disk"):
+                write(backend)
+        assert len(backend.audiences.all()) == 1
+        assert backend.queue.depth().messages == 1, "nothing was written"
+        assert backend.queue.take() is not None, "what promises nothing goes on"
+    write(backend)
+    other.close()
+
+
+def test_after_a_failed_sync_the_log_begins_anew(state_dir: Path, backend: EmbeddedBackend, syncs: Syncs) -> None:
+    _fail_once(backend, syncs)
+    log = state_dir / "relay.db-wal"
+    before = log.stat().st_size
+    backend.database.connection().set_trace_callback(lambda _: sizes.append(log.stat().st_size))
+    sizes: list[int] = []
     turn = backend.audiences.begin_turn("c", "a", position=1, message_id="m")
     assert turn.verdict == "go"
+    assert before > 0
+    assert 0 in sizes, "before anything was written behind what had failed"
 
 
-def test_a_turn_is_brought_to_the_disk_where_the_database_lies_behind_a_link(tmp_path: Path, syncs: Syncs) -> None:
+def test_what_was_committed_while_the_disk_failed_is_not_promised(backend: EmbeddedBackend, syncs: Syncs) -> None:
+    def fail_meanwhile() -> None:
+        with backend.database.transaction():
+            syncs.before = _failing
+            with pytest.raises(StoreUnavailable):
+                backend.database._log.require(1_000_000)
+
+    with pytest.raises(StoreUnavailable, match="disk"):
+        fail_meanwhile()
+
+
+def test_after_a_commit_that_sqlite_could_not_sync_the_log_begins_anew(state_dir: Path, backend: EmbeddedBackend) -> None:
+    """It was to bring to the disk what others had committed before without a sync of their own, too."""
+    backend.queue.publish([message()])
+    failed = sqlite3.OperationalError("disk I/O error")
+    failed.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+    with pytest.raises(StoreUnavailable, match="disk"), backend.database.transaction():
+        raise failed
+    statements: list[str] = []
+    backend.database.connection().set_trace_callback(statements.append)
+    for _ in range(2):
+        backend.queue.publish([message()])
+    assert [statement for statement in statements if "checkpoint" in statement] == ["PRAGMA wal_checkpoint(TRUNCATE)"]
+    assert "checkpoint" in statements[0]
+
+
+def test_a_turn_is_brought_to_the_disk_where_the_database_lies_behind_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(log_sync, "_sync", lambda handle: synced.append(os.fstat(handle).st_ino))
     (tmp_path / "disk").mkdir()
     (tmp_path / "disk" / "data").touch(mode=0o600)
     (tmp_path / "relay.db").symlink_to(tmp_path / "disk" / "data")
+    (tmp_path / "relay.db-wal").touch()  # left from when the database itself lay here
     backend = EmbeddedBackend.open(tmp_path, SystemClock())
     backend.audiences.begin_turn("c", "a", position=1, message_id="m")
+    assert synced == [(tmp_path / "disk" / "data-wal").stat().st_ino]
     backend.close()
-    assert syncs.number == 1
+
+
+def test_a_transaction_within_another_one_is_a_mistake_that_shows_at_once(backend: EmbeddedBackend) -> None:
+    began = time.monotonic()
+    with backend.database.transaction(), pytest.raises(RuntimeError, match="within"):
+        backend.queue.publish([message()])
+    assert time.monotonic() - began < database.BUSY_TIMEOUT_S / 2
+    backend.queue.publish([message()])
+    assert backend.queue.depth().messages == 1
 
 
 def test_a_thread_that_waits_to_write_does_so_at_once_when_the_other_is_done(backend: EmbeddedBackend) -> None:

@@ -15,6 +15,7 @@ import requests
 
 from adapters.registry import describe
 from relay.backends.embedded import EmbeddedBackend
+from relay.backends.interfaces import Leased
 from relay.connectors.publishing import Publishing
 from relay.domain.clock import SystemClock
 from relay.domain.errors import StoreUnavailable
@@ -24,6 +25,7 @@ from tests.clock import TurnedClock
 from tests.promise.world import DOCUMENT, HMAC_SECRET, TOKEN, Effects, TappedBackend
 from worker import process
 from worker.process import WorkerProcess
+from worker.turn import Worker
 
 AUTHORIZATION = {"Authorization": f"Bearer {TOKEN}"}
 LONG_S = 60
@@ -197,6 +199,34 @@ def test_partners_that_hang_do_not_keep_the_threads_from_one_that_answers(
         for number in range(3):
             deliver(backend, pangolin, f"healthy-{number}")
         assert backend.queue.depth().messages >= 80, "the others still hang"
+
+
+def test_what_waits_for_a_thread_that_cannot_be_started_gets_the_next_one_that_is_free(
+    backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, started, handled = threading.Event(), list[str](), list[str]()
+    start = threading.Thread.start
+
+    def start_the_first(thread: threading.Thread) -> None:
+        if thread.name.startswith("turn"):
+            if started:
+                refused.set()
+                raise RuntimeError("can't start new thread")
+            started.append(thread.name)
+        start(thread)
+
+    def handle(_worker: object, leased: Leased) -> None:
+        assert refused.wait(LONG_S / 3)
+        handled.append(leased.key)
+        backend.queue.acknowledge(leased)
+
+    monkeypatch.setattr(threading.Thread, "start", start_the_first)
+    backend.queue.publish([change("one", "a", "u1"), change("one", "a", "u2"), change("other", "a", "u1")])
+    monkeypatch.setattr(Worker, "handle", handle)
+    with working(backend) as worker:
+        until(lambda: len(handled) == 3)
+        until(lambda: not worker._at_work and not worker._not_begun)
+    assert handled == ["one/a", "other/a", "one/a"]
 
 
 def test_a_connector_alone_may_use_most_of_the_threads(backend: EmbeddedBackend, hanging: InThread) -> None:
