@@ -18,8 +18,8 @@ import msgspec
 
 from bench.figures import Found, Ratio, Table, middle, rounds_of
 from bench.google import BareStack, emulators
-from bench.hostile import cpu_s
 from bench.load import Load
+from bench.processes import cpu_s
 from bench.requests_to_receive import change
 from bench.servers import FLOORS, Loader, end, floor_command, for_floors, is_taken, start
 from tests.end_to_end.stack import eventually, free_port

@@ -24,7 +24,7 @@ import msgspec
 import yaml
 
 from bench.figures import Found, Ratio, Rows, Table, middle
-from bench.hostile import cpu_s
+from bench.processes import cpu_s
 from bench.servers import FLOORS
 from relay.backends.embedded import audience_rows
 from relay.backends.embedded.messages import append, rows_of

@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.figures import Found, Ratio, Rows, Table, middle
 from bench.google import BareStack, emulators
 from bench.load import Load
+from bench.place import empty
 from bench.requests_to_receive import change, creation
 from bench.servers import FLOORS, NODE, Loaded, Loader, Server, floor, node_obstacle, ours
 from bench.tables import spread
@@ -57,10 +58,10 @@ def _embedded(directory: Path, loader: Loader, rounds: int) -> Found:
         stack.start("receiver", "pangolin")
         with floor(FLOORS / "edge_a.py", directory) as floor_a:
             servers = {"floor A": floor_a, "ours, embedded": ours(stack)}
-            loads = _in_turns(loader, servers, (change(),), rounds, after=lambda: _empty(stack))
+            loads = _in_turns(loader, servers, (change(),), rounds, after=lambda: empty(stack))
             commits = _commits_per_request(stack, loader)
         waits = _open_loop(stack, loader)
-        _empty(stack)
+        empty(stack)
     finally:
         stack.stop()
     rows = _rows(loads, "floor A")
@@ -181,12 +182,5 @@ def _commits_per_request(stack: Stack, loader: Loader) -> float:
     """Of requests that come over all connections at once; all that are joined in a commit have one time of publication."""
     loaded = loader.load(ours(stack), Load(ours(stack).port, (change(),), CONNECTIONS, seconds=SECONDS))
     commits: int = stack.backend.database.row("SELECT count(DISTINCT published_at) FROM messages")[0]
-    _empty(stack)
+    empty(stack)
     return commits / sum(loaded.answers.statuses.values())
-
-
-def _empty(stack: Stack) -> None:
-    """What was queued is of no use any more."""
-    with stack.backend.database.transaction() as connection:
-        connection.execute("DELETE FROM messages")
-        connection.execute("DELETE FROM keys")

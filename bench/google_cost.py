@@ -8,19 +8,17 @@ Time of the processes that serve (user and system), in milliseconds of this mach
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import requests
 
+from bench.google import emulators
+from bench.processes import cpu_s
 from bench.tables import print_table, write_results
 from relay.simulator.dmp import Change, Dmp
-from tests.emulators import Emulators
-from tests.emulators.running import Run, addresses
 from tests.end_to_end.google_stack import GoogleStack
 from tests.end_to_end.stack import BASIC, HMAC_SECRET, eventually
 
@@ -28,14 +26,14 @@ MUTATIONS = 100
 SPREADS = (1, 10, 100)
 """Audiences in a request."""
 
-_TICKS = os.sysconf("SC_CLK_TCK")
-
 
 def measure(number: int) -> dict[str, dict[str, float]]:
     """Row → `cpu_ms` for each request or message, `floor_ms`, and how many times the floor that is."""
     rows: dict[str, dict[str, float]] = {}
-    with _emulators() as emulators, tempfile.TemporaryDirectory() as directory:
-        stack = GoogleStack(Path(directory), emulators)
+    with emulators() as found, tempfile.TemporaryDirectory() as directory:
+        if isinstance(found, str):
+            raise SystemExit(found)
+        stack = GoogleStack(Path(directory), found)
         try:
             stack.start()
             dmp = Dmp(f"http://127.0.0.1:{stack.ports['receiver']}/pangolin", HMAC_SECRET, BASIC)
@@ -104,29 +102,7 @@ class _Cpu:
         return self._now_ms() - self._before
 
     def _now_ms(self) -> float:
-        return sum(_ticks(pid) for pid in _family(self._pid)) * 1000 / _TICKS
-
-
-def _ticks(pid: int) -> int:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
-
-
-def _family(pid: int) -> Iterator[int]:
-    yield pid
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        yield from _family(int(child))
-
-
-@contextmanager
-def _emulators() -> Iterator[Emulators]:
-    run = Run()
-    emulators = Emulators(addresses())
-    try:
-        yield emulators
-    finally:
-        emulators.close()
-        run.end()
+        return cpu_s(self._pid) * 1000
 
 
 def main() -> None:

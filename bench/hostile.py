@@ -11,23 +11,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
 import statistics
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import msgspec
 
+from bench.processes import cpu_s
+from bench.requests_to_receive import PATH, signed
 from bench.tables import print_table, write_results
-from tests.end_to_end.stack import BASIC, HMAC_SECRET, Stack
-from tests.unit.mapp.edge import basic, signature
+from tests.end_to_end.stack import HMAC_SECRET, Stack
 
 MUTATIONS = 100
 """In each request: a body of 16 KB."""
@@ -92,12 +92,7 @@ def request(*, good: bool) -> bytes:
     """As it travels, over a connection that stays open."""
     users = [{"Audience": "bench.1", "User": f"user-{number:08d}-{'x' * 90}"} for number in range(MUTATIONS)]
     body = msgspec.json.encode({"Type": "ADD_TO_AUDIENCE", "Mutations": users})
-    signed = signature(body, HMAC_SECRET if good else "another secret")
-    head = (
-        "POST /pangolin?type=ADD_TO_AUDIENCE HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Authorization: {basic(BASIC)}\r\nX-HMAC: {signed}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    return signed(PATH, body, secret=HMAC_SECRET if good else "another secret")
 
 
 def sent(port: int, raw: bytes, seconds: float, rate: float) -> Counter[int]:
@@ -160,21 +155,6 @@ class Bench:
         counts = [each.result() for each in under_way]
         cpu_us = (cpu_s(pid) - before) * 1e6 / max(1, sum(count.total() for count in counts))
         return [Measured({status: number / seconds for status, number in count.items()}, cpu_us) for count in counts]
-
-
-def cpu_s(leader: int) -> float:
-    """CPU seconds that the process group of this leader has used."""
-    return sum(ticks for ticks in _ticks(leader)) / os.sysconf("SC_CLK_TCK")
-
-
-def _ticks(leader: int) -> Iterator[int]:
-    for directory in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (directory / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has just ended
-        if int(fields[2]) == leader:
-            yield int(fields[11]) + int(fields[12])
 
 
 Table = dict[str, dict[str, float]]

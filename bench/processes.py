@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -36,3 +37,18 @@ def family(pid: int) -> Iterator[int]:
     with suppress(FileNotFoundError, ProcessLookupError):
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
             yield from family(int(child))
+
+
+def cpu_s(leader: int) -> float:
+    """CPU seconds that the process group of this leader has used."""
+    return sum(ticks for ticks in _ticks(leader)) / os.sysconf("SC_CLK_TCK")
+
+
+def _ticks(leader: int) -> Iterator[int]:
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (directory / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has just ended
+        if int(fields[2]) == leader:
+            yield int(fields[11]) + int(fields[12])

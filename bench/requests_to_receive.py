@@ -26,10 +26,10 @@ def creation(audience: str) -> bytes:
     return signed("/pangolin?type=CREATE_AUDIENCE", msgspec.json.encode(body))
 
 
-def signed(path: str, body: bytes) -> bytes:
-    """A POST of this body, over a connection that stays open."""
+def signed(path: str, body: bytes, *, secret: str = HMAC_SECRET) -> bytes:
+    """A POST of this body, as it travels over a connection that stays open. secret: what it is signed with."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Authorization: {basic(BASIC)}\r\nX-HMAC: {signature(body, HMAC_SECRET)}\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Authorization: {basic(BASIC)}\r\nX-HMAC: {signature(body, secret)}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from bench.hostile import cpu_s
 from bench.load import Answers, Load, send
+from bench.processes import cpu_s
 from tests.end_to_end.stack import HMAC_SECRET, ROOT, Stack, eventually, free_port
 
 FLOORS = Path(__file__).parent / "floors"

@@ -147,7 +147,7 @@ def encode(message: Message) -> bytes:
 
 
 def decode(body: bytes) -> Message:
-    """The message read back. Raises `UnknownVersion` for any other, `msgspec.DecodeError` for
+    """The message read back, of any version up to `NEWEST`. Raises `UnknownVersion` for one of another, `msgspec.DecodeError` for
     no message at all."""
     try:
         message = _decoder.decode(body)

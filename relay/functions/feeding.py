@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING
 
 from relay.configuration import Configuration
@@ -24,10 +23,8 @@ def load_feeds_ahead() -> None:
     import handlers.mediarithmics.receiver  # noqa: F401 - to have it, like those below
     import worker.feeds  # noqa: F401
 
-    if parts.configuration().backend == "google":
-        import relay.backends.google.publisher  # noqa: F401 - to have it
-    gc.collect()
-    gc.freeze()
+    parts.load_publisher_ahead()
+    parts.keep_what_is_loaded()
 
 
 async def feed(request: Request) -> Response:

@@ -5,6 +5,7 @@ Nothing connects and no thread starts while this is imported, since the server f
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -34,6 +35,22 @@ class Once(Generic[T]):
                 if not self._made:
                     self._made.append(self._make())
         return self._made[0]
+
+
+def load_publisher_ahead() -> None:
+    """Imports what the first publish would wait for, so that it is there when the server forks. Nothing connects."""
+    if configuration().backend == "google":
+        import relay.backends.google.publisher  # noqa: F401 - to have it
+        from relay.backends.google.channels import load_ahead
+
+        load_ahead(configuration())
+
+
+def keep_what_is_loaded() -> None:
+    """What is there now stays until the end: the garbage collector need not look at it again, and forked processes go on sharing
+    its pages."""
+    gc.collect()
+    gc.freeze()
 
 
 configuration = Once(relay.configuration.read)

@@ -41,21 +41,17 @@ def load_ahead() -> None:
     """Imports what the first request would wait for, longer than its answer may take, and reads the inbound document where that
     is a mounted file. Nothing connects, since the server forks after this.
 
-    What is there then stays until the end: the garbage collector need not look at it again, and forked processes go on sharing
-    its pages. What a request makes holds no circles, and there is much of it: the collector comes less often than by default.
+    What a request makes holds no circles, and there is much of it: the collector comes less often than by default.
     """
     import handlers.mapp.receiver  # noqa: F401 - to have it, like those below
 
+    parts.load_publisher_ahead()
     if parts.configuration().backend == "google":
-        import relay.backends.google.inbound
-        import relay.backends.google.publisher  # noqa: F401 - to have it
-        from relay.backends.google.channels import load_ahead as load_channels
+        import relay.backends.google.inbound  # noqa: F401 - to have it
 
-        load_channels(parts.configuration())
         if parts.configuration().inbound_file:
             _view().read_ahead()
-    gc.collect()
-    gc.freeze()
+    parts.keep_what_is_loaded()
     gc.set_threshold(_COLLECTED_AFTER)
     sys.setswitchinterval(_THREADS_TAKE_TURNS_S)
 
