@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import takewhile
 
 import msgspec
@@ -28,6 +28,7 @@ from relay.domain.errors import (
     TryAgain,
 )
 from relay.domain.message import Message, Replay
+from relay.domain.outcome import Report
 from relay.domain.own_pace import TURNS_TAKEN
 from relay.domain.reply import Reply
 from relay.wide_log import log
@@ -67,6 +68,17 @@ class Means(msgspec.Struct, frozen=True):
     slots: Slots | None = None
 
 
+class Together(msgspec.Struct, frozen=True):
+    """What has a turn beside its own message.
+
+    following  ID and message of the plain changes right behind it, in order
+    finish     the block in which the turn writes what became of all of them; they are acknowledged with it
+    """
+
+    following: tuple[tuple[str, Message], ...]
+    finish: Callable[[], AbstractContextManager[None]]
+
+
 class Unrecorded(StoreUnavailable):
     """The store failed after a call whose effect at the partner may still come: nothing may be sent before that time is over, and
     there is no hold that says so."""
@@ -75,13 +87,17 @@ class Unrecorded(StoreUnavailable):
 class Attempt:
     """What one turn does with its message."""
 
-    def __init__(self, means: Means, budget: Budget, turn: Turn, message: Message) -> None:
+    def __init__(
+        self, means: Means, budget: Budget, turn: Turn, message: Message, together: Together | None = None
+    ) -> None:
+        """together: of a change, if others have the turn with it."""
         self._means = means
         self._backend = means.backend
         self._clock = means.clock
         self._budget = budget
         self._turn = turn
         self._message = message
+        self._together = together
         self._audience = turn.audience
         self._fence = Fence(self._backend.audiences, turn, budget)
         self._callers: list[Caller] = []
@@ -89,33 +105,34 @@ class Attempt:
         self._recording: Recording | None = None
         self._replaying = Replaying(self._backend.journal, turn.connector, turn.audience_id, budget)
 
-    def run(self) -> bool:
-        """Whether the message may be acknowledged. Raises `TurnLost` and `StoreUnavailable`, as `Unrecorded` where it is one."""
+    def run(self) -> None:
+        """Returns when the message may be acknowledged, and has been where others have the turn with it. Raises `TurnLost` and
+        `StoreUnavailable`, as `Unrecorded` where it is one."""
         try:
-            return self._run()
+            self._run()
         except StoreUnavailable as error:
             if self._may_still_be_applied():
                 raise Unrecorded(str(error)) from error
             raise
 
-    def _run(self) -> bool:
+    def _run(self) -> None:
         if self._message.kind == "replay" and self._turn.let_through:
             # Its position is not that of its turn. It may come as late as it likes, so it asks for a place anew.
             self._budget.require()
             self._backend.queue.publish([self._message])
-            return True
-        if self._message.answer_by:
-            return self._answered()
-        if self._turn.verdict == "crashed":
-            return self._crashed()
-        if self._message.kind == "resume":
+        elif self._message.answer_by:
+            self._answered()
+        elif self._turn.verdict == "crashed":
+            self._crashed()
+        elif self._message.kind == "resume":
             with closing(self._replaying):
-                return self._resume()
-        if self._message.kind == "replay":
-            return self._replay()
-        return self._change()
+                self._resume()
+        elif self._message.kind == "replay":
+            self._replay()
+        else:
+            self._change()
 
-    def _crashed(self) -> bool:
+    def _crashed(self) -> None:
         """The message has ended its worker twice: it waits, untouched."""
         request = holds.crashed(self._audience.hold, self._clock)
         log("message_crashed", "ERROR", connector=self._turn.connector, audience=self._turn.audience_id)
@@ -126,11 +143,10 @@ class Attempt:
             message = self._placed()
             if message is not None:
                 self._join(message, request, replace_reason=True)
-        return True
 
-    # a change, or the news that the audience was created
+    # a change and those that have the turn with it, or the news that the audience was created
 
-    def _change(self) -> bool:
+    def _change(self) -> None:
         now = self._clock.now()
         state = self._turn.state
         running, why = holds.running_or_why(self._means.catalog, state, self._audience.use)
@@ -139,23 +155,45 @@ class Attempt:
             blocking = holds.gathering(running, self._audience, self._message.received_at)
         if self._audience.hold is not None or blocking is not None or running is None:
             request = blocking or HoldRequest("gathering", now)
-            self._join(self._message, request)
+            with self._finishing():
+                self._join_all(self._messages, request)
             self._flush_if_enough(running)
-            return True
-        began_at = now
-        delivery, caller = self._deliver([self._message], running, state)
+            return
+        delivery, caller = self._deliver(self._messages, running, state)
         self._budget.require()
-        self._record([self._message], running, delivery, caller, began_at)
+        report = self._report(self._messages, running, delivery, caller, began_at=now)
+        with self._finishing():
+            self._store(report, delivery)
+            if delivery.hold is not None:
+                self._join_all(delivery.rest, delivery.hold)
+        if report is not None:
+            log_attempt(report)
         if delivery.hold is not None:
-            rest = delivery.rest[0]
-            if rest is not None:
-                self._join(rest, delivery.hold)
-                self._resume_if_due()
-        return True
+            self._resume_if_due()
+
+    def _join_all(self, messages: Sequence[Message | None], request: HoldRequest) -> None:
+        """What is left of the turn's messages joins the hold, each under its own ID."""
+        following = self._together.following if self._together else ()
+        for message_id, message in zip((self._turn.message_id, *(one for one, _ in following)), messages, strict=True):
+            if message is not None:
+                self._join(message, request, message_id=message_id)
+
+    @property
+    def _messages(self) -> list[Message]:
+        return [self._message, *(message for _, message in self._together.following)] if self._together else [self._message]
+
+    @contextmanager
+    def _finishing(self) -> Iterator[None]:
+        if self._together is None:
+            yield
+            return
+        with self._together.finish():
+            yield
+            self._budget.require()  # it may have been waited for the store
 
     # a change whose end somebody waits for
 
-    def _answered(self) -> bool:
+    def _answered(self) -> None:
         """It is delivered now or not at all: what is not settled is the source's to send again.
 
         What is left joins the hold all the same where a call may still take effect, so that whatever comes later comes after it;
@@ -166,7 +204,7 @@ class Attempt:
         crashed = self._turn.verdict == "crashed"
         if crashed or (now >= self._message.answer_by and not comes_again):
             log("reply_too_late", "WARNING", connector=self._turn.connector, request_id=self._message.request_id)
-            return True
+            return
         state = self._turn.state
         running, why = holds.running_or_why(self._means.catalog, state, self._audience.use)
         request = holds.must_hold(state, running, self._audience, now, why=why)
@@ -176,7 +214,7 @@ class Attempt:
             if comes_again:
                 self._join(replace(self._message, answer_by=0), request)
             self._give(untouched(self._message, standing or request, at=now))
-            return True
+            return
         delivery, caller = self._deliver([self._message], running, state)
         self._budget.require()
         keeps = comes_again or self._may_still_be_applied()
@@ -186,7 +224,6 @@ class Attempt:
             self._join(replace(rest, answer_by=0), delivery.hold)
             self._resume_if_due()
         self._give(reply_to(self._message, delivery.results, delivery.hold, at=self._clock.now()))
-        return True
 
     def _may_still_be_applied(self) -> bool:
         """What a call of this turn carried, or the audience that it was to make, may yet be done at the partner."""
@@ -198,21 +235,20 @@ class Attempt:
 
     # a replay of what the journal has
 
-    def _replay(self) -> bool:
+    def _replay(self) -> None:
         """It waits in the hold in any case: what it sends again is read when its place there has come."""
         now = self._clock.now()
         running, why = holds.running_or_why(self._means.catalog, self._turn.state, self._audience.use)
         blocking = holds.must_hold(self._turn.state, running, self._audience, now, why=why)
         message = self._placed()
         if message is None:
-            return True
+            return
         self._join(message, blocking or holds.replaying(now))
         hold = self._audience.hold
         if blocking is None and hold is not None and hold.reason == "gathering" and not hold.asked_at:
             self._publish_resume()  # somebody waits for it
         else:
             self._resume_if_due()
-        return True
 
     def _placed(self) -> Message | None:
         """The message as it waits: a replay goes up to its own place in the order, and back to no moment before which the journal
@@ -251,9 +287,13 @@ class Attempt:
         log_replay(before, self._audience)
         return True
 
-    def _join(self, message: Message, request: HoldRequest, *, replace_reason: bool = False) -> None:
+    def _join(
+        self, message: Message, request: HoldRequest, *, message_id: str = "", replace_reason: bool = False
+    ) -> None:
+        """message_id: of another than the turn's own."""
         self._budget.require()
-        self._audience = self._backend.audiences.join(self._turn, message, request)
+        turn = replace(self._turn, message_id=message_id) if message_id else self._turn
+        self._audience = self._backend.audiences.join(turn, message, request)
         hold = self._audience.hold
         if replace_reason and hold is not None and hold.reason != request.reason:
             self._settle((), (), request)
@@ -271,7 +311,7 @@ class Attempt:
 
     # the hold
 
-    def _resume(self) -> bool:
+    def _resume(self) -> None:
         """Takes what waits, in order, until nothing does, trouble comes or the time is over."""
         while (hold := self._audience.hold) is not None:
             # The connector may have been switched or changed since the turn began: a long hold takes many steps.
@@ -279,13 +319,12 @@ class Attempt:
             running, why = holds.running_or_why(self._means.catalog, state, self._audience.use)
             blocking = holds.must_hold(state, running, self._audience, self._clock.now(), why=why)
             if not holds.is_due(hold, self._clock.now()):
-                return True
+                return
             if blocking is not None or running is None:
                 self._settle((), (), blocking)
-                return True
+                return
             if not self._step(running, state):
-                return True
-        return True
+                return
 
     def _step(self, running: Running, state: ConnectorState) -> bool:
         """Delivers the first batches that wait. Whether the turn goes on."""
@@ -443,12 +482,32 @@ class Attempt:
         *,
         held: bool = True,
     ) -> None:
-        """held: what is left is in the hold."""
+        """See `_report`."""
+        report = self._report(messages, running, delivery, caller, began_at=began_at, held=held)
+        self._store(report, delivery)
+        if report is not None:
+            log_attempt(report)
+
+    def _store(self, report: Report | None, delivery: Delivery) -> None:
+        if report is not None:
+            kept = self._recording.exchanges if self._recording else None
+            self._backend.reports.attempt(report, rejections_of(delivery.results, self._clock.now()), kept)
+
+    def _report(
+        self,
+        messages: Sequence[Message],
+        running: Running,
+        delivery: Delivery,
+        caller: Caller | None,
+        *,
+        began_at: float,
+        held: bool = True,
+    ) -> Report | None:
+        """Of the attempt that this was; None if no call was made and nothing settled. held: what is left is in the hold."""
         kept = self._recording.exchanges if self._recording else None
         if not kept and delivery.problem == "postponed" and all(result.outcome == "retry" for _, result in delivery.results):
-            return  # no call was made and nothing settled: no attempt
-        now = self._clock.now()
-        report = make_report(
+            return None
+        return make_report(
             attempt_id=uuid.uuid4().hex,
             connector_version=running.connector.document_version,
             messages=messages,
@@ -456,14 +515,12 @@ class Attempt:
             counts=delivery.counts,
             calls=caller.reports if caller else (),
             began_at=began_at,
-            ended_at=now,
+            ended_at=self._clock.now(),
             problem=delivery.problem,
             hint=delivery.hold.detail if delivery.hold else "",
             held=delivery.hold.reason if delivery.hold and held else "",
             due_at=delivery.hold.due_at if delivery.hold and held else None,
         )
-        self._backend.reports.attempt(report, rejections_of(delivery.results, now), kept)
-        log_attempt(report)
 
 
 def _items_of_a_step(largest_call: int) -> int:

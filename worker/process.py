@@ -26,7 +26,7 @@ from worker.notice_sending import NoticeSending
 from worker.notices import NoticeKeeper
 from worker.retention import retire_old
 from worker.tick import tick
-from worker.turn import Worker
+from worker.turn import MOST_TOGETHER, Worker
 
 THREADS = 32
 _IDLE_S = 0.02
@@ -162,7 +162,7 @@ class WorkerProcess:
                 return None  # several may have waited here, each for the time that a locked store takes
             with self._freed:
                 held = dict(self._in_hand)
-            leased = self._queue.take(busy=self._busy(held))
+            leased = self._queue.take(busy=self._busy(held), most=MOST_TOGETHER)
             if leased is not None:
                 with self._freed:
                     self._in_hand[leased.connector] += 1

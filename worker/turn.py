@@ -9,15 +9,17 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable
+from functools import partial
+from typing import Literal, cast
 
 import msgspec
 
-from relay.backends.interfaces import Backend, Leased
+from relay.backends.interfaces import Backend, Leased, PullQueue, Turn
 from relay.domain.clock import Clock
 from relay.domain.errors import RelayError, StoreUnavailable, TurnLost
 from relay.domain.message import Message, UnknownVersion, decode
 from relay.wide_log import log, place_of
-from worker.attempt import Attempt, Means, Unrecorded
+from worker.attempt import Attempt, Means, Together, Unrecorded
 from worker.budget import TURN_S, Budget
 from worker.catalog import Catalog
 from worker.creation import Creation
@@ -26,6 +28,9 @@ from worker.plan import Pending
 from worker.report import log_attempt, make_report, rejections_of
 from worker.retries import PROBE_FIRST_S
 from worker.slots import Slots
+
+MOST_TOGETHER = 100
+"""Messages of an audience that have a turn together at most, where they wait in the queue one behind the other."""
 
 _GIVE_BACK_S = 1.0
 _UNREADABLE_GIVE_BACK_S = 30.0
@@ -62,7 +67,7 @@ class Worker:
         """Handles one message to its end. Raises nothing but what ends the process: every trouble has its place."""
         budget = Budget(self._clock, self._turn_s, until=leased.lease_until, stopping=self._stopping)
         try:
-            done = self._handle(leased, budget)
+            left = self._handle(leased, budget)
         except TurnLost as error:
             log("turn_lost", "WARNING", connector=leased.connector, message=leased.message_id, hint=str(error))
             return
@@ -90,10 +95,9 @@ class Worker:
             )
             self._give_back(leased, _GIVE_BACK_S)
             return
-        if not done:
+        if left == "give back":
             self._give_back(leased, _GIVE_BACK_S)
-            return
-        if budget.remaining_s() > 0:
+        elif left == "acknowledge" and budget.remaining_s() > 0:
             try:
                 self._backend.queue.acknowledge(leased)
                 self._forgiven.pop(leased.message_id, None)
@@ -103,12 +107,12 @@ class Worker:
                 self._forgive(leased)
                 self._give_back(leased, _GIVE_BACK_S)
 
-    def _handle(self, leased: Leased, budget: Budget) -> bool:
-        """Whether the message may be acknowledged."""
+    def _handle(self, leased: Leased, budget: Budget) -> Literal["acknowledge", "give back", "nothing"]:
+        """What is left to do with the message."""
         message = decode(leased.body)
-        if message.kind == "change" and all(mutation.unreadable is not None for mutation in message.mutations):
+        if _is_unreadable(message):
             self._record_unreadable(message)
-            return True
+            return "acknowledge"
         turn = self._backend.audiences.begin_turn(
             message.connector,
             message.audience,
@@ -118,11 +122,31 @@ class Worker:
         )
         if turn.verdict == "behind":
             log("message_behind", "WARNING", connector=message.connector, message=leased.message_id)
-            return False
+            return "give back"
         if turn.let_through:
             log("message_let_through", "WARNING", connector=message.connector, message=leased.message_id)
         means = Means(self._backend, self._clock, self._chance, self.catalog, self.partners, self.creation, self._slots)
-        return Attempt(means, budget, turn, message).run()
+        together = self._together(leased, message, turn)
+        Attempt(means, budget, turn, message, together).run()
+        return "nothing" if together else "acknowledge"
+
+    def _together(self, leased: Leased, message: Message, turn: Turn) -> Together | None:
+        """What has this turn beside its message: plain changes right behind it, which is one itself."""
+        if not leased.following or turn.verdict != "go" or turn.let_through or not _is_plain(message):
+            return None
+        following: list[tuple[str, Message]] = []
+        for one in leased.following:
+            try:
+                behind = decode(one.body)
+            except (msgspec.MsgspecError, UnknownVersion):
+                break  # when its own turn comes, that says so
+            if not _is_plain(behind):
+                break
+            following.append((one.message_id, behind))
+        if not following:
+            return None
+        queue = cast(PullQueue, self._backend.queue)
+        return Together(tuple(following), partial(queue.finish, turn, leased, len(following)))
 
     def _record_unreadable(self, message: Message) -> None:
         now = self._clock.now()
@@ -159,3 +183,11 @@ class Worker:
         except StoreUnavailable:
             # It is given back later, or its lease runs out by itself.
             log("give_back_failed", "ERROR", connector=leased.connector, message=leased.message_id)
+
+
+def _is_unreadable(message: Message) -> bool:
+    return message.kind == "change" and all(mutation.unreadable is not None for mutation in message.mutations)
+
+
+def _is_plain(message: Message) -> bool:
+    return message.kind == "change" and not message.answer_by and not _is_unreadable(message)

@@ -231,6 +231,12 @@ def begin_turn(
     return begun, "crashed" if attempts - forgiven >= limit else "go", behind
 
 
+def had_together(audience: Audience, *, position: int, message_id: str, now: float) -> Audience:
+    """The turn that stands has also had the messages that follow its own, up to this one, which is written when it ends: until
+    then it would begin anew with the first of them."""
+    return replace(audience, position=position, turns_at=(message_id,), updated_at=now)
+
+
 def join(audience: Audience, message: Message, size: int, request: HoldRequest, *, now: float) -> tuple[Audience, int]:
     """The batch joins the hold, which is set if there is none. Returns the record and the batch's place.
 

@@ -3,7 +3,8 @@ to decide by. Never inside of a transaction: an effect is whole, or it is not.""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, Protocol
 
 from relay.backends.interfaces import Leased, Turn
@@ -11,7 +12,7 @@ from relay.domain.audience import Audience
 from relay.domain.message import Message
 
 WRITES: dict[str, frozenset[str]] = {
-    "queue": frozenset({"take", "publish", "acknowledge", "give_back"}),
+    "queue": frozenset({"take", "publish", "acknowledge", "finish", "give_back"}),
     "audiences": frozenset(
         {"begin_turn", "join", "settle", "expand", "mark_asked", "claim_creation", "created", "creation_failed", "drop"}
     ),
@@ -47,27 +48,38 @@ class Watching(Protocol):
     def done(self, process: Any, name: str, arguments: tuple[Any, ...], named: dict[str, Any], result: Any) -> None: ...
 
 
+Part = tuple[str, tuple[Any, ...], dict[str, Any], Any]
+"""What `Watching.done` is told of an effect."""
+
+
 class Tapped:
     """A part of a back end whose boundaries are told."""
 
-    def __init__(self, inner: Any, part: str, process: Any, watching: Watching) -> None:
+    def __init__(self, inner: Any, part: str, process: Any, watching: Watching, whole: Whole) -> None:
         self._inner = inner
+        self._whole = whole
         self._names = WRITES.get(part, frozenset()) | READS.get(part, frozenset())
         self._process = process
         self._watching = watching
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._inner, name)
-        if name in self._names:
+        if name == "finish":
+            value = self._finishing(value)
+        elif name in self._names:
             value = self._told(name, value)
         if callable(value):
             self.__dict__[name] = value
         return value
 
     def _told(self, name: str, value: Callable[..., Any]) -> Callable[..., Any]:
-        watching, process = self._watching, self._process
+        watching, process, whole = self._watching, self._process, self._whole
 
         def call(*arguments: Any, **named: Any) -> Any:
+            if whole.parts is not None:
+                result = value(*arguments, **named)
+                whole.parts.append((name, arguments, named, result))
+                return result
             audience = concerned(arguments)
             watching.reached(Moment("before", name, process, audience))
             result = value(*arguments, **named)
@@ -77,17 +89,47 @@ class Tapped:
 
         return call
 
+    def _finishing(self, value: Callable[..., Any]) -> Callable[..., Any]:
+        """What is written within it is one effect, which is there at its end."""
+        watching, process, whole = self._watching, self._process, self._whole
+
+        @contextmanager
+        def finish(*arguments: Any) -> Iterator[None]:
+            audience = concerned(arguments)
+            watching.reached(Moment("before", "finish", process, audience))
+            parts: list[Part] = []
+            whole.parts = parts
+            try:
+                with value(*arguments):
+                    yield
+            finally:
+                whole.parts = None
+            for name, given, named, result in parts:
+                watching.done(process, name, given, named, result)
+            watching.done(process, "finish", arguments, {}, None)
+            watching.reached(Moment("after", "finish", process, audience))
+
+        return finish
+
+
+class Whole:
+    """What one process writes as one: its parts so far; None while it writes nothing so."""
+
+    def __init__(self) -> None:
+        self.parts: list[Part] | None = None
+
 
 class TappedBackend:
     """A back end whose boundaries are told. `queue`: another one than its own, where there is one."""
 
     def __init__(self, backend: Any, process: Any, watching: Watching, *, queue: Any = None) -> None:
         self._backend = backend
-        self.queue = Tapped(queue or backend.queue, "queue", process, watching)
-        self.audiences = Tapped(backend.audiences, "audiences", process, watching)
-        self.reports = Tapped(backend.reports, "reports", process, watching)
-        self.replies = Tapped(backend.replies, "replies", process, watching)
-        self.connectors = Tapped(backend.connectors, "connectors", process, watching)
+        whole = Whole()
+        self.queue = Tapped(queue or backend.queue, "queue", process, watching, whole)
+        self.audiences = Tapped(backend.audiences, "audiences", process, watching, whole)
+        self.reports = Tapped(backend.reports, "reports", process, watching, whole)
+        self.replies = Tapped(backend.replies, "replies", process, watching, whole)
+        self.connectors = Tapped(backend.connectors, "connectors", process, watching, whole)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)

@@ -15,7 +15,7 @@ from relay.domain.message import decode
 from tests.simulation.ledger import Key, Ledger
 from worker.budget import TURN_S
 
-WITHIN_TURN = frozenset({"join", "settle", "expand", "attempt", "give", "mark_asked", "acknowledge"})
+WITHIN_TURN = frozenset({"join", "settle", "expand", "attempt", "give", "mark_asked", "acknowledge", "finish"})
 """What a turn writes only within its time. A creation has its claim instead, and a resume too many does nothing."""
 
 ENDED_BY_SOMEONE = frozenset({"connector_off", "paused"})

@@ -78,6 +78,14 @@ def _acknowledged(world: World, process: Process, arguments: Any, named: Any, re
     world.scheduler.stir()
 
 
+def _finished(world: World, process: Process, arguments: Any, named: Any, result: None) -> None:
+    _, leased, following = arguments
+    audience = leased.key.partition("/")[2]
+    world.tell(process.name, f"acknowledged message {leased.message_id} and {following} behind it", audience)
+    world.invariants.nothing_lost(audience)
+    world.scheduler.stir()
+
+
 def _asked_the_rate(world: World, process: Process, arguments: Any, named: Any, wait_s: float) -> None:
     hand = world.hand
     if hand is not None:
@@ -99,6 +107,7 @@ OBSERVED: dict[str, Callable[[World, Process, Any, Any, Any], None]] = {
     "attempt": _attempted,
     "give": _replied,
     "acknowledge": _acknowledged,
+    "finish": _finished,
     "admit": _asked_the_rate,
     "not_before": _put_off,
 }

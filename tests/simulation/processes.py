@@ -21,7 +21,7 @@ from tests.simulation.clock import Machine, ProcessClock
 from tests.simulation.invariants import InHand
 from tests.simulation.scheduler import Ended, Scheduler
 from worker.tick import tick
-from worker.turn import Worker
+from worker.turn import MOST_TOGETHER, Worker
 
 TURNS_AT_ONCE = 3
 GRACE_S = 10.0
@@ -149,7 +149,7 @@ class Process:
                 scheduler.wait()
                 continue
             try:
-                leased = self.relay.queue.take()
+                leased = self.relay.queue.take(most=MOST_TOGETHER)
             except RelayError:
                 scheduler.sleep(_TROUBLE_S)
                 continue

@@ -33,17 +33,29 @@ Place = tuple[int, int]
 """Which file it is, whatever its name: device and inode."""
 
 
+class _Block:
+    """A writing transaction under way. broken: a part of it failed, so that the whole must not be committed."""
+
+    __slots__ = ("broken", "durable", "together")
+
+    def __init__(self, *, durable: bool, together: bool) -> None:
+        self.durable = durable
+        self.together = together
+        self.broken = False
+
+
 class _Held:
     """This thread's connection.
 
     place        the file that it is to
     uses         blocks of the thread that are at work with it
+    whole        what `at_once` has begun
     left         nobody begins to use it any more
     synchronous  what it was set to last
     patience_s   seconds for which it waits for locks; None: `BUSY_TIMEOUT_S`
     """
 
-    __slots__ = ("connection", "left", "patience_s", "place", "synchronous", "thread", "uses")
+    __slots__ = ("connection", "left", "patience_s", "place", "synchronous", "thread", "uses", "whole")
 
     def __init__(self, connection: sqlite3.Connection, place: Place | None) -> None:
         self.thread = threading.current_thread()
@@ -53,6 +65,7 @@ class _Held:
         self.left = False
         self.synchronous = ""
         self.patience_s: float | None = None
+        self.whole: _Block | None = None
 
 
 class Database:
@@ -101,33 +114,62 @@ class Database:
 
         After an error of the disk, no durable one begins before all that was committed is on the disk (`LogSync.mend`).
 
-        Raises `RuntimeError` if this thread is within another one already.
+        Raises `RuntimeError` if this thread is within another one already, unless `at_once` has begun that: then this is a part
+        of it.
         """
         with readable(), self._using() as held:
-            connection = held.connection
-            with self._alone(held):
-                level = "FULL" if durable and not together else "NORMAL"
-                if held.synchronous != level:
-                    connection.execute(f"PRAGMA synchronous = {level}")
-                    held.synchronous = level
-                if durable:
-                    self._log.mend(connection)
+            if held.whole is None:
+                with self._writes(held, _Block(durable=durable, together=together)):
+                    yield held.connection
+                return
+            held.whole.durable |= durable
+            try:
+                yield held.connection
+            except BaseException:
+                held.whole.broken = True
+                raise
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What this thread writes and reads in the block is one transaction: durable, as by `together`, if any part of it is."""
+        with readable(), self._using() as held:
+            # Whether it is to be durable is known at its end.
+            block = _Block(durable=False, together=True)
+            with self._writes(held, block, may_be_durable=True):
+                held.whole = block
                 try:
-                    connection.execute("BEGIN IMMEDIATE")
-                    yield connection
-                    connection.execute("COMMIT")
-                except BaseException as error:
-                    if result_code(error) == sqlite3.SQLITE_IOERR:
-                        self._log.in_doubt = True  # a sync of SQLite's own is to cover what others committed before, too
-                    self._roll_back(held)
-                    raise
-                number = self._log.committed()
-            if durable:
-                if together:
-                    self._log.require(number)
-                else:
-                    self._log.require_sound()
-                self._check_place(held)
+                    yield
+                finally:
+                    held.whole = None
+
+    @contextmanager
+    def _writes(self, held: _Held, block: _Block, *, may_be_durable: bool = False) -> Iterator[None]:
+        connection = held.connection
+        with self._alone(held):
+            level = "FULL" if block.durable and not block.together else "NORMAL"
+            if held.synchronous != level:
+                connection.execute(f"PRAGMA synchronous = {level}")
+                held.synchronous = level
+            if block.durable or may_be_durable:
+                self._log.mend(connection)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield
+                if block.broken:
+                    raise RuntimeError("A part of this transaction has failed.")
+                connection.execute("COMMIT")
+            except BaseException as error:
+                if result_code(error) == sqlite3.SQLITE_IOERR:
+                    self._log.in_doubt = True  # a sync of SQLite's own is to cover what others committed before, too
+                self._roll_back(held)
+                raise
+            number = self._log.committed()
+        if block.durable:
+            if block.together:
+                self._log.require(number)
+            else:
+                self._log.require_sound()
+            self._check_place(held)
 
     @contextmanager
     def hurried(self, patience_s: float) -> Iterator[None]:
@@ -174,6 +216,9 @@ class Database:
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """A reading transaction: all reads in the block see the same state."""
         with readable(), self._using() as held:
+            if held.whole is not None:
+                yield held.connection
+                return
             try:
                 held.connection.execute("BEGIN DEFERRED")
                 yield held.connection

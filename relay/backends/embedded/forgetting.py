@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from relay.backends.embedded import audience_rows as rows
 from relay.backends.embedded.database import Database
 from relay.backends.embedded.erasure import SMALL_BYTES, Erasure
+from relay.backends.embedded.messages import IN_HAND
 from relay.backends.interfaces.traces import PLACES, Place, Trace, rejection_hashes, split, traces_of
 from relay.domain import audience as policy
 from relay.domain.clock import Clock
@@ -65,8 +66,7 @@ class Forgetting:
         with self._transaction() as connection:
             for position in positions:
                 found = connection.execute(
-                    "SELECT key, body, head = id AND lease IS NOT NULL AND available_at > ?"
-                    " FROM messages JOIN keys USING (key) WHERE id = ?",
+                    f"SELECT key, body, {IN_HAND} FROM messages JOIN keys USING (key) WHERE id = ?",  # noqa: S608 - ours
                     (self._clock.now(), position),
                 ).fetchone()
                 if found is None:

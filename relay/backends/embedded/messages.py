@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from relay.domain.message import Message, encode
 
+IN_HAND = "lease IS NOT NULL AND id <= max(head, together_to) AND available_at > ?"
+"""The condition by which a worker has a message (joined with its key) in hand. The parameter: now."""
+
 
 class Row(NamedTuple):
     """A message, encoded: what is left to do within the transaction is as little as possible."""

@@ -5,22 +5,27 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
+from relay.backends.embedded import audience_rows, turns
 from relay.backends.embedded.database import Database
-from relay.backends.embedded.messages import append, rows_of
+from relay.backends.embedded.messages import IN_HAND, append, rows_of
 from relay.backends.embedded.owners import Owners
 from relay.backends.embedded.room import has_room
-from relay.backends.interfaces import Leased, QueueDepth
+from relay.backends.interfaces import Following, Leased, QueueDepth, Turn
+from relay.domain.audience import had_together
 from relay.domain.clock import Clock
-from relay.domain.errors import StoreUnavailable
+from relay.domain.errors import StoreUnavailable, TurnLost
 from relay.domain.message import Message
 
 LEASE_S = 150.0
 """Longer than a turn's budget, so that a worker that is alive always ends before its lease."""
 
 LOOK_FOR_DEAD_EVERY_S = 1.0
+
+MOST_BYTES_TOGETHER = 256 * 1024
+"""Of messages that are handed out together, if there are more than one."""
 
 _MOMENT_S = 0.3
 
@@ -43,7 +48,7 @@ SELECT head FROM (
 """
 
 _TAKEABLE = """
-SELECT keys.key, body, deliveries FROM messages JOIN keys ON keys.key = messages.key
+SELECT keys.key, body, deliveries, keys.messages, together_to FROM messages JOIN keys ON keys.key = messages.key
 WHERE id = :head AND head = :head AND available_at <= :now
 """
 
@@ -72,7 +77,7 @@ class EmbeddedQueue:
         with self._database.transaction() as connection:
             append(connection, rows, now=self._clock.now())
 
-    def take(self, *, busy: Collection[str] = ()) -> Leased | None:
+    def take(self, *, busy: Collection[str] = (), most: int = 1) -> Leased | None:
         self._free_leases_of_dead_owners()
         self._give_back_late()
         wanted = json.dumps(list(busy))
@@ -81,12 +86,12 @@ class EmbeddedQueue:
             found = self._database.row(_HEAD, {"now": self._clock.now(), "busy": wanted})
             if found is None:
                 return None
-            leased = self._lease(found[0], wanted)
+            leased = self._lease(found[0], wanted, most)
             if leased is not None:
                 return leased
 
-    def _lease(self, position: int, busy: str) -> Leased | None:
-        """The message that was first in line just now; None if somebody else was quicker. busy: as `take` asked."""
+    def _lease(self, position: int, busy: str, most: int) -> Leased | None:
+        """The message that was first in line just now; None if somebody else was quicker. busy, most: as `take` was asked."""
         owner = self._owners.own()
         with self._database.transaction(durable=False) as connection:
             now = self._clock.now()
@@ -96,11 +101,15 @@ class EmbeddedQueue:
                 if head is not None and head[0] == position:
                     raise StoreUnavailable("The database is damaged: the message that is first in line is missing.")
                 return None
-            key, body, deliveries = row
+            key, body, deliveries, waiting, together_to = row
+            following: tuple[Following, ...] = ()
+            if min(most, waiting) > 1 and not deliveries and position > together_to:
+                following = _following(connection, key, position, most=most - 1, size=MOST_BYTES_TOGETHER - len(body))
+                together_to = following[-1].position if following else together_to
             lease = f"{owner}/{next(self._numbers)}"
             connection.execute(
-                "UPDATE keys SET lease = ?, owner = ?, available_at = ?, deliveries = ? WHERE key = ?",
-                (lease, owner, now + self._lease_s, deliveries + 1, key),
+                "UPDATE keys SET lease = ?, owner = ?, available_at = ?, deliveries = ?, together_to = ? WHERE key = ?",
+                (lease, owner, now + self._lease_s, deliveries + 1, together_to, key),
             )
         return Leased(
             message_id=str(position),
@@ -110,6 +119,7 @@ class EmbeddedQueue:
             deliveries=deliveries + 1,
             lease=lease,
             lease_until=now + self._lease_s,
+            following=following,
         )
 
     def acknowledge(self, leased: Leased) -> bool:
@@ -117,16 +127,22 @@ class EmbeddedQueue:
             if not self._holds(connection, leased):
                 return False
             connection.execute("DELETE FROM messages WHERE id = ?", (leased.position,))
-            following = connection.execute("SELECT min(id) FROM messages WHERE key = ?", (leased.key,)).fetchone()[0]
-            if following is None:
-                connection.execute("DELETE FROM keys WHERE key = ?", (leased.key,))
-            else:
-                connection.execute(
-                    "UPDATE keys SET head = ?, messages = messages - 1, deliveries = 0, lease = NULL, owner = NULL,"
-                    " available_at = 0 WHERE key = ?",
-                    (following, leased.key),
-                )
+            _go_on(connection, leased.key, 1)
             return True
+
+    @contextmanager
+    def finish(self, turn: Turn, leased: Leased, following: int) -> Iterator[None]:
+        last = leased.following[following - 1]
+        with self._database.at_once():
+            yield
+            with self._database.transaction(durable=False) as connection:
+                if not self._holds(connection, leased):
+                    raise TurnLost("The lease on its messages has run out; they are handed out again.")
+                audience = turns.fenced(connection, turn)
+                had = had_together(audience, position=last.position, message_id=last.message_id, now=self._clock.now())
+                audience_rows.save_turn(connection, had)
+                removed = connection.execute("DELETE FROM messages WHERE key = ? AND id <= ?", (leased.key, last.position))
+                _go_on(connection, leased.key, removed.rowcount)
 
     def give_back(self, leased: Leased, *, delay_s: float) -> None:
         """Where it fails, the next call of `take` that finds the database usable does it."""
@@ -152,7 +168,8 @@ class EmbeddedQueue:
         with self._database.snapshot() as connection:
             messages = connection.execute("SELECT coalesce(sum(messages), 0) FROM keys").fetchone()[0]
             leased = connection.execute(
-                "SELECT count(*) FROM keys WHERE lease IS NOT NULL AND available_at > ?", (now,)
+                f"SELECT count(*) FROM keys JOIN messages USING (key) WHERE {IN_HAND}",  # noqa: S608 - ours
+                (now,),
             ).fetchone()[0]
             takeable = connection.execute("SELECT EXISTS (SELECT 1 FROM keys WHERE available_at <= ?)", (now,)).fetchone()[0]
             oldest = connection.execute("SELECT published_at FROM messages ORDER BY id LIMIT 1").fetchone()
@@ -190,6 +207,32 @@ class EmbeddedQueue:
                 if gone:
                     with self._database.transaction(durable=False) as connection:
                         _free(connection, owner)
+
+
+def _following(connection: sqlite3.Connection, key: str, position: int, *, most: int, size: int) -> tuple[Following, ...]:
+    """The messages behind this position, so many and of so many bytes at most."""
+    found: list[Following] = []
+    for number, body in connection.execute(
+        "SELECT id, body FROM messages WHERE key = ? AND id > ? ORDER BY id LIMIT ?", (key, position, most)
+    ):
+        size -= len(body)
+        if size < 0:
+            break
+        found.append(Following(str(number), number, body))
+    return tuple(found)
+
+
+def _go_on(connection: sqlite3.Connection, key: str, removed: int) -> None:
+    """So many messages of the key, its first ones, have been removed: the next one can be taken."""
+    head = connection.execute("SELECT min(id) FROM messages WHERE key = ?", (key,)).fetchone()[0]
+    if head is None:
+        connection.execute("DELETE FROM keys WHERE key = ?", (key,))
+    else:
+        connection.execute(
+            "UPDATE keys SET head = ?, messages = messages - ?, deliveries = 0, lease = NULL, owner = NULL, available_at = 0"
+            " WHERE key = ?",
+            (head, removed, key),
+        )
 
 
 def _free(connection: sqlite3.Connection, owner: str) -> None:

@@ -320,7 +320,12 @@ CREATE TABLE replies (
 CREATE INDEX replies_by_age ON replies (at);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTNER_IDS, _JOURNAL, _DRAFTS, _COUNTED, _ATTEMPT_IDS, _EXCHANGES, _REPLIES)
+# The position of the last message that was handed out together with others: up to there each comes alone when it comes again.
+_TOGETHER = """
+ALTER TABLE keys ADD COLUMN together_to INTEGER NOT NULL DEFAULT 0;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTNER_IDS, _JOURNAL, _DRAFTS, _COUNTED, _ATTEMPT_IDS, _EXCHANGES, _REPLIES, _TOGETHER)
 """Never change one that was released: append another."""
 
 

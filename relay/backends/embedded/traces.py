@@ -12,6 +12,7 @@ from relay.backends.embedded import audience_rows as rows
 from relay.backends.embedded.database import Database
 from relay.backends.embedded.erasure import Erasure
 from relay.backends.embedded.forgetting import Forgetting
+from relay.backends.embedded.messages import IN_HAND
 from relay.backends.interfaces.traces import (
     Forgotten,
     Found,
@@ -108,8 +109,8 @@ class EmbeddedTraces:
 
     def _queued(self, person: Person, batch: _Batch) -> list[Trace]:
         taken = self._database.row(
-            "SELECT 1 FROM keys WHERE key = ? AND head = ? AND lease IS NOT NULL AND available_at > ?",
-            (batch.message.key, batch.number, self._clock.now()),
+            f"SELECT 1 FROM messages JOIN keys USING (key) WHERE id = ? AND {IN_HAND}",  # noqa: S608 - ours
+            (batch.number, self._clock.now()),
         )
         return traces_of(person, batch.message, place="queue", in_turn=taken is not None)
 

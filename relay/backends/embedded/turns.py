@@ -57,12 +57,12 @@ class Turns:
 
     def require(self, turn: Turn) -> None:
         with self._database.snapshot() as connection:
-            _fenced(connection, turn)
+            fenced(connection, turn)
 
     def join(self, turn: Turn, message: Message, request: HoldRequest) -> Audience:
         body = encode(message)
         with self._database.transaction(together=True) as connection:
-            audience = _fenced(connection, turn)
+            audience = fenced(connection, turn)
             there = rows.place_of(connection, audience, turn.message_id)
             if there is not None:
                 if there >= audience.went_back_at:
@@ -79,7 +79,7 @@ class Turns:
         found: list[Waiting] = []
         total = rows.Size()
         with self._database.snapshot() as connection:
-            _fenced(connection, turn)
+            fenced(connection, turn)
             for batch, size in rows.batches(connection, turn.connector, turn.audience_id):
                 total += size
                 if found and (total.items > max_items or total.bytes > max_bytes):
@@ -94,7 +94,7 @@ class Turns:
         if not remaining.keys() <= {batch.place for batch in taken}:
             raise ValueError("What rests is a part of what was taken.")
         with self._database.transaction() as connection:
-            audience = _fenced(connection, turn)
+            audience = fenced(connection, turn)
             total = rows.held_size(audience)
             for batch in taken:
                 before = rows.size_at(connection, audience, batch.place)
@@ -126,7 +126,7 @@ class Turns:
             raise ValueError("A replay leaves when nothing is left in front of it.")
         encoded = [encode(batch.message) for batch in batches]
         with self._database.transaction() as connection:
-            audience = _fenced(connection, turn)
+            audience = fenced(connection, turn)
             before = rows.size_at(connection, audience, replay.place)
             if not before.batches:
                 return audience  # dropped by somebody while this turn had it
@@ -152,7 +152,8 @@ class Turns:
             return expanded
 
 
-def _fenced(connection: sqlite3.Connection, turn: Turn) -> Audience:
+def fenced(connection: sqlite3.Connection, turn: Turn) -> Audience:
+    """The audience's record. Raises `TurnLost` if the turn does not stand any more."""
     audience = rows.load(connection, turn.connector, turn.audience_id)
     # The time of creation tells a record from one that was deleted and made anew, whose turns count from one again.
     if audience is None or audience.turn != turn.number or audience.created_at != turn.audience.created_at:

@@ -12,7 +12,7 @@ from relay.backends.interfaces.drafts import Draft, Drafts
 from relay.backends.interfaces.journal import Journal, Journaled, JournalSize
 from relay.backends.interfaces.kept import ATTEMPTS_KEPT, AUDIT_KEPT_S, COUNTERS_KEPT_S, DRAFTS_KEPT_S, FAILED_ATTEMPTS_KEPT_S
 from relay.backends.interfaces.notices import Notices
-from relay.backends.interfaces.queue import Leased, Publisher, PullQueue, PushQueue, Queue, QueueDepth
+from relay.backends.interfaces.queue import Following, Leased, Publisher, PullQueue, PushQueue, Queue, QueueDepth
 from relay.backends.interfaces.replies import Replies
 from relay.backends.interfaces.reports import LATENCY_CLASSES_MS, RejectionCode, Reports, latency_class
 from relay.backends.interfaces.traces import Forgotten, Found, Trace, Traces
@@ -32,6 +32,7 @@ __all__ = [
     "Connectors",
     "Draft",
     "Drafts",
+    "Following",
     "Forgotten",
     "Found",
     "HoldSummary",

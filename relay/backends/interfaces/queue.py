@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from relay.backends.interfaces.audiences import Turn
 from relay.domain.message import Message
+
+
+class Following(msgspec.Struct, frozen=True):
+    """A message that comes right behind another one of its key."""
+
+    message_id: str
+    position: int
+    body: bytes
 
 
 class Leased(msgspec.Struct, frozen=True):
     """A message taken from the queue, and the right to acknowledge it until `lease_until` (seconds since the epoch).
 
-    position: its place in the order of its key. deliveries: how often it was handed out, this time included.
+    position: its place in the order of its key. deliveries: how often it was handed out, this time included. following: those
+    behind it, in order and without a gap, that may have their turn together with it.
     """
 
     message_id: str
@@ -23,6 +34,7 @@ class Leased(msgspec.Struct, frozen=True):
     deliveries: int
     lease: str
     lease_until: float
+    following: tuple[Following, ...] = ()
 
     @property
     def connector(self) -> str:
@@ -68,8 +80,20 @@ class Queue(Protocol):
 class PullQueue(Queue, Protocol):
     """A queue that workers ask for messages (embedded)."""
 
-    def take(self, *, busy: Collection[str] = ()) -> Leased | None:
-        """The longest-waiting message whose key has none leased, not of the connectors in `busy`; None if there is none."""
+    def take(self, *, busy: Collection[str] = (), most: int = 1) -> Leased | None:
+        """The longest-waiting message whose key has none leased, not of the connectors in `busy`; None if there is none.
+
+        most: so many messages of its key at most, those that follow it included. One that was handed out before comes alone, and
+        so does each that followed it then: if one of them ends its worker, it has to be found out which.
+        """
+        ...
+
+    def finish(self, turn: Turn, leased: Leased, following: int) -> AbstractContextManager[None]:
+        """At the end of the block the message and so many of those that follow it are removed, and the audience's record says
+        that they have had this turn: in one transaction with whatever this thread writes to the back end in the block.
+
+        Raises `TurnLost`, and nothing of that has happened, if the lease was lost or another turn has begun.
+        """
         ...
 
 

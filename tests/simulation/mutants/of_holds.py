@@ -33,9 +33,9 @@ def _lift() -> AbstractContextManager[Any]:
 def _joins_behind() -> AbstractContextManager[Any]:
     real = attempt.Attempt._change
 
-    def change(self: attempt.Attempt) -> bool:
+    def change(self: attempt.Attempt) -> None:
         self._audience = replace(self._audience, hold=None)
-        return real(self)
+        real(self)
 
     return patch.object(attempt.Attempt, "_change", change)
 

@@ -79,9 +79,9 @@ def _rejections() -> AbstractContextManager[Any]:
 def _asks_behind() -> AbstractContextManager[Any]:
     real = attempt.Attempt._answered
 
-    def answered(self: attempt.Attempt) -> bool:
+    def answered(self: attempt.Attempt) -> None:
         self._audience = replace(self._audience, hold=None)
-        return real(self)
+        real(self)
 
     return patch.object(attempt.Attempt, "_answered", answered)
 

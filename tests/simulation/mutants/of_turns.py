@@ -59,13 +59,13 @@ def _let_through() -> AbstractContextManager[Any]:
     shown_by="acknowledgements lost, so that the queue goes back behind a hold",
 )
 def _went_back() -> AbstractContextManager[Any]:
-    real = turns._fenced
-    return patch.object(turns, "_fenced", lambda *given: replace(real(*given), went_back_at=0))
+    real = turns.fenced
+    return patch.object(turns, "fenced", lambda *given: replace(real(*given), went_back_at=0))
 
 
 @contextmanager
 def _lenient_fence() -> Iterator[None]:
-    strict = turns._fenced
+    strict = turns.fenced
 
     def lenient(connection: sqlite3.Connection, turn: Any) -> Any:
         return audience_rows.load(connection, turn.connector, turn.audience_id)
@@ -74,7 +74,7 @@ def _lenient_fence() -> Iterator[None]:
         with self._database.snapshot() as connection:
             strict(connection, turn)
 
-    with patch.object(turns, "_fenced", lenient), patch.object(Turns, "require", require):
+    with patch.object(turns, "fenced", lenient), patch.object(Turns, "require", require):
         yield
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,8 +43,8 @@ def backend(opened: Callable[[Clock], EmbeddedBackend], clock: TurnedClock) -> E
     return opened(clock)
 
 
-def _taken(backend: EmbeddedBackend, **options: tuple[str, ...]) -> Leased:
-    leased = backend.queue.take(**options)
+def _taken(backend: EmbeddedBackend, *, busy: Collection[str] = (), most: int = 1) -> Leased:
+    leased = backend.queue.take(busy=busy, most=most)
     assert leased is not None
     return leased
 
