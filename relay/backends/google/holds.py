@@ -166,6 +166,8 @@ class _Dropping:
         first = self._documents.query(
             Query(docs.waiting_in(self._path), (), ["place"], self._limit + 1, (*docs.SIZE_FIELDS, "added_at"))
         )
+        if known.audience.hold is not None and first and first[-1].fields["place"] > known.counted:
+            raise Changed  # appended since the record was read: whoever reads that counts it, and we would count it, too
         dropped = _first(first[: self._limit], self._older_than)
         if not dropped:
             return 0

@@ -11,7 +11,8 @@ from relay.configuration import read
 
 
 class Interposed(Documents):
-    """`reads` and `writes`: documents, as they are billed. before_commit, after_commit: called once, at the next commit."""
+    """`reads` and `writes`: documents, as they are billed. before_commit, after_commit: called once, at the next commit.
+    before_queries: called one by one, each before the next query."""
 
     def __init__(self, variables: dict[str, str]) -> None:
         configuration = read(variables)
@@ -19,6 +20,7 @@ class Interposed(Documents):
         self.reads = self.writes = 0
         self.before_commit: Callable[[], None] | None = None
         self.after_commit: Callable[[], None] | None = None
+        self.before_queries: list[Callable[[], None]] = []
 
     def cost(self, work: Callable[[], object]) -> tuple[int, int]:
         """Reads and writes of that work."""
@@ -43,6 +45,8 @@ class Interposed(Documents):
         return super()._get_all(asked, fields, within)
 
     def _query(self, query: Query) -> list[Stored]:
+        if self.before_queries:
+            self.before_queries.pop(0)()
         found = super()._query(query)
         self.reads += max(1, len(found))
         return found

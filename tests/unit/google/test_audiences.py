@@ -95,6 +95,21 @@ def test_a_batch_that_joined_before_the_drop_ended_its_turn_is_dropped_with_the_
     assert here.waiting() == []
 
 
+def test_a_batch_that_joins_between_two_looks_of_a_drop_is_counted_once(here: Place) -> None:
+    here.join(1)
+    here.join(2)
+    turn = here.begin(3, here.elsewhere)
+
+    def append() -> None:
+        here.elsewhere.join(turn, message("a.1", "u3"), request())
+
+    here.documents.before_queries = [lambda: None, append]  # what the record does not count yet; what waits
+    assert here.audiences.drop("pangolin", "a.1", older_than=None, limit=2, reject=lambda _: []) == 2
+    assert here.waiting() == ["m3"]
+    assert here.hold is not None
+    assert (here.hold.batches, here.hold.items) == (1, 1)
+
+
 def test_a_hold_of_large_batches_is_dropped_a_part_at_a_time(here: Place) -> None:
     for number in range(1, 11):
         batch = message("a.1", "x" * (MAX_BYTES - 1_000))
