@@ -5,7 +5,7 @@ both. The queue is filled in one commit, and time runs from there until it is em
 the floor's after its imports.
 
 Then one audience with a long backlog, and a Pangolin that was told to take 10,000 users a call: what waits in its hold, gathered
-in the largest calls, beside one turn and one call for each batch.
+in the largest calls, beside a connector whose calls are no larger than a batch.
 """
 
 from __future__ import annotations
@@ -42,15 +42,17 @@ USERS = 100
 
 BACKLOG = 10_000
 """Batches that wait."""
+BATCH_SIZES = (1, 10)
+"""Users in each of them."""
 LARGEST_CALL = 10_000
-FEW = {0: 200, 50: 60}
+FEW = {0: 1_000, 50: 60}
 """Milliseconds that the partner takes for a call → batches that are sent in one call each: enough for a rate."""
 BARS = {(0, 1): 20.0, (50, 1): 20.0, (50, 10): 20.0}
 """Milliseconds that the partner takes, and users in a batch. Batches of ten to a partner that takes no time are reported only:
 what Pangolin does for each user then counts for more than what it does for each call."""
 
 _CONNECTOR = "pangolin"
-_LARGE = "pangolin-over-http"
+_LARGE = "gathering"
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -175,13 +177,15 @@ def _backlog(rounds: int) -> Found:
     tables: list[Table] = []
     ratios: list[Ratio] = []
     with _stack() as stack:
-        _publish_large(stack)
+        _publish(stack, _LARGE, LARGEST_CALL)
+        for users in BATCH_SIZES:
+            _publish(stack, _one_call_each(users), users)
         _start_large(stack)
         stack.start("worker")
         serial = 0
         for latency_ms, few in FEW.items():
             stack.pangolin("PUT", "/api/faults", latency_ms=latency_ms)
-            for users in (1, 10):
+            for users in BATCH_SIZES:
                 runs: dict[str, list[Run]] = {"one call a batch": [], "gathered": []}
                 for _ in range(min(rounds, 3)):
                     serial += 1
@@ -200,9 +204,10 @@ def _backlog(rounds: int) -> Found:
 
 
 def _one_by_one(stack: Stack, audience: str, batches: int, users: int) -> Run:
-    """From the queue, each batch with a turn of its own."""
-    partner_id = _audience_of(stack, _LARGE, audience)
-    run = _delivered(stack, [_message(_LARGE, audience, number, users) for number in range(batches)])
+    """From the queue, by a connector whose calls are no larger than a batch."""
+    connector = _one_call_each(users)
+    partner_id = _audience_of(stack, connector, audience)
+    run = _delivered(stack, [_message(connector, audience, number, users) for number in range(batches)])
     assert _size(stack, partner_id) == run.users
     return run
 
@@ -240,15 +245,20 @@ def _is_lifted(stack: Stack, audience: str) -> bool:
     return row is not None and row[0] is None
 
 
-def _publish_large(stack: Stack) -> None:
-    """The connector of docs/examples, whose partner takes 10,000 users a call."""
+def _one_call_each(users: int) -> str:
+    return f"calls-of-{users}"
+
+
+def _publish(stack: Stack, name: str, largest_call: int) -> None:
+    """The connector of docs/examples, under this name, with a partner that takes so many users a call."""
     document = yaml.safe_load((ROOT / "docs/examples/pangolin-over-http.yaml").read_text())
+    document["name"] = name
     document["inbound"]["hmac_secret"] = "dmp-hmac"
     document["secrets"] = {"token": "partner-token"}
     document["settings"]["base_url"] = f"http://127.0.0.1:{stack.ports['pangolin']}"
     for operation in document["settings"]["operations"].values():
-        operation["max_items"] = LARGEST_CALL
-    document["limits"] = {"batch": {"max_items": LARGEST_CALL}}
+        operation["max_items"] = largest_call
+    document["limits"] = {"batch": {"max_items": largest_call}}
     stack.publishing.apply(yaml.safe_dump(document))
 
 
