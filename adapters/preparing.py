@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -32,7 +33,7 @@ class Preparing:
 
     def __call__(self, values: dict[str, Any]) -> Prepared | Rejected:
         kept: dict[str, Any] = {}
-        unusable: list[str] = []
+        unusable: tuple[str, ...] = ()
         rules = self._normalised
         for name, value in values.items():
             if value is None or value == "":
@@ -43,15 +44,21 @@ class Preparing:
                 if isinstance(made, Rejected):
                     return made
                 if not made:
-                    unusable.append(field.title)
+                    unusable += (field.title,)
                     continue
                 kept[name] = made
             else:
                 kept[name] = value
-        lacking = [title for name, title in self._required if name not in kept] if self._required else []
-        keys = tuple([f"{name}={_comparable(kept[name])}" for name in self._keys if name in kept])
-        if lacking or (self._keys and not keys):
-            return self._refused(unusable, lacking)
+        for name, title in self._required:
+            if name not in kept:
+                return self._refused(unusable, [title])
+        keys: tuple[str, ...] = ()
+        for name in self._keys:
+            if name in kept:
+                value = kept[name]
+                keys += (f"{name}={value if value.__class__ is str else _comparable(value)}",)
+        if not keys and self._keys:
+            return self._refused(unusable, [field.title for field in self._operation.fields if field.name in self._keys])
         return Prepared(kept, keys)
 
     def _look_up(self, name: str) -> Field | None:
@@ -61,11 +68,10 @@ class Preparing:
             self._normalised[name] = rule
         return rule
 
-    def _refused(self, unusable: list[str], lacking: list[str]) -> Rejected:
+    def _refused(self, unusable: Sequence[str], lacking: Sequence[str]) -> Rejected:
         if unusable:
             return Rejected("unusable_value", f"What this user has as {' and '.join(unusable)} cannot be used for {self._title}.")
-        wanted = lacking[:1] or [field.title for field in self._operation.fields if field.name in self._keys]
-        return Rejected("missing_field", f"This user has no value for {' or '.join(wanted)}, which {self._title} needs.")
+        return Rejected("missing_field", f"This user has no value for {' or '.join(lacking)}, which {self._title} needs.")
 
 
 _MOST_FIELDS = 1_000

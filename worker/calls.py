@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
 
 from adapters import leash
-from adapters.contract import Adapter, Prepared, Rejected, Row, RowResult, Target
+from adapters.contract import Adapter, Row, RowResult, Target
 from relay.backends.interfaces import Connectors
 from relay.domain.audience import HoldReason
 from relay.domain.clock import Clock
@@ -20,6 +19,7 @@ from worker.budget import TURN_S, Budget
 from worker.catalog import Running
 from worker.exchanges import Place, Recording
 from worker.fence import Fence
+from worker.plan import Prepare
 from worker.rate import Rate
 from worker.retries import ATTEMPTS_IN_TURN, LONGEST_WAIT_IN_TURN_S, back_off_s
 
@@ -134,9 +134,10 @@ class Caller:
                 self._clock.sleep(wait)
                 attempt, met = attempt + 1, error
 
-    def prepare(self, operation: str, values: dict[str, Any]) -> Prepared | Rejected:
-        """See `Adapter.prepare`."""
-        return self._adapter.prepare(operation, values)
+    @property
+    def prepare(self) -> Prepare:
+        """`Adapter.prepare`."""
+        return self._adapter.prepare
 
     def now(self) -> float:
         """Seconds since the epoch."""

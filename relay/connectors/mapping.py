@@ -70,11 +70,10 @@ class CompiledMapping:
 
     def of_user(self, user: Mapping[str, str]) -> dict[str, Any]:
         """What `apply` gives for a user with these identifiers, without a context to be made; where `needs_only_user`."""
-        values = dict(self._constants)
+        values = self._constants.copy()
         for field, name in self._of_user:
-            value = user.get(name)
-            if value is not None:
-                values[field] = value
+            if name in user:
+                values[field] = user[name]
         return values
 
 
