@@ -221,13 +221,21 @@ class Target(msgspec.Struct, frozen=True):
     reference: str
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One user for one operation, mapped and prepared: partner field → value. `event_id`: a UUID, the same at every retry; `at`:
-    when the mutation was received, seconds since the epoch."""
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """One user for one operation, mapped and prepared: partner field → value.
+
+    event  its `event_id`, or what computes it when it is asked for: few partners ask
+    at     when the mutation was received, seconds since the epoch
+    """
 
     values: dict[str, Any]
-    event_id: str
+    event: str | Callable[[], str]
     at: float
+
+    @property
+    def event_id(self) -> str:
+        """A UUID, the same at every retry."""
+        return self.event if isinstance(self.event, str) else self.event()
 
 
 class Delivered(msgspec.Struct, frozen=True):
@@ -251,7 +259,7 @@ class NotYet(msgspec.Struct, frozen=True):
 RowResult = Delivered | Rejected | NotYet
 
 
-class Prepared(msgspec.Struct, frozen=True):
+class Prepared(msgspec.Struct, frozen=True, gc=False):
     """The values of a row as the partner wants them.
 
     keys   by what the partner knows the user. Rows with the same keys are one row, of which only the last is sent; rows that have

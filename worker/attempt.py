@@ -491,7 +491,7 @@ class Attempt:
     def _store(self, report: Report | None, delivery: Delivery) -> None:
         if report is not None:
             kept = self._recording.exchanges if self._recording else None
-            self._backend.reports.attempt(report, rejections_of(delivery.results, self._clock.now()), kept)
+            self._backend.reports.attempt(report, rejections_of(delivery.undelivered, self._clock.now()), kept)
 
     def _report(
         self,
@@ -511,7 +511,7 @@ class Attempt:
             attempt_id=uuid.uuid4().hex,
             connector_version=running.connector.document_version,
             messages=messages,
-            results=delivery.results,
+            results=delivery.undelivered,
             counts=delivery.counts,
             calls=caller.reports if caller else (),
             began_at=began_at,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
 
 from worker.plan import PlannedRow
 
@@ -21,14 +22,32 @@ def chunks(rows: Iterable[PlannedRow], *, max_items: int, max_bytes: int) -> Ite
     groups: dict[str, list[PlannedRow]] = {}
     for row in rows:
         groups.setdefault(row.group, []).append(row)
-    chunk: list[PlannedRow] = []
-    size = 0
-    for row in itertools.chain.from_iterable(groups.values()):
-        other = bool(chunk) and chunk[0].group != row.group
-        if chunk and (other or len(chunk) >= max_items or size + row.size + 1 > room):
+    for group in groups.values():
+        for start in range(0, len(group), max_items):
+            chunk = group[start : start + max_items]
+            if _size(chunk) > room:
+                yield from _by_size(group[start:], max_items, room)
+                break
             yield chunk
-            chunk, size = [], 0
+
+
+def _by_size(rows: Sequence[PlannedRow], max_items: int, room: int) -> Iterator[list[PlannedRow]]:
+    chunk: list[PlannedRow] = []
+    left = room
+    for row in rows:
+        size = _size([row])
+        if chunk and (len(chunk) >= max_items or size > left):
+            yield chunk
+            chunk, left = [], room
         chunk.append(row)
-        size += row.size + 1
+        left -= size
     if chunk:
         yield chunk
+
+
+def _size(rows: Sequence[PlannedRow]) -> int:
+    """Bytes of their values as JSON, with a comma each."""
+    return len(_encode([row.values for row in rows])) - 1
+
+
+_encode = msgspec.json.Encoder().encode

@@ -29,7 +29,8 @@ from worker.retries import least_s
 class Delivery(msgspec.Struct, frozen=True):
     """What came of it.
 
-    results  one per mutation and action; `retry` for what is left
+    undelivered  one result per mutation and action that was not delivered; `retry` for what is left
+    delivered    the action, and those whose mutations it delivered
     rest     for each batch what is not settled of it: the same message where nothing is settled, None where everything is
     hold     the hold that the rest must join; None if nothing is left
     problem  code of the trouble, empty if there was none
@@ -37,17 +38,26 @@ class Delivery(msgspec.Struct, frozen=True):
     proof    by which actions it did, during this hold
     """
 
-    results: tuple[tuple[Pending, Result], ...]
+    undelivered: tuple[tuple[Pending, Result], ...]
     rest: tuple[Message | None, ...]
     hold: HoldRequest | None
     problem: str
     progress: bool
     proof: Proof | None = None
+    delivered: tuple[tuple[str, tuple[Pending, ...]], ...] = ()
+
+    @property
+    def results(self) -> list[tuple[Pending, Result]]:
+        """All of them: one per mutation and action."""
+        taken = [(one, one.result(action, "delivered")) for action, pendings in self.delivered for one in pendings]
+        return [*self.undelivered, *taken]
 
     @property
     def counts(self) -> dict[str, int]:
-        """outcome → number."""
-        return dict(Counter(result.outcome for _, result in self.results))
+        """outcome → number, over mutations and actions."""
+        taken = sum(len(pendings) for _, pendings in self.delivered)
+        others = Counter[str](result.outcome for _, result in self.undelivered)
+        return {**({"delivered": taken} if taken else {}), **others}
 
 
 class _Trouble(msgspec.Struct, frozen=True):
@@ -94,31 +104,35 @@ def deliver(
         results, trouble = list(plan.settled), None
     else:
         results, trouble = _unless_mapped_wrongly(plan.settled, plan.rounds, running, standing)
+    delivered: list[tuple[str, list[int]]] = []
     left = False
     for sent_together in plan.rounds:
         stopped = left  # what is left of a round must come before the next
         for planned in sent_together:
-            outcomes: dict[int, RowResult] = {}
+            outcomes = _Outcomes()
             if not stopped and (trouble is None or not trouble.stops_all):
-                outcomes, met = _carry_out(planned, pendings, running, target, caller, chance, standing, final=final)
+                met = _carry_out(planned, outcomes, pendings, running, target, caller, chance, standing, final=final)
                 trouble = met if met and met.stops_all else trouble or met
                 left = left or met is not None
             name = planned.action.action.name
-            results += [(row.pending, _result(pendings[row.pending], name, outcomes.get(row.pending))) for row in planned.rows]
-    progress = any(result.outcome == "delivered" for _, result in results)
-    proof = _proof(standing, running.connector.document_version, [result for _, result in results])
+            if outcomes.delivered:
+                delivered.append((name, outcomes.delivered))
+            results += outcomes.of_others(planned, pendings)
+    progress = bool(delivered)
+    proof = _proof(standing, running.connector.document_version, {action for action, _ in delivered})
     hold = None
     if trouble is not None:
-        in_vain = bool(caller.reports) and not any(one.outcome in ("delivered", "rejected") for _, one in results)
+        in_vain = bool(caller.reports) and not progress and not any(one.outcome == "rejected" for _, one in results)
         hold = _hold(trouble, None if progress else standing, clock, chance, in_vain=in_vain)
         hold = replace(hold, proof=proof, at_most=trouble.at_most)
     return Delivery(
-        results=tuple((pendings[number], result) for number, result in results),
-        rest=_rest(messages, pendings, results),
+        undelivered=tuple((pendings[number], result) for number, result in results),
+        rest=_rest(messages, pendings, results, delivered),
         hold=hold,
         problem=trouble.code if trouble else "",
         progress=progress,
         proof=proof,
+        delivered=tuple((action, tuple([pendings[number] for number in numbers])) for action, numbers in delivered),
     )
 
 
@@ -175,16 +189,47 @@ def _hold(
     return replace(hold, due_at=clock.now() + least_s(vain_probes(standing, hold.reason)), probe=True)
 
 
-def _proof(standing: Hold | None, document_version: int, results: Sequence[Result]) -> Proof | None:
+def _proof(standing: Hold | None, document_version: int, taken: set[str]) -> Proof | None:
     known = standing.proof if standing and standing.proof else None
-    taken = {result.action for result in results if result.outcome == "delivered"}
     if known and known.document_version == document_version:
-        taken |= set(known.actions)
+        taken = taken | set(known.actions)
     return Proof(document_version, tuple(sorted(taken))) if taken else None
+
+
+class _Outcomes:
+    """Of the rows of an action, by the numbers of their mutations. What is in neither is to be sent again."""
+
+    def __init__(self) -> None:
+        self.delivered: list[int] = []
+        self.rejected: dict[int, Rejected] = {}
+
+    def settle(self, rows: Sequence[PlannedRow], results: Sequence[RowResult]) -> list[NotYet]:
+        """Takes in what became of these rows, and returns why some are to be sent again."""
+        not_yet: list[NotYet] = []
+        for row, result in zip(rows, results, strict=True):
+            if isinstance(result, Delivered):
+                self.delivered.append(row.pending)
+            elif isinstance(result, NotYet):
+                not_yet.append(result)
+            else:
+                self.rejected[row.pending] = result
+        return not_yet
+
+    def of_others(self, planned: PlannedAction, pendings: Sequence[Pending]) -> list[tuple[int, Result]]:
+        """The results of all rows that were not delivered."""
+        if len(self.delivered) == len(planned.rows):
+            return []
+        action, delivered = planned.action.action.name, set(self.delivered)
+        return [
+            (row.pending, _result(pendings[row.pending], action, self.rejected.get(row.pending)))
+            for row in planned.rows
+            if row.pending not in delivered
+        ]
 
 
 def _carry_out(
     planned: PlannedAction,
+    outcomes: _Outcomes,
     pendings: Sequence[Pending],
     running: Running,
     target: Target,
@@ -193,12 +238,11 @@ def _carry_out(
     standing: Hold | None,
     *,
     final: bool,
-) -> tuple[dict[int, RowResult], _Trouble | None]:
-    """number of the mutation → its result, for the rows that are resolved, and the trouble that left others unresolved."""
+) -> _Trouble | None:
+    """Sends the rows and notes their outcomes; returns the trouble that left some unresolved."""
     action, operation = planned.action.action, planned.action.operation
     limits = action.limits or running.connector.limits.batch
     at_most = standing.at_most if standing else 0
-    outcomes: dict[int, RowResult] = {}
     not_yet: list[NotYet] = []
     refused_sizes: list[int] = []
     trouble: _Trouble | None = None
@@ -207,16 +251,13 @@ def _carry_out(
         first = (pendings[row.pending] for row in part[:USERS])
         places = [(pending.message.request_id, pending.mutation.index) for pending in first]
         try:
-            return caller.send(operation.name, target, [row.row for row in part], places)
+            return caller.send(operation.name, target, part, places)
         except BatchRefused:
             refused_sizes.append(len(part))
             raise
 
-    def settle(row: PlannedRow, result: RowResult) -> None:
-        if isinstance(result, NotYet):
-            not_yet.append(result)
-        else:
-            outcomes[row.pending] = result
+    def settle(part: Sequence[PlannedRow], results: Sequence[RowResult]) -> None:
+        not_yet.extend(outcomes.settle(part, results))
 
     max_items = min(limits.max_items, operation.max_items, at_most or limits.max_items)
     parts = list(chunks(planned.rows, max_items=max_items, max_bytes=limits.max_bytes))
@@ -236,19 +277,19 @@ def _carry_out(
     if not_yet and trouble is None:
         waits = [one.after_s for one in not_yet if one.after_s is not None]
         trouble = _Trouble(TryAgain(not_yet[0].hint, after_s=max(waits, default=None)), stops_all=False)
-    if trouble is not None and refused_sizes and not outcomes:
+    if trouble is not None and refused_sizes and not outcomes.delivered and not outcomes.rejected:
         trouble = replace(trouble, at_most=max(1, min(refused_sizes) // 2))
     if not final and not _is_proven(standing, running, action.name):
-        refused = _all_refused_alike(list(outcomes.values()))
+        refused = _all_refused_alike(outcomes)
         if refused and len(planned.rows) > 1:
             # Whose fault it is cannot be told yet.
-            if len(outcomes) > 1 and (trouble is None or isinstance(trouble.error, Postponed)):
+            if len(outcomes.rejected) > 1 and (trouble is None or isinstance(trouble.error, Postponed)):
                 hint = f"The partner refuses every user of the batch alike: {refused.hint}"
                 trouble = _Trouble(Misconfigured(hint, code=refused.code), stops_all=False)
             if trouble is not None:
                 trouble = replace(trouble, at_most=trouble.at_most or at_most)
-            outcomes = {}
-    return outcomes, trouble
+            outcomes.rejected.clear()
+    return trouble
 
 
 def _is_proven(standing: Hold | None, running: Running, action: str) -> bool:
@@ -257,37 +298,39 @@ def _is_proven(standing: Hold | None, running: Running, action: str) -> bool:
     return proof is not None and proof.document_version == running.connector.document_version and action in proof.actions
 
 
-def _all_refused_alike(outcomes: Sequence[RowResult]) -> Rejected | None:
+def _all_refused_alike(outcomes: _Outcomes) -> Rejected | None:
     """None taken, and all that are known refused with one code: then it may be the connector that is wrong and not the users.
 
     Where the search for bad users was cut short, it goes on another way at the next turn.
     """
-    refused = [one for one in outcomes if isinstance(one, Rejected)]
-    if not refused or len(refused) != len(outcomes) or len({one.code for one in refused}) > 1:
+    refused = list(outcomes.rejected.values())
+    if not refused or outcomes.delivered or len({one.code for one in refused}) > 1:
         return None
     return refused[0]
 
 
-def _result(pending: Pending, action: str, outcome: RowResult | None) -> Result:
-    match outcome:
-        case Delivered():
-            return pending.result(action, "delivered")
-        case Rejected(code=code, hint=hint):
-            return pending.result(action, "rejected", code, hint)
-        case _:
-            return pending.result(action, "retry")
+def _result(pending: Pending, action: str, refused: Rejected | None) -> Result:
+    if refused is None:
+        return pending.result(action, "retry")
+    return pending.result(action, "rejected", refused.code, refused.hint)
 
 
 def _rest(
-    messages: Sequence[Message], pendings: Sequence[Pending], results: Sequence[tuple[int, Result]]
+    messages: Sequence[Message],
+    pendings: Sequence[Pending],
+    others: Sequence[tuple[int, Result]],
+    delivered: Sequence[tuple[str, Sequence[int]]],
 ) -> tuple[Message | None, ...]:
+    unsettled = {number for number, result in others if result.outcome == "retry"}
+    if not unsettled:
+        return (None,) * len(messages)
     settled: dict[int, list[str]] = {}
-    unsettled: set[int] = set()
-    for number, result in results:
-        if result.outcome == "retry":
-            unsettled.add(number)
-        elif result.action:
+    for number, result in others:
+        if result.outcome != "retry" and result.action:
             settled.setdefault(number, []).append(result.action)
+    for action, numbers in delivered:
+        for number in numbers:
+            settled.setdefault(number, []).append(action)
     left: list[list[int]] = [[] for _ in messages]
     for number in sorted(unsettled):
         left[pendings[number].place].append(number)

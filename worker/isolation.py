@@ -19,11 +19,11 @@ T = TypeVar("T")
 def isolate(
     rows: Sequence[T],
     send: Callable[[Sequence[T]], Sequence[RowResult]],
-    settle: Callable[[T, RowResult], None],
+    settle: Callable[[Sequence[T], Sequence[RowResult]], None],
     chance: random.Random,
 ) -> list[T]:
-    """Sends the rows; those of a refused call in halves. `settle` is told each row's result as soon as it is known. Returns the
-    rows that are still unresolved when the calls are used up, in order.
+    """Sends the rows; those of a refused call in halves. `settle` is told rows and their results as soon as these are known.
+    Returns the rows that are still unresolved when the calls are used up, in order.
 
     Which half goes first is left to chance: many bad rows in one place would else use up the same calls at every turn, and the
     good rows behind them would never be tried. One bad row of 100 costs at most 15 calls. Errors of `send` other than
@@ -36,16 +36,16 @@ def isolate(
         part = stack.pop()
         calls += 1
         try:
-            results = send(rows[part.start : part.stop])
+            sent = rows[part.start : part.stop]
+            results = send(sent)
         except BatchRefused as refused:
             if len(part) == 1:
-                settle(rows[part.start], Rejected(refused.code, refused.hint))
+                settle(sent, [Rejected(refused.code, refused.hint)])
                 continue
             middle = part.start + len(part) // 2
             halves = [range(part.start, middle), range(middle, part.stop)]
             chance.shuffle(halves)
             stack += halves
             continue
-        for number, result in zip(part, results, strict=True):
-            settle(rows[number], result)
+        settle(sent, results)
     return [rows[number] for part in sorted(stack, key=lambda left: left.start) for number in part]

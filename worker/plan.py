@@ -29,7 +29,7 @@ _EVENT_IDS = uuid.UUID("7d0f6d0e-6f0b-5a55-9a0c-6b1b4f6f6c11")
 """Name space of the event IDs that we derive, so that a retry repeats them."""
 
 
-class Pending(msgspec.Struct, frozen=True):
+class Pending(msgspec.Struct, frozen=True, gc=False):
     """One mutation with the message that brought it. `place`: which of the turn's batches it belongs to, from 0."""
 
     place: int
@@ -41,13 +41,11 @@ class Pending(msgspec.Struct, frozen=True):
         return Result(self.message.request_id, self.mutation.index, action, outcome, code, hint)
 
 
-class PlannedRow(msgspec.Struct, frozen=True):
-    """A row to be sent. `pending`: number of its mutation in the turn. `size`: bytes of its values as JSON. Rows of different
-    `group` never share a call."""
+class PlannedRow(Row, frozen=True, gc=False):
+    """A row to be sent. `pending`: number of its mutation in the turn. `keys`, `group`: see `Prepared`."""
 
     pending: int
-    row: Row
-    size: int
+    keys: tuple[str, ...] = ()
     group: str = ""
 
 
@@ -110,7 +108,7 @@ def make_plan(
     by_trigger: dict[str, list[RunningAction]] = {}
     for one in applying:
         by_trigger.setdefault(one.action.trigger, []).append(one)
-    rows = _Rows()
+    rows = _Rows(applying)
     settled: list[tuple[int, Result]] = []
     email = email_rule(running.description.email_rule)
 
@@ -119,143 +117,133 @@ def make_plan(
         if mutation.unreadable is not None:
             settled.append((number, pending.result("", "skipped", "unreadable", mutation.unreadable)))
             continue
+        made, done = mutation.made, mutation.done
         context: dict[str, Any] | None = None
         considered = False
         for one in by_trigger.get(mutation.direction, ()):
-            action = one.action
-            if mutation.made and action.name not in mutation.made:
+            action, mapping = one.action, one.mapping
+            name = action.name
+            if made and name not in made:
                 continue
             considered = True
-            if action.name in mutation.done:
+            if done and name in done:
                 continue
-            if not action.enabled or switches.get(action.name) == "skipped":
-                settled.append((number, pending.result(action.name, "skipped", "action_off", "The action is switched off.")))
+            if not action.enabled or (switches and switches.get(name) == "skipped"):
+                settled.append((number, pending.result(name, "skipped", "action_off", "The action is switched off.")))
                 continue
-            if mutation.made:
-                values = mutation.made[action.name]
-            elif one.mapping.needs_only_user:
-                values = one.mapping.of_user(mutation.user)
+            if made:
+                values = made[name]
+            elif mapping.needs_only_user:
+                values = mapping.of_user(mutation.user)
             else:
                 if context is None:
                     context = mutation_context(pending.message, mutation, audience_name=audience_name, partner_id=partner_id)
                 around = NONE
-                if one.mapping.needs_surroundings:
-                    around = Surroundings(now, f"{pending.message.request_id}/{mutation.index}/{action.name}", email)
+                if mapping.needs_surroundings:
+                    around = Surroundings(now, _name_of_event(pending, name), email)
                 try:
-                    values = one.mapping.apply(context, around)
+                    values = mapping.apply(context, around)
                 except MappingError as error:
-                    settled.append((number, pending.result(action.name, "rejected", "mapping_failed", str(error))))
+                    settled.append((number, pending.result(name, "rejected", "mapping_failed", str(error))))
                     continue
             prepared = prepare(one.operation.name, values)
             if isinstance(prepared, Rejected):
-                settled.append((number, pending.result(action.name, "rejected", prepared.code, prepared.hint)))
+                settled.append((number, pending.result(name, "rejected", prepared.code, prepared.hint)))
                 continue
-            superseded = rows.add(one, prepared, _row(number, pending, action.name, prepared))
+            event, at = _Event(pending, name), pending.message.received_at
+            superseded = rows.add(one, PlannedRow(prepared.values, event, at, number, prepared.keys, prepared.group))
             for earlier_action, earlier_number in superseded:
                 settled.append((earlier_number, pendings[earlier_number].result(earlier_action, "superseded")))
         if not considered:
             hint = f"No action of this connector concerns users who {mutation.direction} this audience."
             settled.append((number, pending.result("", "skipped", "no_action", hint)))
 
-    return Plan(rows.rounds(applying), tuple(settled))
+    return Plan(rows.rounds(), tuple(settled))
 
 
 _Whole = tuple[str, tuple[str, ...]]
 
+_Entry = tuple[int, RunningAction, int]
+"""Where a row is: round, action, number of the mutation."""
+
+_BOTH = "both"
+
 
 class _Rows:
-    """The rows to send, in rounds, as they come together."""
+    """The rows to send, in rounds, as they come together.
 
-    def __init__(self) -> None:
+    Rows that share a key of a set may be one member at the partner. Most rounds go one way, and then nobody asks who shares what:
+    the keys are looked at one by one from the first row on that goes the other way.
+    """
+
+    def __init__(self, actions: Sequence[RunningAction]) -> None:
+        self._actions = actions
         self._rounds: list[dict[str, dict[int, PlannedRow]]] = [{}]
-        self._latest: dict[_Whole, list[tuple[int, str, int]]] = {}
-        """The rows of the newest mutation that has these keys: round, action, number of the mutation."""
-        self._members = _Members()
+        self._latest: dict[_Whole, list[_Entry]] = {}
+        """The rows of the newest mutation that has these keys."""
+        self._effect: str | None = ""
+        """The way that all rows of the newest round go; `_BOTH`: the keys have been looked at."""
+        self._sharing: dict[tuple[str, str], dict[_Whole, str | None]] = {}
+        """Then: each key by itself → the rows of the newest round that have it, and which way they go."""
 
-    def add(self, one: RunningAction, prepared: Prepared, row: PlannedRow) -> Sequence[tuple[str, int]]:
+    def add(self, one: RunningAction, row: PlannedRow) -> Sequence[tuple[str, int]]:
         """Takes the row in; returns the actions and numbers of the earlier ones that it takes the place of. Two actions of one
         mutation are both done."""
-        name, operation = one.action.name, one.operation
+        operation, number = one.operation, row.pending
         superseded: Sequence[tuple[str, int]] = ()
         if operation.kind == "set":
-            whole = (operation.set_name, prepared.keys)
+            whole = (operation.set_name, row.keys)
             known = self._latest.get(whole)
-            if known is not None and any(number != row.pending for _, _, number in known):
-                for place, action, number in known:
-                    del self._rounds[place][action][number]
-                superseded = [(action, number) for _, action, number in known]
+            if known is not None and any(earlier != number for _, _, earlier in known):
+                superseded = self._take_back(whole, known)
                 known = None
-                self._members.leave(whole)
-            if self._members.go_another_way(whole, operation):
-                self._rounds.append({})
-                self._members = _Members()
-            self._members.join(whole, operation)
-            entry = (len(self._rounds) - 1, name, row.pending)
+            if operation.effect != self._effect:
+                self._keep_apart(whole, operation)
+            entry = (len(self._rounds) - 1, one, number)
             self._latest[whole] = [entry] if known is None else [*known, entry]
-        rows = self._rounds[-1].get(name)
-        if rows is None:
-            rows = self._rounds[-1][name] = {}
-        rows[row.pending] = row
+        name, newest = one.action.name, self._rounds[-1]
+        if name in newest:
+            newest[name][number] = row
+        else:
+            newest[name] = {number: row}
         return superseded
 
-    def rounds(self, actions: Sequence[RunningAction]) -> tuple[tuple[PlannedAction, ...], ...]:
+    def rounds(self) -> tuple[tuple[PlannedAction, ...], ...]:
         """Those with rows, each with its actions in the order of the document."""
         made = (
-            tuple(PlannedAction(one, tuple(rows[one.action.name].values())) for one in actions if rows.get(one.action.name))
+            tuple(PlannedAction(one, tuple(rows[one.action.name].values())) for one in self._actions if rows.get(one.action.name))
             for rows in self._rounds
         )
         return tuple(planned for planned in made if planned)
 
+    def _take_back(self, whole: _Whole, known: Sequence[_Entry]) -> list[tuple[str, int]]:
+        """These rows are not sent."""
+        for place, one, number in known:
+            del self._rounds[place][one.action.name][number]
+            if self._sharing:
+                for member in _keys_of(whole, one.operation):
+                    self._sharing.get(member, {}).pop(whole, None)
+        return [(one.action.name, number) for _, one, number in known]
 
-class _Members:
-    """Who may be one member at the partner, among the rows of a round: those that share a key of a set.
-
-    Most rounds go one way, and then nobody asks who shares what: the keys are looked at one by one from the first row on that
-    goes the other way.
-    """
-
-    def __init__(self) -> None:
-        self._effect: str | None = None
-        """The way that all go, as long as they do."""
-        self._joined: dict[_Whole, tuple[Operation, ...]] | None = {}
-        """The rows and the operations they are there by, as long as all go one way."""
-        self._sharing: dict[tuple[str, str], dict[_Whole, str | None]] = {}
-        """After that: each key by itself → the rows that have it, and which way they go."""
-
-    def leave(self, whole: _Whole) -> None:
-        """The row is not sent."""
-        if self._joined is not None:
-            self._joined.pop(whole, None)
-            return
-        for sharing in self._sharing.values():
-            sharing.pop(whole, None)
-
-    def go_another_way(self, whole: _Whole, operation: Operation) -> bool:
-        """Whether any that shares a key with this row does."""
-        if self._joined is not None:
-            if not self._joined or operation.effect == self._effect:
-                return False
-            self._look_at_keys(self._joined)
-        return any(
+    def _keep_apart(self, whole: _Whole, operation: Operation) -> None:
+        """Begins a new round for this row where one that shares a key with it goes another way."""
+        if self._effect != _BOTH:
+            for one in self._actions:
+                if one.operation.kind == "set":
+                    for row in self._rounds[-1].get(one.action.name, {}).values():
+                        self._share((one.operation.set_name, row.keys), one.operation)
+        if any(
             operation.effect != effect
             for member in _keys_of(whole, operation)
             for effect in self._sharing.get(member, {}).values()
-        )
-
-    def join(self, whole: _Whole, operation: Operation) -> None:
-        """The row is sent, by this operation."""
-        if self._joined is None:
+        ):
+            self._rounds.append({})
+            self._sharing = {}
+        if self._sharing:
+            self._effect = _BOTH
             self._share(whole, operation)
-            return
-        self._effect = operation.effect
-        known = self._joined.get(whole)
-        self._joined[whole] = (operation,) if known is None else (*known, operation)
-
-    def _look_at_keys(self, joined: dict[_Whole, tuple[Operation, ...]]) -> None:
-        self._joined = None
-        for whole, operations in joined.items():
-            for operation in operations:
-                self._share(whole, operation)
+        else:
+            self._effect = operation.effect
 
     def _share(self, whole: _Whole, operation: Operation) -> None:
         for member in _keys_of(whole, operation):
@@ -267,18 +255,19 @@ def _keys_of(whole: _Whole, operation: Operation) -> list[tuple[str, str]]:
     return [(each, key) for each in (operation.set_name, *operation.touches) for key in whole[1]]
 
 
-def _row(number: int, pending: Pending, action: str, prepared: Prepared) -> PlannedRow:
-    message = pending.message
-    event_id = _event_id(f"{message.request_id}/{pending.mutation.index}/{action}")
-    row = Row(prepared.values, event_id, message.received_at)
-    return PlannedRow(number, row, len(_encode(prepared.values)), prepared.group)
+class _Event(msgspec.Struct, frozen=True, gc=False):
+    """What an action does for a mutation; called, its ID."""
+
+    pending: Pending
+    action: str
+
+    def __call__(self) -> str:
+        """`str(uuid.uuid5(_EVENT_IDS, …))` in a third of its time: some partners are told that of every row."""
+        name = _name_of_event(self.pending, self.action)
+        digits = hashlib.sha1(_EVENT_IDS.bytes + name.encode(), usedforsecurity=False).hexdigest()
+        variant = "89ab"[int(digits[16], 16) & 3]
+        return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
-def _event_id(name: str) -> str:
-    """`str(uuid.uuid5(_EVENT_IDS, name))` in a third of its time: every row has one."""
-    digits = hashlib.sha1(_EVENT_IDS.bytes + name.encode(), usedforsecurity=False).hexdigest()
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
-
-
-_encode = msgspec.json.Encoder().encode
+def _name_of_event(pending: Pending, action: str) -> str:
+    return f"{pending.message.request_id}/{pending.mutation.index}/{action}"

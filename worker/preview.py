@@ -71,7 +71,7 @@ def _requests(
 ) -> Iterator[tuple[Sequence[PlannedRow], list[HttpRequest] | BatchRefused]]:
     """As it is sent: where no call can be made of these rows, they are halved until the one to blame is found."""
     try:
-        requests = adapter.preview(operation, target, [row.row for row in rows])
+        requests = adapter.preview(operation, target, rows)
     except BatchRefused as error:
         if len(rows) == 1:
             yield rows, error

@@ -90,10 +90,12 @@ def general(parameters: Mapping[str, Any], clock: Clock, **more: Any) -> Scope:
 def of_rows(scope: Scope, rows: Sequence[Row], fields: Collection[str], *, single: bool) -> Scope:
     """The values behind `with_rows`."""
     moments = {at: rfc3339_of_epoch(at) for at in {row.at for row in rows}}  # those of one message have the same
+    event_ids = [row.event_id for row in rows]
     each = tuple(
-        {"row": Values(row.values, fields), "event_id": row.event_id, "received_at": moments[row.at]} for row in rows
+        {"row": Values(row.values, fields), "event_id": event_id, "received_at": moments[row.at]}
+        for row, event_id in zip(rows, event_ids, strict=True)
     )
-    call_id = uuid.uuid5(_CALL_IDS, "\n".join(row.event_id for row in rows))
+    call_id = uuid.uuid5(_CALL_IDS, "\n".join(event_ids))
     together = {"rows": [one["row"] for one in each], "call_id": str(call_id)}
     return Scope({**scope.context, **together, **(each[0] if single else {})}, each)
 

@@ -95,7 +95,7 @@ class Opened:
         )
         assert plan.settled == (), "the file's user can be mapped"
         [together] = plan.rounds
-        return {one.action.operation: [row.row for row in one.rows] for one in together}
+        return {one.action.operation: list(one.rows) for one in together}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from worker import attempt, delivery, plan
 
 @mutant("net effect: only the last mutation of a partner row is sent")
 def _net_effect() -> AbstractContextManager[Any]:
-    def add(self: Any, one: Any, prepared: Any, row: Any) -> list[tuple[str, int]]:
+    def add(self: Any, one: Any, row: Any) -> list[tuple[str, int]]:
         self._rounds[-1].setdefault(one.action.name, {})[row.pending] = row
         return []
 
@@ -29,8 +29,8 @@ def _net_effect() -> AbstractContextManager[Any]:
 def _net_effect_on_rows() -> AbstractContextManager[Any]:
     real = plan._Rows.add
 
-    def add(self: Any, one: Any, prepared: Any, row: Any) -> Any:
-        return real(self, one, prepared.__class__(prepared.values, (f"{row.pending}",)), row)
+    def add(self: Any, one: Any, row: Any) -> Any:
+        return real(self, one, replace(row, keys=(f"{row.pending}",)))
 
     return patch.object(plan._Rows, "add", add)
 
@@ -42,8 +42,7 @@ def _isolation() -> AbstractContextManager[Any]:
             results = send(rows)
         except BatchRefused as refused:
             results = [Rejected(refused.code, refused.hint) for _ in rows]
-        for row, result in zip(rows, results, strict=True):
-            settle(row, result)
+        settle(rows, results)
         return []
 
     return patch.object(delivery, "isolate", isolate)
@@ -67,7 +66,7 @@ def _rest() -> AbstractContextManager[Any]:
 
 @mutant("net effect: rows that share only some keys go in rounds")
 def _rounds() -> AbstractContextManager[Any]:
-    return patch.object(plan._Members, "go_another_way", lambda *given: False)
+    return patch.object(plan._Rows, "_keep_apart", lambda *given: None)
 
 
 @mutant("a rejection is written down")

@@ -72,7 +72,7 @@ def sent(made: Plan) -> list[tuple[str, int, dict[str, Any]]]:
 
 def rounds(made: Plan) -> list[list[tuple[str, int, dict[str, Any]]]]:
     return [
-        [(one.action.action.name, row.pending, row.row.values) for one in together for row in one.rows]
+        [(one.action.action.name, row.pending, row.values) for one in together for row in one.rows]
         for together in made.rounds
     ]
 
@@ -185,16 +185,16 @@ def test_events_are_all_sent_with_an_id_that_a_retry_repeats() -> None:
     mutations = (joined(0, email="e"), joined(1, email="e"))
     first, second = plan(actions, *mutations), plan(actions, *mutations)
     assert [values for _, _, values in sent(first)] == [{"email": "e"}, {"email": "e"}]
-    ids = [row.row.event_id for row in first.rounds[0][0].rows]
+    ids = [row.event_id for row in first.rounds[0][0].rows]
     assert len(set(ids)) == 2
-    assert ids == [row.row.event_id for row in second.rounds[0][0].rows]
+    assert ids == [row.event_id for row in second.rounds[0][0].rows]
     assert all(len(one) <= 36 for one in ids)
 
 
 def test_an_event_id_is_a_uuid_of_the_request_the_place_in_it_and_the_action() -> None:
     made = plan((action("Event", "joined", EVENT, {"email": "user.email"}),), Mutation(7, user={"email": "ü@example.com"}))
     ((planned,),) = made.rounds
-    assert planned.rows[0].row.event_id == str(uuid.uuid5(EVENT_IDS, "r1/7/Event"))
+    assert planned.rows[0].event_id == str(uuid.uuid5(EVENT_IDS, "r1/7/Event"))
 
 
 def test_a_retry_repeats_only_the_actions_that_are_not_done() -> None:

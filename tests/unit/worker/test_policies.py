@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from adapters.contract import Delivered, Rejected, Row, RowResult
+from adapters.contract import Delivered, Rejected, RowResult
 from relay.domain.errors import BatchRefused, TurnLost
 from tests.clock import TurnedClock
 from worker.budget import Budget
@@ -33,12 +35,13 @@ def test_waits_within_a_turn_are_short(retry: int, seed: int) -> None:
     assert 0 <= back_off_s(retry, random.Random(seed)) <= LONGEST_WAIT_IN_TURN_S
 
 
-def row(number: int, size: int = 10) -> PlannedRow:
-    return PlannedRow(number, Row({"id": str(number)}, f"event-{number}", 0), size)
+def row(number: int, size: int = len('{"id":"0"}')) -> PlannedRow:
+    """size: bytes of its JSON."""
+    return PlannedRow({"id": "x" * (size - len('{"id":""}'))}, f"event-{number}", 0, number)
 
 
 @given(
-    sizes=st.lists(st.integers(1, 3_000), max_size=60),
+    sizes=st.lists(st.integers(10, 3_000), max_size=60),
     max_items=st.integers(1, 20),
     max_bytes=st.integers(ENVELOPE_BYTES + 1, 8_000),
 )
@@ -48,7 +51,20 @@ def test_chunks_keep_every_row_in_order_within_the_limits(sizes: list[int], max_
     assert [one for chunk in made for one in chunk] == rows
     for chunk in made:
         assert 0 < len(chunk) <= max_items
-        assert len(chunk) == 1 or sum(one.size + 1 for one in chunk) <= max_bytes - ENVELOPE_BYTES
+        assert len(chunk) == 1 or size_of(chunk) <= max_bytes - ENVELOPE_BYTES
+    for chunk, (after, *_) in itertools.pairwise(made):
+        assert len(chunk) == max_items or size_of([*chunk, after]) > max_bytes - ENVELOPE_BYTES, "none is smaller than need be"
+
+
+def size_of(rows: Sequence[PlannedRow]) -> int:
+    """With a comma each."""
+    return sum(len(msgspec.json.encode(one.values)) + 1 for one in rows)
+
+
+def test_the_size_of_rows_is_in_bytes_and_not_in_characters() -> None:
+    rows = [PlannedRow({"name": "ü" * 100}, "event", 0, number) for number in range(10)]
+    made = list(chunks(rows, max_items=10, max_bytes=ENVELOPE_BYTES + 5 * len('{"name":""},') + 10 * 100))
+    assert [len(chunk) for chunk in made] == [5, 5]
 
 
 @given(groups=st.lists(st.sampled_from(["raw", "hashed"]), max_size=40), max_items=st.integers(1, 20))
@@ -76,10 +92,20 @@ class Partner:
         return [Delivered() for _ in rows]
 
 
+def settled_in(results: dict[int, RowResult]) -> Callable[[Sequence[int], Sequence[RowResult]], None]:
+    """Where `isolate` tells what became of the rows; of none twice."""
+
+    def settle(rows: Sequence[int], told: Sequence[RowResult]) -> None:
+        assert results.keys().isdisjoint(rows)
+        results.update(zip(rows, told, strict=True))
+
+    return settle
+
+
 @pytest.mark.parametrize("bad", range(100))
 def test_one_bad_row_of_a_hundred_is_found_and_the_others_delivered_in_at_most_16_calls(bad: int) -> None:
     partner, results = Partner({bad}), dict[int, RowResult]()
-    assert isolate(list(range(100)), partner.send, results.__setitem__, random.Random(bad)) == []
+    assert isolate(list(range(100)), partner.send, settled_in(results), random.Random(bad)) == []
     assert partner.calls <= MOST_CALLS
     assert sorted(partner.taken) == [number for number in range(100) if number != bad]
     assert isinstance(results[bad], Rejected)
@@ -90,7 +116,7 @@ def test_isolation_gets_further_every_time_and_ends_with_exactly_the_bad_rows_re
     partner, results, chance = Partner(bad), dict[int, RowResult](), random.Random(count)
     left = list(range(count))
     while left:
-        rest = isolate(left, partner.send, results.__setitem__, chance)
+        rest = isolate(left, partner.send, settled_in(results), chance)
         assert len(rest) < len(left)
         assert rest == [number for number in left if number in set(rest)], "in order"
         left = rest
