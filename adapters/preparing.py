@@ -41,7 +41,7 @@ class Preparing:
             field = rules[name] if name in rules else self._look_up(name)
             if field is not None:
                 made = normalised(field, value)
-                if isinstance(made, Rejected):
+                if not isinstance(made, str):
                     return made
                 if not made:
                     unusable += (field.title,)

@@ -18,7 +18,7 @@ import msgspec
 
 from adapters.contract import Operation, Prepared, Rejected, Row
 from adapters.normalisation import email_rule
-from relay.connectors.mapping import MappingError, mutation_context
+from relay.connectors.mapping import CompiledMapping, MappingError, mutation_context
 from relay.domain.connector import ActionSwitch
 from relay.domain.message import Message, Mutation
 from relay.domain.outcome import Outcome, Result
@@ -105,9 +105,10 @@ def make_plan(
 ) -> Plan:
     """The rows to send for these mutations, in order, and the results that are certain already. now: seconds since the epoch."""
     applying = [one for one in running.actions if applies_to(one.action.audiences, audience_id, audience_name)]
-    by_trigger: dict[str, list[RunningAction]] = {}
+    by_trigger: dict[str, list[tuple[RunningAction, str, bool, str, CompiledMapping]]] = {}
     for one in applying:
-        by_trigger.setdefault(one.action.trigger, []).append(one)
+        name, is_off = one.action.name, not one.action.enabled or switches.get(one.action.name) == "skipped"
+        by_trigger.setdefault(one.action.trigger, []).append((one, name, is_off, one.operation.name, one.mapping))
     rows = _Rows(applying)
     settled: list[tuple[int, Result]] = []
     email = email_rule(running.description.email_rule)
@@ -120,15 +121,13 @@ def make_plan(
         made, done = mutation.made, mutation.done
         context: dict[str, Any] | None = None
         considered = False
-        for one in by_trigger.get(mutation.direction, ()):
-            action, mapping = one.action, one.mapping
-            name = action.name
+        for one, name, is_off, operation, mapping in by_trigger.get(mutation.direction, ()):
             if made and name not in made:
                 continue
             considered = True
             if done and name in done:
                 continue
-            if not action.enabled or (switches and switches.get(name) == "skipped"):
+            if is_off:
                 settled.append((number, pending.result(name, "skipped", "action_off", "The action is switched off.")))
                 continue
             if made:
@@ -146,14 +145,14 @@ def make_plan(
                 except MappingError as error:
                     settled.append((number, pending.result(name, "rejected", "mapping_failed", str(error))))
                     continue
-            prepared = prepare(one.operation.name, values)
-            if isinstance(prepared, Rejected):
+            prepared = prepare(operation, values)
+            if not isinstance(prepared, Prepared):  # asked this way round it costs a tenth
                 settled.append((number, pending.result(name, "rejected", prepared.code, prepared.hint)))
                 continue
             event, at = _Event(pending, name), pending.message.received_at
             superseded = rows.add(one, PlannedRow(prepared.values, event, at, number, prepared.keys, prepared.group))
-            for earlier_action, earlier_number in superseded:
-                settled.append((earlier_number, pendings[earlier_number].result(earlier_action, "superseded")))
+            if superseded:
+                settled += [(earlier, pendings[earlier].result(action, "superseded")) for action, earlier in superseded]
         if not considered:
             hint = f"No action of this connector concerns users who {mutation.direction} this audience."
             settled.append((number, pending.result("", "skipped", "no_action", hint)))
@@ -163,8 +162,11 @@ def make_plan(
 
 _Whole = tuple[str, tuple[str, ...]]
 
-_Entry = tuple[int, RunningAction, int]
-"""Where a row is: round, action, number of the mutation."""
+_Round = dict[str, dict[int, PlannedRow]]
+"""Action → number of the mutation → row."""
+
+_Entry = tuple[_Round, RunningAction, int]
+"""Where a row is."""
 
 _BOTH = "both"
 
@@ -178,8 +180,9 @@ class _Rows:
 
     def __init__(self, actions: Sequence[RunningAction]) -> None:
         self._actions = actions
-        self._rounds: list[dict[str, dict[int, PlannedRow]]] = [{}]
-        self._latest: dict[_Whole, list[_Entry]] = {}
+        self._newest: _Round = {}
+        self._rounds = [self._newest]
+        self._latest: dict[_Whole, tuple[_Entry, ...]] = {}
         """The rows of the newest mutation that has these keys."""
         self._effect: str | None = ""
         """The way that all rows of the newest round go; `_BOTH`: the keys have been looked at."""
@@ -189,23 +192,21 @@ class _Rows:
     def add(self, one: RunningAction, row: PlannedRow) -> Sequence[tuple[str, int]]:
         """Takes the row in; returns the actions and numbers of the earlier ones that it takes the place of. Two actions of one
         mutation are both done."""
-        operation, number = one.operation, row.pending
+        operation, number, name = one.operation, row.pending, one.action.name
         superseded: Sequence[tuple[str, int]] = ()
         if operation.kind == "set":
             whole = (operation.set_name, row.keys)
-            known = self._latest.get(whole)
-            if known is not None and any(earlier != number for _, _, earlier in known):
+            known = self._latest.get(whole, ())
+            if known and any(earlier != number for _, _, earlier in known):
                 superseded = self._take_back(whole, known)
-                known = None
+                known = ()
             if operation.effect != self._effect:
                 self._keep_apart(whole, operation)
-            entry = (len(self._rounds) - 1, one, number)
-            self._latest[whole] = [entry] if known is None else [*known, entry]
-        name, newest = one.action.name, self._rounds[-1]
-        if name in newest:
-            newest[name][number] = row
+            self._latest[whole] = (*known, (self._newest, one, number))
+        if name in self._newest:
+            self._newest[name][number] = row
         else:
-            newest[name] = {number: row}
+            self._newest[name] = {number: row}
         return superseded
 
     def rounds(self) -> tuple[tuple[PlannedAction, ...], ...]:
@@ -218,8 +219,8 @@ class _Rows:
 
     def _take_back(self, whole: _Whole, known: Sequence[_Entry]) -> list[tuple[str, int]]:
         """These rows are not sent."""
-        for place, one, number in known:
-            del self._rounds[place][one.action.name][number]
+        for together, one, number in known:
+            del together[one.action.name][number]
             if self._sharing:
                 for member in _keys_of(whole, one.operation):
                     self._sharing.get(member, {}).pop(whole, None)
@@ -230,15 +231,15 @@ class _Rows:
         if self._effect != _BOTH:
             for one in self._actions:
                 if one.operation.kind == "set":
-                    for row in self._rounds[-1].get(one.action.name, {}).values():
+                    for row in self._newest.get(one.action.name, {}).values():
                         self._share((one.operation.set_name, row.keys), one.operation)
-        if any(
-            operation.effect != effect
-            for member in _keys_of(whole, operation)
-            for effect in self._sharing.get(member, {}).values()
-        ):
-            self._rounds.append({})
-            self._sharing = {}
+        for member in _keys_of(whole, operation):
+            there = self._sharing.get(member)
+            if there and any(effect != operation.effect for effect in there.values()):
+                self._newest = {}
+                self._rounds.append(self._newest)
+                self._sharing = {}
+                break
         if self._sharing:
             self._effect = _BOTH
             self._share(whole, operation)
@@ -247,7 +248,10 @@ class _Rows:
 
     def _share(self, whole: _Whole, operation: Operation) -> None:
         for member in _keys_of(whole, operation):
-            self._sharing.setdefault(member, {})[whole] = operation.effect
+            if member in self._sharing:
+                self._sharing[member][whole] = operation.effect
+            else:
+                self._sharing[member] = {whole: operation.effect}
 
 
 def _keys_of(whole: _Whole, operation: Operation) -> list[tuple[str, str]]:
