@@ -188,7 +188,10 @@ DEFAULTS: tuple[Rule, ...] = (
         range(200, 300),
         readable=False,
     ),
-    Rule(try_again("The partner's answer has an unknown status.", code="unreadable_answer"), (*range(200), *range(600, 1000))),
+    *(
+        Rule(try_again("The partner's answer has an unknown status.", code="unreadable_answer"), statuses)
+        for statuses in (range(200), range(600, 1000))
+    ),
 )
 
 
@@ -196,6 +199,8 @@ def retry_after_s(value: str | None, now: float) -> float | None:
     """Seconds to wait by a Retry-After header (RFC 9110, 10.2.3: seconds, or an HTTP date; `now` in seconds since the epoch).
     None if there is none or it cannot be read; a date in the past is 0."""
     text = (value or "").strip()
+    if not text:
+        return None
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return min(float(text), LONGEST_WAIT_S)
     try:

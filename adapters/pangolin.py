@@ -158,7 +158,7 @@ class Pangolin(Partner):
     def results(self, operation: Operation, rows: Sequence[Row], body: Any) -> list[RowResult]:  # noqa: ARG002 - both the same
         """See the base. What was taken and what was refused must be all of them."""
         taken = self.shaped(body, _Taken)
-        results: list[RowResult] = [Delivered() for _ in rows]
+        results: list[RowResult] = [Delivered()] * len(rows)
         refused = {user.index: user for user in taken.rejected if 0 <= user.index < len(rows)}
         if len(refused) != len(taken.rejected) or taken.accepted + len(refused) != len(rows):
             raise TryAgain("Pangolin's answer does not account for all users.", code="unaccounted", applied_unknown=True)

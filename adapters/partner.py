@@ -75,7 +75,7 @@ class Partner:
 
     def results(self, operation: Operation, rows: Sequence[Row], body: Any) -> list[RowResult]:
         """What a successful answer with this JSON means for each row; unless written anew, all were taken."""
-        return [Delivered() for _ in rows]
+        return [Delivered()] * len(rows)
 
     def authentication_of(self, operation: Operation) -> Authentication:
         """How calls of this operation prove who calls."""
@@ -89,10 +89,9 @@ class Partner:
 
     def prepare(self, operation: str, values: dict[str, Any]) -> Prepared | Rejected:
         """By the rules of the operation's fields. What cannot be used is left out as long as another key field remains."""
-        preparing = self._preparing.get(operation)
-        if preparing is None:
-            preparing = self._preparing[operation] = Preparing(self.operation(operation), self._title)
-        return preparing(values)
+        if operation not in self._preparing:
+            self._preparing[operation] = Preparing(self.operation(operation), self._title)
+        return self._preparing[operation].row(values)
 
     def preview(self, operation: str, target: Target, rows: Sequence[Row]) -> list[HttpRequest]:
         """More rows than fit in one call give several requests; a creation is the request for no rows."""

@@ -13,7 +13,7 @@ from adapters.normalisation import normalised
 
 def prepare_row(operation: Operation, values: dict[str, Any], *, title: str) -> Prepared | Rejected:
     """One row by `Preparing`."""
-    return Preparing(operation, title)(values)
+    return Preparing(operation, title).row(values)
 
 
 class Preparing:
@@ -31,7 +31,8 @@ class Preparing:
         self._normalised: dict[str, Field | None] = {}
         """Field → how it is normalised; None: not at all. Of a field whose name ends with `.*` there may be many."""
 
-    def __call__(self, values: dict[str, Any]) -> Prepared | Rejected:
+    def row(self, values: dict[str, Any]) -> Prepared | Rejected:
+        """The row of these values, or why there is none."""
         kept: dict[str, Any] = {}
         unusable: tuple[str, ...] = ()
         rules = self._normalised
