@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import uuid
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -135,6 +137,14 @@ def test_a_row_said_again_takes_the_place_of_the_first_and_still_comes_after_wha
     assert settled(made) == [(0, "Add", "superseded", "")]
 
 
+def test_a_row_that_takes_the_place_of_the_only_one_against_it_begins_no_round() -> None:
+    both = {"email": "a", "phone": "1"}
+    made = plan(BY_BOTH, joined(0, **both), left(1, email="b"), left(2, **both), operations=BOTH)
+    assert rounds(made) == [[("Remove", 1, {"email": "b"}), ("Remove", 2, both)]]
+    made = plan(BY_BOTH, joined(0, **both), left(1, **both), left(2, email="a"), operations=BOTH)
+    assert rounds(made) == [[("Remove", 1, both), ("Remove", 2, {"email": "a"})]]
+
+
 def test_two_actions_on_one_trigger_are_both_done_and_both_replaced_by_what_comes_later() -> None:
     actions = (*BY_ID, action("Subscribe", "joined", ADD, {"id": "user.id"}))
     assert sent(plan(actions, joined(0, id="u"))) == [("Add", 0, {"id": "u"}), ("Subscribe", 0, {"id": "u"})]
@@ -195,6 +205,12 @@ def test_an_event_id_is_a_uuid_of_the_request_the_place_in_it_and_the_action() -
     made = plan((action("Event", "joined", EVENT, {"email": "user.email"}),), Mutation(7, user={"email": "ü@example.com"}))
     ((planned,),) = made.rounds
     assert planned.rows[0].event_id == str(uuid.uuid5(EVENT_IDS, "r1/7/Event"))
+
+
+def test_no_event_id_is_computed_before_somebody_asks_for_it() -> None:
+    with patch.object(hashlib, "sha1", side_effect=AssertionError("somebody asks")):
+        made = plan(BY_ID, joined(0, id="u"))
+    assert made.rounds[0][0].rows[0].event_id == str(uuid.uuid5(EVENT_IDS, "r1/0/Add"))
 
 
 def test_a_retry_repeats_only_the_actions_that_are_not_done() -> None:

@@ -14,11 +14,13 @@ from msgspec.structs import replace
 
 from adapters.contract import Delivered, Rejected, RowResult
 from relay.domain.errors import BatchRefused, TurnLost
+from relay.domain.message import VERSION, Message, Mutation
 from tests.clock import TurnedClock
 from worker.budget import Budget
 from worker.chunks import ENVELOPE_BYTES, chunks
+from worker.delivery import Delivery
 from worker.isolation import MOST_CALLS, isolate
-from worker.plan import PlannedRow
+from worker.plan import PlannedRow, pending_of
 from worker.retries import LONGEST_WAIT_IN_TURN_S, back_off_s, probe_s
 
 
@@ -130,6 +132,24 @@ def test_isolation_gets_further_even_in_the_largest_calls() -> None:
     partner = Partner({70_000})
     assert len(isolate(list(range(100_000)), partner.send, lambda _row, _result: None, random.Random(1))) < 100_000
     assert partner.taken
+
+
+def test_what_was_delivered_counts_and_is_told_like_every_other_outcome() -> None:
+    message = Message(VERSION, "change", "c", "a.1", "r1", 1.0, mutations=tuple(Mutation(index) for index in range(3)))
+    first, second, third = pending_of([message])
+    undelivered = ((first, first.result("Add", "rejected", "odd", "It is odd.")), (third, third.result("Add", "retry")))
+    delivery = Delivery(
+        undelivered, (None,), None, "", progress=True, delivered=(("Add", (second,)), ("Event", (first, second)))
+    )
+    assert delivery.counts == {"rejected": 1, "retry": 1, "delivered": 3}
+    assert sorted((place.mutation.index, result.index, result.action, result.outcome) for place, result in delivery.results) == [
+        (0, 0, "Add", "rejected"),
+        (0, 0, "Event", "delivered"),
+        (1, 1, "Add", "delivered"),
+        (1, 1, "Event", "delivered"),
+        (2, 2, "Add", "retry"),
+    ]
+    assert "delivered" not in msgspec.structs.replace(delivery, delivered=()).counts, "counts name what there is"
 
 
 def test_past_its_budget_a_turn_may_neither_call_nor_write() -> None:
