@@ -202,7 +202,8 @@ class _Rows:
                 known = ()
             if operation.effect != self._effect:
                 self._keep_apart(whole, operation)
-            self._latest[whole] = (*known, (self._newest, one, number))
+            entry = (self._newest, one, number)
+            self._latest[whole] = (*known, entry) if known else (entry,)
         if name in self._newest:
             self._newest[name][number] = row
         else:
