@@ -145,6 +145,11 @@ def test_a_row_that_takes_the_place_of_the_only_one_against_it_begins_no_round()
     assert rounds(made) == [[("Remove", 1, both), ("Remove", 2, {"email": "a"})]]
 
 
+def test_what_was_sent_in_an_earlier_round_begins_no_other() -> None:
+    made = plan(BY_BOTH, joined(0, email="a", phone="1"), left(1, email="a"), left(2, phone="1"), operations=BOTH)
+    assert [len(one) for one in rounds(made)] == [1, 2]
+
+
 def test_two_actions_on_one_trigger_are_both_done_and_both_replaced_by_what_comes_later() -> None:
     actions = (*BY_ID, action("Subscribe", "joined", ADD, {"id": "user.id"}))
     assert sent(plan(actions, joined(0, id="u"))) == [("Add", 0, {"id": "u"}), ("Subscribe", 0, {"id": "u"})]
