@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from relay.domain.message import Message, encode
 
-IN_HAND = "lease IS NOT NULL AND id <= max(head, together_to) AND available_at > ?"
+IN_HAND = "lease IS NOT NULL AND id <= max(head, in_hand_to) AND available_at > ?"
 """The condition by which a worker has a message (joined with its key) in hand. The parameter: now."""
 
 

@@ -48,7 +48,7 @@ SELECT head FROM (
 """
 
 _TAKEABLE = """
-SELECT keys.key, body, deliveries, keys.messages, together_to FROM messages JOIN keys ON keys.key = messages.key
+SELECT keys.key, body, deliveries, keys.messages, alone_to FROM messages JOIN keys ON keys.key = messages.key
 WHERE id = :head AND head = :head AND available_at <= :now
 """
 
@@ -101,15 +101,18 @@ class EmbeddedQueue:
                 if head is not None and head[0] == position:
                     raise StoreUnavailable("The database is damaged: the message that is first in line is missing.")
                 return None
-            key, body, deliveries, waiting, together_to = row
+            key, body, deliveries, waiting, alone_to = row
             following: tuple[Following, ...] = ()
-            if min(most, waiting) > 1 and not deliveries and position > together_to:
+            last = position
+            if min(most, waiting) > 1 and not deliveries and position > alone_to:
                 following = _following(connection, key, position, most=most - 1, size=MOST_BYTES_TOGETHER - len(body))
-                together_to = following[-1].position if following else together_to
+                if following:
+                    last = alone_to = following[-1].position
             lease = f"{owner}/{next(self._numbers)}"
             connection.execute(
-                "UPDATE keys SET lease = ?, owner = ?, available_at = ?, deliveries = ?, together_to = ? WHERE key = ?",
-                (lease, owner, now + self._lease_s, deliveries + 1, together_to, key),
+                "UPDATE keys SET lease = ?, owner = ?, available_at = ?, deliveries = ?, in_hand_to = ?, alone_to = ?"
+                " WHERE key = ?",
+                (lease, owner, now + self._lease_s, deliveries + 1, last, alone_to, key),
             )
         return Leased(
             message_id=str(position),
@@ -127,7 +130,7 @@ class EmbeddedQueue:
             if not self._holds(connection, leased):
                 return False
             connection.execute("DELETE FROM messages WHERE id = ?", (leased.position,))
-            _go_on(connection, leased.key, 1)
+            _go_on(connection, leased, 1)
             return True
 
     @contextmanager
@@ -142,7 +145,7 @@ class EmbeddedQueue:
                 had = had_together(audience, position=last.position, message_id=last.message_id, now=self._clock.now())
                 audience_rows.save_turn(connection, had)
                 removed = connection.execute("DELETE FROM messages WHERE key = ? AND id <= ?", (leased.key, last.position))
-                _go_on(connection, leased.key, removed.rowcount)
+                _go_on(connection, leased, removed.rowcount)
 
     def give_back(self, leased: Leased, *, delay_s: float) -> None:
         """Where it fails, the next call of `take` that finds the database usable does it."""
@@ -222,16 +225,19 @@ def _following(connection: sqlite3.Connection, key: str, position: int, *, most:
     return tuple(found)
 
 
-def _go_on(connection: sqlite3.Connection, key: str, removed: int) -> None:
-    """So many messages of the key, its first ones, have been removed: the next one can be taken."""
-    head = connection.execute("SELECT min(id) FROM messages WHERE key = ?", (key,)).fetchone()[0]
+def _go_on(connection: sqlite3.Connection, leased: Leased, removed: int) -> None:
+    """So many messages of the key, its first ones, have been removed: the next one can be taken.
+
+    Where others were handed out with it, none of them has ended its worker: those that are left need not come alone.
+    """
+    head = connection.execute("SELECT min(id) FROM messages WHERE key = ?", (leased.key,)).fetchone()[0]
     if head is None:
-        connection.execute("DELETE FROM keys WHERE key = ?", (key,))
+        connection.execute("DELETE FROM keys WHERE key = ?", (leased.key,))
     else:
         connection.execute(
-            "UPDATE keys SET head = ?, messages = messages - ?, deliveries = 0, lease = NULL, owner = NULL, available_at = 0"
-            " WHERE key = ?",
-            (head, removed, key),
+            "UPDATE keys SET head = ?, messages = messages - ?, deliveries = 0, lease = NULL, owner = NULL, available_at = 0,"
+            " alone_to = CASE WHEN ? THEN 0 ELSE alone_to END WHERE key = ?",
+            (head, removed, bool(leased.following), leased.key),
         )
 
 

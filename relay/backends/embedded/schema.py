@@ -320,9 +320,11 @@ CREATE TABLE replies (
 CREATE INDEX replies_by_age ON replies (at);
 """
 
-# The position of the last message that was handed out together with others: up to there each comes alone when it comes again.
+# Positions. `in_hand_to`: of the last message that was handed out with the lease that stands. `alone_to`: up to there each comes
+# alone, since it was handed out together with others before.
 _TOGETHER = """
-ALTER TABLE keys ADD COLUMN together_to INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE keys ADD COLUMN in_hand_to INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE keys ADD COLUMN alone_to INTEGER NOT NULL DEFAULT 0;
 """
 
 MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTNER_IDS, _JOURNAL, _DRAFTS, _COUNTED, _ATTEMPT_IDS, _EXCHANGES, _REPLIES, _TOGETHER)

@@ -71,8 +71,8 @@ def _users(message: Message) -> list[str]:
     return [mutation.user["id"] for mutation in message.mutations]
 
 
-def _take(backend: EmbeddedBackend) -> Leased:
-    leased = backend.queue.take()
+def _take(backend: EmbeddedBackend, most: int = 1) -> Leased:
+    leased = backend.queue.take(most=most)
     assert leased is not None
     return leased
 
@@ -186,6 +186,54 @@ def test_what_a_worker_keeps_in_hand_is_said_and_stays_as_it_is(backend: Embedde
     assert backend.queue.acknowledge(leased)
     assert _drained(backend) == [["u2"]]
     assert backend.traces.forget(JO).in_turn == ()
+
+
+def test_what_a_worker_has_in_hand_behind_another_message_is_waited_for(
+    backend: EmbeddedBackend, clock: SleepingClock
+) -> None:
+    backend.queue.publish([_message("u1"), _message("jo", "u2"), _message("jo", "u3"), _message("jo", "u4")])
+    leased = _take(backend, most=3)
+    assert [trace.in_turn for trace in backend.traces.find(JO).traces] == [True, True, False]
+    turn = backend.audiences.begin_turn("pangolin", "a.1", position=leased.position, message_id=leased.message_id)
+
+    def end() -> None:
+        assert [_users(decode(one.body)) for one in leased.following] == [["jo", "u2"], ["jo", "u3"]], "as it was handed out"
+        with backend.queue.finish(turn, leased, 2):
+            behind = replace(turn, message_id=leased.following[1].message_id)
+            backend.audiences.join(behind, decode(leased.following[1].body), request())
+        clock.meanwhile = lambda: None
+
+    clock.meanwhile = end
+    forgotten = backend.traces.forget(JO)
+    assert forgotten.in_turn == ()
+    assert (forgotten.removed["queue"], forgotten.removed["hold"]) == (1, 1)
+    assert [_users(batch.message) for batch in backend.audiences.peek("pangolin", "a.1", limit=9)] == [["u3"]]
+    assert _drained(backend) == [["u4"]]
+
+
+def test_what_a_worker_keeps_in_hand_behind_another_message_is_said_and_stays_as_it_is(
+    backend: EmbeddedBackend, clock: SleepingClock
+) -> None:
+    backend.queue.publish([_message("u1"), _message("jo", "u2"), _message("jo", "u3")])
+    leased = _take(backend, most=2)
+    forgotten = backend.traces.forget(JO)
+    assert [(trace.request_id, trace.in_turn) for trace in forgotten.in_turn] == [("jo-u2", True)]
+    assert forgotten.removed["queue"] == 1
+    backend.queue.give_back(leased, delay_s=0)
+    assert backend.traces.forget(JO).in_turn == ()
+    assert _drained(backend) == [["u1"], ["u2"], ["u3"]]
+
+
+def test_what_was_in_hand_behind_another_message_and_is_not_now_needs_no_waiting(
+    backend: EmbeddedBackend, clock: SleepingClock
+) -> None:
+    """Its worker has ended, and another one has the first message alone."""
+    backend.queue.publish([_message("u1"), _message("jo", "u2")])
+    backend.queue.give_back(_take(backend, most=2), delay_s=0)
+    _take(backend, most=2)
+    assert [trace.in_turn for trace in backend.traces.find(JO).traces] == [False]
+    assert backend.traces.forget(JO).removed["queue"] == 1
+    assert clock.now() < BEGINNING + 1
 
 
 def test_a_removal_in_hand_needs_no_waiting(backend: EmbeddedBackend, clock: SleepingClock) -> None:

@@ -12,8 +12,11 @@ import msgspec
 import pytest
 
 from relay.backends.embedded import EmbeddedBackend
+from relay.backends.embedded.messages import append, rows_of
 from relay.backends.embedded.schema import MIGRATIONS, migrate, version_of
 from relay.domain.clock import SystemClock
+from tests.clock import TurnedClock
+from tests.contract.backends.given import BEGINNING, message
 
 FIRST = "CREATE TABLE one (value TEXT); -- a remark; with a semicolon\nINSERT INTO one VALUES ('first; of all');\n"
 SECOND = "ALTER TABLE one ADD COLUMN more TEXT;\nUPDATE one SET more = 'added';\n"
@@ -127,3 +130,25 @@ def test_ids_at_the_partner_that_an_older_program_recorded_belong_to_their_audie
     migrate(connection)
     found = connection.execute("SELECT id, occupies FROM audiences WHERE occupies IS NOT NULL ORDER BY id").fetchall()
     assert found == [("a.1", "p1"), ("p3", "p3")]
+
+
+def test_messages_in_the_queue_of_an_older_program_are_handed_out_and_one_that_it_handed_out_comes_alone(tmp_path: Path) -> None:
+    (tmp_path / "relay.db").touch(mode=0o600)
+    older = sqlite3.connect(tmp_path / "relay.db", isolation_level=None)
+    migrate(older, MIGRATIONS[:8])
+    append(older, rows_of([message(audience, "u1") for audience in ("a.1", "a.1", "a.2", "a.2")]), now=BEGINNING)
+    older.execute(
+        "UPDATE keys SET lease = 'old/1', owner = 'old', deliveries = 1, available_at = ? WHERE head = 1", (BEGINNING + 99,)
+    )
+    older.close()
+    clock = TurnedClock()
+    backend = EmbeddedBackend.open(tmp_path, clock)
+    assert (backend.queue.depth().messages, backend.queue.depth().leased) == (4, 1)
+    leased = backend.queue.take(most=9)
+    assert leased is not None
+    assert (leased.key, len(leased.following)) == ("pangolin/a.2", 1)
+    clock.advance(100)
+    again = backend.queue.take(most=9)
+    assert again is not None
+    assert (again.key, again.deliveries, again.following) == ("pangolin/a.1", 2, ())
+    backend.close()
