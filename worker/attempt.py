@@ -187,6 +187,7 @@ class Attempt:
         if self._together is None:
             yield
             return
+        self._budget.require()
         with self._together.finish():
             yield
             self._budget.require()  # it may have been waited for the store

@@ -76,7 +76,7 @@ class Tapped:
         watching, process, whole = self._watching, self._process, self._whole
 
         def call(*arguments: Any, **named: Any) -> Any:
-            if whole.parts is not None:
+            if whole.parts is not None and _is_one_write(process):
                 result = value(*arguments, **named)
                 whole.parts.append((name, arguments, named, result))
                 return result
@@ -90,7 +90,7 @@ class Tapped:
         return call
 
     def _finishing(self, value: Callable[..., Any]) -> Callable[..., Any]:
-        """What is written within it is one effect, which is there at its end."""
+        """What is written within it is one effect, which is there at its end: as far as the store makes one of it."""
         watching, process, whole = self._watching, self._process, self._whole
 
         @contextmanager
@@ -110,6 +110,12 @@ class Tapped:
             watching.reached(Moment("after", "finish", process, audience))
 
         return finish
+
+
+def _is_one_write(process: Any) -> bool:
+    """Whether what this task writes now is a part of something that the store does at once."""
+    held = getattr(process.plain.database._own, "held", None)
+    return held is not None and held.whole is not None
 
 
 class Whole:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
 from msgspec.structs import replace
 
 from relay.backends.embedded import EmbeddedBackend, queue
+from relay.backends.embedded.database import Database
 from relay.backends.embedded.messages import rows_of as messages_rows_of
 from relay.domain import audience as policy
 from tests.simulation.mutants.known import mutant
@@ -51,6 +53,50 @@ def _late_acknowledgement() -> AbstractContextManager[Any]:
         return row is not None
 
     return patch.object(queue.EmbeddedQueue, "_holds", holds_it)
+
+
+_CRASH_WITHIN = "a crash while several messages with one turn are acknowledged, or right after it"
+
+
+@mutant("what becomes of several messages is one write", shown_by=_CRASH_WITHIN)
+def _at_once() -> AbstractContextManager[Any]:
+    return patch.object(Database, "at_once", lambda self: nullcontext())
+
+
+@mutant("several messages are acknowledged with what becomes of them, and not before", shown_by=_CRASH_WITHIN)
+def _acknowledged_before() -> AbstractContextManager[Any]:
+    real = queue.EmbeddedQueue.finish
+
+    @contextmanager
+    def finish(self: Any, *given: Any) -> Iterator[None]:
+        with real(self, *given):
+            pass
+        yield
+
+    return patch.object(queue.EmbeddedQueue, "finish", finish)
+
+
+@mutant(
+    "what several messages have written counts while their lease does",
+    shown_by="what several messages have written comes too late, and they are in hand again",
+)
+def _late_finish() -> AbstractContextManager[Any]:
+    real = queue.EmbeddedQueue.finish
+
+    @contextmanager
+    def finish(self: Any, *given: Any) -> Iterator[None]:
+        with patch.object(self, "_holds", lambda connection, leased: True), real(self, *given):
+            yield
+
+    return patch.object(queue.EmbeddedQueue, "finish", finish)
+
+
+@mutant(
+    "what was handed out together comes again one by one",
+    shown_by="one of several messages ends its worker every time: it is set aside, and those before it are delivered",
+)
+def _alone() -> AbstractContextManager[Any]:
+    return patch.object(queue, "_TAKEABLE", queue._TAKEABLE.replace("deliveries, keys.messages, alone_to", "0, keys.messages, 0"))
 
 
 @mutant("claim on creation: one creator at a time")

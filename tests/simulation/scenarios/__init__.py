@@ -8,6 +8,7 @@ from tests.simulation.scenarios import (  # noqa: F401 - they make themselves kn
     people,
     queueing,
     replays,
+    together,
 )
 from tests.simulation.scenarios.everywhere import BASES, FAULTS, at_every_boundary
 from tests.simulation.scenarios.known import SCENARIOS

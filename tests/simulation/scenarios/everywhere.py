@@ -9,6 +9,7 @@ from typing import NamedTuple
 from tests.simulation import faults
 from tests.simulation.partner import Fate
 from tests.simulation.scenarios.known import DOWN, PUSHED, TWO
+from tests.simulation.scenarios.together import goes_down, pile_up
 from tests.simulation.stage import Doing, Stage
 from tests.simulation.world import Setting
 
@@ -48,6 +49,19 @@ def _some_history(stage: Stage) -> None:
     stage.sends("-u1", "+u3")
 
 
+def _piled_up(stage: Stage) -> None:
+    pile_up(stage, ("-u1", "+u4"), ("+u1", "-u3"), ("-u4", "+u3"))
+    stage.passes(5)
+    stage.sends("-u1")
+
+
+def _piled_up_while_down(stage: Stage) -> None:
+    goes_down(stage)
+    _piled_up(stage)
+    pile_up(stage, ("+u1", "-u2"), ("-u1", "+u2"))
+    stage.passes(200)
+
+
 def _replayed(stage: Stage) -> None:
     stage.operators.replay("a.1", back_s=100.0)
     stage.sends("-u3", "+u4")
@@ -58,6 +72,8 @@ BASES: dict[str, Base] = {
     "a hold, joined and resumed": Base(TWO, _down_with_a_hold, _resumed),
     "the same, pushed": Base(PUSHED, _down_with_a_hold, _resumed),
     "a replay, and a request behind it": Base(Setting(workers=2, journal_days=7), _some_history, _replayed),
+    "several messages with one turn": Base(TWO, _some_history, _piled_up),
+    "several messages with one turn that join a hold": Base(TWO, _some_history, _piled_up_while_down),
     "one user a call": Base(Setting(workers=2, max_items=1), _nothing, _first_addition),
 }
 
