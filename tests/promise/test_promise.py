@@ -48,7 +48,9 @@ steps = st.one_of(
     st.tuples(st.just("work"), st.integers(1, 3)),
     st.tuples(st.just("crash"), st.integers(1, 24)),
     st.tuples(st.just("freeze"), st.integers(0, 16)),
-    st.tuples(st.just("freeze"), st.sampled_from([("before join",), ("before settle",), ("before attempt",)])),
+    st.tuples(
+        st.just("freeze"), st.sampled_from([("before join",), ("before settle",), ("before attempt",), ("before finish",)])
+    ),
     st.tuples(st.just("wake"), st.none()),
     st.tuples(st.just("tick"), st.sampled_from([0.5, 31.0, 100.0, 301.0])),
     st.tuples(st.just("faults"), st.sampled_from(FAULTS)),
@@ -152,14 +154,15 @@ def test_the_last_mutation_wins_whatever_happens(pangolin: InThread, places: Pla
         max_items=st.sampled_from([2, 100]),
         max_age=st.sampled_from(["0s", "0s", "60s"]),
         rate=st.sampled_from(["{concurrency: 8}", "{concurrency: 8}", "{calls: 3, per: 10s}"]),
+        together=st.booleans(),
     )
-    def holds(script: list[tuple[str, Any]], max_items: int, max_age: str, rate: str) -> None:
+    def holds(script: list[tuple[str, Any]], max_items: int, max_age: str, rate: str, together: bool) -> None:
         number = next(numbers)
         state = tmp_path / str(number)
         prefix = f"w{number}-{tmp_path.name}-"
         world = World(
             state, pangolin, prefix, max_items=max_items, max_age=max_age, rate=rate, junk=True, place=places(),
-            journal="off" if places() else "7d",
+            journal="off" if places() else "7d", together=together,
         )
         world.clock.advance(60)  # every receiver knows by now that the journal is on
         try:
@@ -219,6 +222,31 @@ SCENARIOS: dict[str, list[tuple[str, Any]]] = {
         ("work", 1),
         ("replay", "a.1"),
     ],
+    "several messages with one turn": [
+        ("accept", [("a.1", "u2", "joined")]),
+        ("work", 1),
+        ("accept", [("a.1", "u1", "joined"), ("a.1", "u2", "left")]),
+        ("accept", [("a.1", "u1", "left"), ("a.1", "u3", "joined")]),
+        ("accept", [("a.1", "u2", "joined")]),
+    ],
+    "several messages with one turn, taken together with the creation": [
+        ("accept", [("a.1", "u1", "joined"), ("a.1", "u2", "left")]),
+        ("accept", [("a.1", "u1", "left"), ("a.1", "u3", "joined")]),
+    ],
+    "several messages with one turn while the partner is down": [
+        ("accept", [("a.1", "u2", "joined")]),
+        ("work", 1),
+        ("faults", {"status": 500}),
+        ("accept", [("a.1", "u1", "joined")]),
+        ("accept", [("a.1", "u1", "left"), ("a.1", "u3", "joined")]),  # of the first one nothing is left to send
+    ],
+    "several messages that join a hold with one turn": [
+        ("faults", {"status": 500}),
+        ("accept", [("a.1", "u1", "joined"), ("a.1", "u2", "joined")]),
+        ("work", 1),
+        ("accept", [("a.1", "u1", "left"), ("a.1", "u3", "joined")]),
+        ("accept", [("a.1", "u1", "joined"), ("a.1", "u2", "left")]),
+    ],
     "two keys that are one row at the partner": [
         ("accept", [("a.1", "U1", "joined"), ("a.1", "u1", "left"), ("a.1", "u2", "joined")])
     ],
@@ -229,11 +257,19 @@ def _replays(title: str) -> bool:
     return any(step == "replay" for step, _ in SCENARIOS[title])
 
 
+def _has_several(title: str) -> bool:
+    return title.startswith("several")
+
+
 @pytest.mark.parametrize(
     ("places", "title"),
     [("embedded", title) for title in SCENARIOS]
     # The queue is the embedded one here in any case, and a journal belongs to its queue.
-    + [pytest.param("google", title, marks=pytest.mark.once) for title in SCENARIOS if not _replays(title)],
+    + [
+        pytest.param("google", title, marks=pytest.mark.once)
+        for title in SCENARIOS
+        if not _replays(title) and not _has_several(title)
+    ],
     indirect=["places"],
 )
 def test_a_process_may_end_between_any_two_effects(title: str, pangolin: InThread, places: Places, tmp_path: Path) -> None:
@@ -241,42 +277,57 @@ def test_a_process_may_end_between_any_two_effects(title: str, pangolin: InThrea
     for moment in itertools.count(1):
         number = next(numbers)
         journal = "7d" if _replays(title) else "off"
-        world = World(tmp_path / str(number), pangolin, f"x{number}-{tmp_path.name}-", place=places(), journal=journal)
+        world = World(
+            tmp_path / str(number), pangolin, f"x{number}-{tmp_path.name}-", place=places(), journal=journal,
+            together=_has_several(title),
+        )
         world.clock.advance(60)
         try:
             play(world, SCENARIOS[title])
             assert world.work(abort_at(moment)), "the scenario leaves a message to handle"
             reached = world.effects.count >= moment
+            assert reached or ("after finish" in world.effects.names) == _has_several(title)
             world.drain()
             world.assert_last_mutation_wins()
         finally:
             world.backend.close()
             world.view.close()
         if not reached:
-            assert moment > 6, "a turn has more effects than that"
+            assert moment > (4 if _has_several(title) else 6), "a turn has more effects than that"
             return
 
 
-STILL = [("before begin_turn",), ("before join",), ("before settle",), ("before attempt",), ("before acknowledge",)]
+STILL = [
+    ("before begin_turn",),
+    ("before join",),
+    ("before settle",),
+    ("before attempt",),
+    ("before acknowledge",),
+    ("before finish",),
+]
 """Writes at which a worker is frozen together with its clocks, so that only position, fence and lease can stop it."""
 
 
 @pytest.mark.parametrize(
-    ("places", "at"),
-    [("embedded", at) for at in [*range(17), *STILL]]
+    ("places", "at", "several"),
+    [("embedded", at, several) for at in [*range(17), *STILL] for several in (False, True)]
     # Firestore is slower; what differs there is the writes.
-    + [pytest.param("google", at, marks=pytest.mark.once) for at in [*range(0, 17, 4), *STILL]],
+    + [pytest.param("google", at, False, marks=pytest.mark.once) for at in [*range(0, 17, 4), *STILL]],
     indirect=["places"],
 )
 @pytest.mark.parametrize("held", [False, True])
 def test_a_worker_that_was_frozen_and_wakes_late_changes_nothing(
-    at: int | tuple[str, ...], held: bool, pangolin: InThread, places: Places, tmp_path: Path
+    at: int | tuple[str, ...], held: bool, several: bool, pangolin: InThread, places: Places, tmp_path: Path
 ) -> None:
-    """It wakes after its message was handed out again and a later one has taken its mutations back."""
-    world = World(tmp_path / "state", pangolin, f"z{next(numbers)}-{tmp_path.name}-", place=places())
+    """It wakes after its message was handed out again and a later one has taken its mutations back. several: it has two."""
+    world = World(tmp_path / "state", pangolin, f"z{next(numbers)}-{tmp_path.name}-", place=places(), together=several)
     try:
         play(world, [("accept", [("a.1", "u2", "joined")]), ("work", 1), ("faults", {"status": 500})])
-        world.accept([("a.1", "u1", "joined"), ("a.1", "u2", "left")])
+        if several:
+            world.accept([("a.1", "u1", "joined"), ("a.1", "u2", "joined")])
+            world.accept([("a.1", "u2", "left")])
+        else:
+            world.accept([("a.1", "u1", "joined"), ("a.1", "u2", "left")])
         if held:  # the turn that is frozen is the one of a resume
             play(world, [("work", 1), ("tick", 31.0)])
         wake = world.freeze(at)

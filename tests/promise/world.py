@@ -14,7 +14,8 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from worker.creation import Creation
 from worker.creator import InProcessCreator
 from worker.partners import Partners
 from worker.tick import tick
-from worker.turn import Worker
+from worker.turn import MOST_TOGETHER, Worker
 
 TOKEN = "pangolin-token-value"
 HMAC_SECRET = "hmac-secret-value"
@@ -64,7 +65,7 @@ EFFECTS = {
     "audiences": (
         "begin_turn", "join", "settle", "expand", "mark_asked", "claim_creation", "created", "creation_failed", "remember_answer",
     ),
-    "queue": ("publish", "acknowledge", "give_back"),
+    "queue": ("publish", "acknowledge", "finish", "give_back"),
     "reports": ("attempt",),
     "connectors": ("not_before", "admit"),
 }  # fmt: skip
@@ -76,7 +77,8 @@ class Abort(BaseException):
 
 
 class Effects:
-    """Told of every effect of a turn, before and after it; `on` may raise `Abort`, or wait."""
+    """Told of every effect of a turn, before and after it; `on` may raise `Abort`, or wait. What the end of a turn of several
+    messages writes is one effect, `finish`, as far as the store makes one of it."""
 
     def __init__(self) -> None:
         self.on: Callable[[int, str], None] | None = None
@@ -93,21 +95,38 @@ class Effects:
 class Tapped:
     """An object whose effects are told."""
 
-    def __init__(self, inner: Any, names: Sequence[str], effects: Effects) -> None:
-        self._inner, self._names, self._effects = inner, names, effects
+    def __init__(
+        self, inner: Any, names: Sequence[str], effects: Effects, is_part: Callable[[], bool] = lambda: False
+    ) -> None:
+        """is_part: whether what is done now is a part of another effect."""
+        self._inner, self._names, self._effects, self._is_part = inner, names, effects, is_part
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._inner, name)
         if name not in self._names:
             return value
+        if name == "finish":
+            return self._finishing(value)
 
         def call(*arguments: Any, **named: Any) -> Any:
+            if self._is_part():
+                return value(*arguments, **named)
             self._effects.moment(f"before {name}")
             result = value(*arguments, **named)
             self._effects.moment(f"after {name}")
             return result
 
         return call
+
+    def _finishing(self, value: Callable[..., Any]) -> Callable[..., Any]:
+        @contextmanager
+        def finish(*arguments: Any) -> Iterator[None]:
+            self._effects.moment("before finish")
+            with value(*arguments):
+                yield
+            self._effects.moment("after finish")
+
+        return finish
 
 
 class TwoPlaces:
@@ -130,7 +149,13 @@ class TappedBackend:
 
     def __init__(self, backend: Any, effects: Effects) -> None:
         self._backend = backend
-        self._parts = {part: Tapped(getattr(backend, part), names, effects) for part, names in EFFECTS.items()}
+        self._parts = {part: Tapped(getattr(backend, part), names, effects, self._is_part) for part, names in EFFECTS.items()}
+
+    def _is_part(self) -> bool:
+        """Whether this thread writes several things, of which the store makes one."""
+        database = getattr(self._backend, "database", None)
+        held = getattr(database._own, "held", None) if database is not None else None
+        return held is not None and held.whole is not None
 
     def __getattr__(self, name: str) -> Any:
         return self._parts.get(name) or getattr(self._backend, name)
@@ -167,9 +192,12 @@ class World:
         junk: bool = False,
         journal: str = "off",
         place: dict[str, str] | None = None,
+        together: bool = False,
     ) -> None:
-        """place: environment variables of another back end that keeps everything but the queue."""
+        """place: environment variables of another back end that keeps everything but the queue. together: messages that wait one
+        behind the other are taken together, which only one back end for all can do."""
         self.place = place
+        self.most = MOST_TOGETHER if together and place is None else 1
         self.state, self.pangolin, self.prefix = state, pangolin, prefix
         self.junk = junk
         self.clock = TurnedClock()
@@ -281,8 +309,9 @@ class World:
     # the worker
 
     def work(self, on: Callable[[int, str], None] | None = None) -> bool:
-        """Handles one message; `on` is told of every effect. False if none waits. An `Abort` restarts the process."""
-        leased = self.queue.take()
+        """Handles one message, or several together; `on` is told of every effect. False if none waits. An `Abort` restarts the
+        process."""
+        leased = self.queue.take(most=self.most)
         if leased is None:
             return False
         self.effects.on, self.effects.count, self.effects.names = on, 0, []
@@ -296,13 +325,13 @@ class World:
         return True
 
     def freeze(self, at: int | Sequence[str]) -> Callable[[], None]:
-        """Handles one message in a thread that freezes at that effect (0: before it begins); returns what wakes it. Partner calls
-        are not frozen: no program can check its time and call in one step.
+        """Handles one message, or several together, in a thread that freezes at that effect (0: before it begins); returns what
+        wakes it. Partner calls are not frozen: no program can check its time and call in one step.
 
         at: the number of the effect; or names of writes, at the first of which it freezes together with all of its clocks, so
         that only the fence can stop it.
         """
-        leased = self.queue.take()
+        leased = self.queue.take(most=self.most)
         frozen, woken = threading.Event(), threading.Event()
 
         effects = Effects()
