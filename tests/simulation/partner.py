@@ -181,15 +181,16 @@ class ScriptedPartner:
         return response
 
     def _never_answer(self, flight: Flight, fate: Fate, answer_s: float) -> None:
-        if not fate.late_s:
+        if fate.late_s:
+            # By its own time: a caller that is frozen meanwhile gives up when it wakes.
+            self._scheduler.spawn("late", self, lambda: self._apply_late(flight, answer_s + min(fate.late_s, LATEST_S)))
+        else:
             self._scheduler.sleep(min(fate.takes_s / 2, answer_s / 2))
             flight.apply(whole=fate.applies != "no")
         self._scheduler.sleep(answer_s)
         flight.given_up = True
-        if flight.is_done:
+        if flight.is_done and flight in self._flights:
             self._flights.remove(flight)
-        else:
-            self._scheduler.spawn("late", self, lambda: self._apply_late(flight, min(fate.late_s, LATEST_S)))
         self._watching.reached(Moment("after", CALL, flight.hand.process, flight.audience))
         raise TimeoutError
 
