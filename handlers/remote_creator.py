@@ -53,6 +53,8 @@ class RemoteCreator:
         self._url = url
         self._identity = _Identity(url.rstrip("/"))
         self._threads = ConnectorThreads("create")
+        self._lock = threading.Lock()
+        self._session: requests.Session | None = None
 
     async def create(
         self,
@@ -73,22 +75,29 @@ class RemoteCreator:
         """One call. `about`: what its log line says of it."""
         import requests
 
-        with requests.Session() as session:
-            # Only on this machine: no proxy and no password file of its user's have a say in a call that stays here.
-            session.trust_env = self._secure
-            try:
-                answer = session.post(
-                    self._url,
-                    data=body,
-                    headers={"Content-Type": "application/json", "X-Request-Id": about["request_id"]},
-                    auth=self._identity if self._secure else _nobody,
-                    timeout=(CONNECT_S, ANSWER_S),
-                    allow_redirects=False,
-                )
-            except requests.RequestException as error:
-                log("create_unreachable", "ERROR", error=type(error.__cause__ or error).__name__, **about)
-                raise TryAgain(_NOT_REACHED, applied_unknown=True) from error
+        try:
+            answer = self._connections().post(
+                self._url,
+                data=body,
+                headers={"Content-Type": "application/json", "X-Request-Id": about["request_id"]},
+                auth=self._identity if self._secure else _nobody,
+                timeout=(CONNECT_S, ANSWER_S),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            log("create_unreachable", "ERROR", error=type(error.__cause__ or error).__name__, **about)
+            raise TryAgain(_NOT_REACHED, applied_unknown=True) from error
         return _partner_id(answer, about)
+
+    def _connections(self) -> requests.Session:
+        from handlers import kept_connections
+
+        with self._lock:
+            if self._session is None:
+                self._session = kept_connections.session()
+                # Only on this machine: no proxy and no password file of its user's have a say in a call that stays here.
+                self._session.trust_env = self._secure
+            return self._session
 
 
 def _is_secure(url: str) -> bool:

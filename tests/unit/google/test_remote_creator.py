@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
 import socket
-import ssl
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+import requests
 
+from handlers import kept_connections
 from handlers.creation import Creator, code_of, passes, sentence_of, status_of
 from handlers.remote_creator import RemoteCreator
 from relay.domain.errors import (
@@ -46,51 +39,9 @@ from relay.domain.errors import (
 )
 from relay.domain.message import UnknownVersion
 from relay.functions.creating import CreationRequest
+from tests.unit.google.function_elsewhere import Answer, Function, Metadata, secure_function
 
 ROOT = Path(__file__).parents[3]
-
-Answer = tuple[int, bytes]
-
-
-class Function:
-    """A server in the place of the function: keeps what it was asked, and answers what it is told to."""
-
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
-        self.answer: Callable[[bytes], Answer] = lambda _body: (200, b'{"partner_id": "partner-1"}')
-        self.asked: list[tuple[dict[str, str], bytes]] = []
-        function = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                function.asked.append(({key.lower(): value for key, value in self.headers.items()}, body))
-                status, content = function.answer(body)
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                if status in (301, 302, 307):
-                    self.send_header("Location", f"http://127.0.0.1:{function.port}/elsewhere")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_: Any) -> None:
-                """Nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
-        if context is not None:
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def fails_with(self, trouble: Exception) -> None:
-        """As `relay.functions.create` answers it."""
-        body = msgspec.json.encode({"error": sentence_of(trouble), "code": code_of(trouble)})
-        self.answer = lambda _body: (status_of(trouble), body)
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture
@@ -262,6 +213,79 @@ def test_a_connection_that_breaks_is_tried_again_later(creator: Creator, functio
     assert isinstance(trouble_of(creator), TryAgain)
 
 
+# --- connections ----------------------------------------------------------------------------------------------------
+
+
+def test_creations_that_follow_each_other_share_a_connection(creator: Creator, function: Function) -> None:
+    assert [create(creator) for _ in range(5)] == ["partner-1"] * 5
+    assert (len(function.asked), function.connections) == (5, 1)
+
+
+def test_creations_at_once_share_as_many_connections_as_there_are_threads(creator: Creator, function: Function) -> None:
+    async def ask() -> list[str]:
+        return await asyncio.gather(
+            *(
+                creator.create(connector="c", audience=f"a.{number}", name="n", customer=None, mode="own", request_id="r")
+                for number in range(40)
+            )
+        )
+
+    assert asyncio.run(ask()) == ["partner-1"] * 40
+    assert len(function.asked) == 40
+    assert function.connections <= 8
+
+
+def test_a_connection_that_was_idle_for_some_time_is_not_used_again(
+    creator: Creator, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_connections, "IDLE_S", 0.05)
+    create(creator)
+    time.sleep(0.1)
+    create(creator)
+    assert function.connections == 2
+
+
+def test_a_connection_that_the_function_has_closed_costs_no_creation(creator: Creator, function: Function) -> None:
+    function.headers = {"Connection": "close"}
+    assert [create(creator) for _ in range(3)] == ["partner-1"] * 3
+    assert function.connections == 3
+
+
+def test_what_the_function_has_the_receiver_remember_is_not_sent_along_with_the_next_creation(
+    creator: Creator, function: Function
+) -> None:
+    function.headers = {"Set-Cookie": "canary=1; Path=/"}
+    create(creator)
+    create(creator)
+    assert [headers.get("cookie") for headers, _ in function.asked] == [None, None]
+
+
+def test_the_certificates_that_are_trusted_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with secure_function(tmp_path) as (function, known), kept_connections.session() as session:
+        function.headers = {"Connection": "close"}
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(known))
+        url = f"https://127.0.0.1:{function.port}/"
+        assert session.post(url, data=b"{}", timeout=10).status_code == 200
+        known.write_bytes(b"")
+        assert session.post(url, data=b"{}", timeout=10).status_code == 200
+        assert function.connections == 2
+
+
+def test_who_is_known_by_another_name_is_asked_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with secure_function(tmp_path) as (function, known), kept_connections.session() as session:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(known))
+        with pytest.raises(requests.exceptions.SSLError):
+            session.post(f"https://localhost:{function.port}/", data=b"{}", timeout=10)
+        assert function.asked == []
+
+
+def test_who_shows_a_certificate_of_nobody_is_asked_nothing(tmp_path: Path) -> None:
+    with secure_function(tmp_path) as (function, _), kept_connections.session() as session:
+        with pytest.raises(requests.exceptions.SSLError):
+            session.post(f"https://127.0.0.1:{function.port}/", data=b"{}", timeout=10)
+        assert function.asked == []
+
+
 # --- threads --------------------------------------------------------------------------------------------------------
 
 
@@ -296,78 +320,6 @@ def test_a_partner_that_never_answers_does_not_hold_up_the_creations_of_another_
 
 
 # --- the token ------------------------------------------------------------------------------------------------------
-
-
-class Metadata:
-    """Google's metadata server as far as identity tokens are concerned
-    (https://cloud.google.com/run/docs/securing/service-identity#identity_tokens)."""
-
-    def __init__(self) -> None:
-        self.valid_s = 3_600.0
-        self.tokens: list[str] = []
-        self.paths: list[str] = []
-        metadata = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                metadata.paths.append(self.path)
-                content = metadata.answer(self.path).encode()
-                self.send_response(200)
-                self.send_header("Metadata-Flavor", "Google")
-                self.send_header("Content-Type", "application/json" if content.startswith(b"{") else "text/html")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_: Any) -> None:
-                """Nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def answer(self, path: str) -> str:
-        if "/identity" in path:
-            claims = {"exp": int(time.time() + self.valid_s), "number": len(self.tokens)}
-            parts = [json.dumps(part).encode() for part in ({"alg": "none"}, claims)] + [b"unsigned"]
-            self.tokens.append(".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts))
-            return self.tokens[-1]
-        return '{"email": "diy@p.iam.gserviceaccount.com", "scopes": [], "aliases": ["default"]}' if "recursive" in path else ""
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@contextmanager
-def secure_function(directory: Path) -> Iterator[tuple[Function, Path]]:
-    """One that speaks TLS, and the file with the certificate by which it is known."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "create")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    known, private = directory / "known.pem", directory / "private.pem"
-    known.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(known, private)
-    function = Function(context)
-    try:
-        yield function, known
-    finally:
-        function.close()
 
 
 _CREATIONS = """
