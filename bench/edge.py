@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from bench.creations import elsewhere
 from bench.figures import Found, Ratio, Rows, Table, middle
 from bench.google import BareStack, emulators
 from bench.load import Load
@@ -45,8 +46,9 @@ def measure(rounds: int) -> Found:
         with emulators() as found:
             if isinstance(found, str):
                 return Found(embedded.tables, embedded.ratios, (found,))
-            google = BareStack(Path(directory), found)
-            published = _published(google, Path(directory), loader, rounds)
+            with elsewhere(Path(directory), answered_after_s=PARTNER_MS / 1000) as creator:
+                google = BareStack(Path(directory), found, creator)
+                published = _published(google, Path(directory), loader, rounds)
     return Found(
         embedded.tables + published.tables, embedded.ratios + published.ratios, embedded.left_out + published.left_out
     )
@@ -60,7 +62,8 @@ def _embedded(directory: Path, loader: Loader, rounds: int) -> Found:
             servers = {"floor A": floor_a, "ours, embedded": ours(stack)}
             loads = _in_turns(loader, servers, (change(),), rounds, after=lambda: empty(stack))
             commits = _commits_per_request(stack, loader)
-        waits = _open_loop(stack, loader)
+        stack.pangolin("PUT", "/api/faults", latency_ms=PARTNER_MS)
+        waits = _open_loop(loader, {"ours": ours(stack)})
         empty(stack)
     finally:
         stack.stop()
@@ -68,12 +71,12 @@ def _embedded(directory: Path, loader: Loader, rounds: int) -> Found:
     return Found(
         (
             Table("One request, embedded queue (100 mutations of one audience): CPU microseconds, requests a second", rows),
-            Table("Open loop at a quarter of the most, 20 creations under way: milliseconds until the answer", {"ours": waits}),
+            Table("Open loop at a quarter of the most, 20 creations under way: milliseconds until the answer", waits),
         ),
         (
             Ratio("CPU of a request, embedded, by floor A", rows["ours, embedded"]["x CPU"], 2.5, at_most=True),
             Ratio("power-safe commits (synchronous=FULL) for a request, embedded", commits, 1.0, at_most=True),
-            Ratio("99th percentile of the wait, embedded, by 50 ms", waits["p99"] / 50, 1.0, at_most=True, of_time=True),
+            Ratio("99th percentile of the wait, embedded, by 50 ms", waits["ours"]["p99"] / 50, 1.0, at_most=True, of_time=True),
         ),
     )
 
@@ -83,10 +86,11 @@ def _published(stack: BareStack, directory: Path, loader: Loader, rounds: int) -
     ratios: list[Ratio] = []
     obstacle = node_obstacle()
     try:
-        stack.start("pangolin", "create", "receiver")
+        stack.start("receiver")
         with ExitStack() as running:
+            floor_b = running.enter_context(floor(FLOORS / "edge_b.py", directory, stack.for_floors))
             servers = {
-                "floor B": running.enter_context(floor(FLOORS / "edge_b.py", directory, stack.for_floors)),
+                "floor B": floor_b,
                 "ours, Pub/Sub": ours(stack),
                 "Flask": running.enter_context(floor(FLOORS / "peer_flask.py", directory, stack.for_floors)),
             }
@@ -102,12 +106,13 @@ def _published(stack: BareStack, directory: Path, loader: Loader, rounds: int) -
                     for name, each in loads.items()
                     if each is not own
                 ]
-        waits = _open_loop(stack, loader)
+            waits = _open_loop(loader, {"ours": ours(stack), "floor B": floor_b})
     finally:
         stack.stop()
     title = "Open loop at a quarter of the most, one audience, 20 creations under way: milliseconds until the answer"
-    tables.append(Table(title, {"ours": waits}))
-    ratios.append(Ratio("99th percentile of the wait, Pub/Sub, by 50 ms", waits["p99"] / 50, 1.0, at_most=True, of_time=True))
+    tables.append(Table(title, waits))
+    of_ours = waits["ours"]["p99"]
+    ratios.append(Ratio("99th percentile of the wait, Pub/Sub, by 50 ms", of_ours / 50, 1.0, at_most=True, of_time=True))
     return Found(tuple(tables), tuple(ratios), (obstacle,) if obstacle else ())
 
 
@@ -160,22 +165,22 @@ def _by_rate(own: Sequence[Loaded], other: Sequence[Loaded]) -> float:
     return middle(one.answers.rate / beside.answers.rate for one, beside in zip(own, other, strict=True))
 
 
-def _open_loop(stack: Stack, loader: Loader) -> dict[str, float]:
-    """Percentiles of the wait, in milliseconds, at a quarter of what many connections can have answered, while the partner takes
-    its time with creations."""
-    receiver = ours(stack)
+def _open_loop(loader: Loader, servers: Mapping[str, Server]) -> Rows:
+    """Percentiles of the wait, in milliseconds, at a quarter of what the first of these, ours, can have answered over many
+    connections, while it has audiences created by a partner that takes its time."""
+    receiver, *_ = servers.values()
     most = loader.load(receiver, Load(receiver.port, (change(),), MANY_CONNECTIONS, seconds=SECONDS))
     rate = most.answers.rate / 4
     # The first creation loads what creations need, once in the life of a process.
     loader.load(receiver, Load(receiver.port, (creation("first"),), 1, number=1))
-    stack.pangolin("PUT", "/api/faults", latency_ms=PARTNER_MS)
-    creations = tuple(creation(f"slow.{number}") for number in range(2_000))
-    beside = Load(receiver.port, creations, CREATIONS, seconds=OPEN_SECONDS + 1)
-    made = loader.start(beside)
-    offered = Load(receiver.port, (change(),), MANY_CONNECTIONS, seconds=OPEN_SECONDS, rate=rate)
-    waits = loader.load(receiver, offered).answers.waits_ms
-    made.result().require_success("creations")
-    return {"a second": rate, **spread(waits)}
+    waits: Rows = {}
+    for name, server in servers.items():
+        creations = tuple(creation(f"{name[0]}.{number}") for number in range(2_000))
+        made = loader.start(Load(receiver.port, creations, CREATIONS, seconds=OPEN_SECONDS + 1))
+        offered = Load(server.port, (change(),), MANY_CONNECTIONS, seconds=OPEN_SECONDS, rate=rate)
+        waits[name] = {"a second": rate, **spread(loader.load(server, offered).answers.waits_ms)}
+        made.result().require_success("creations")
+    return waits
 
 
 def _commits_per_request(stack: Stack, loader: Loader) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,12 +33,18 @@ def emulators() -> Iterator[Emulators | str]:
 class BareStack(GoogleStack):
     """Publishes to the emulator itself, and nobody is pushed to: what the receiver costs, and nothing beside it."""
 
-    def __init__(self, directory: Path, emulators: Emulators) -> None:
+    def __init__(self, directory: Path, emulators: Emulators, more: Mapping[str, str] | None = None) -> None:
+        """more: environment variables of its processes."""
+        self._more = more or {}
         super().__init__(directory, emulators, mounted=True)
         end_pushing(self.place)
         self.place["PUBSUB_EMULATOR_HOST"] = emulators.addresses.pubsub
         configuration = read(self.place)
         self.topic = f"projects/{configuration.google_cloud_project}/topics/{configuration.topic}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**super().environment, **self._more}
 
     @property
     def for_floors(self) -> dict[str, str]:

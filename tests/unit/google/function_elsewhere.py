@@ -25,6 +25,13 @@ from handlers.creation import code_of, sentence_of, status_of
 Answer = tuple[int, bytes]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Who asked is gone, as callers that are killed are."""
+
+
 class Function:
     """A server in the place of the function: keeps what it was asked, and answers what it is told to. `headers`: what else its
     answers have. `connections`: how many it has had."""
@@ -60,8 +67,7 @@ class Function:
             def log_message(self, *_: Any) -> None:
                 """Nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.port = self._server.server_address[1]
         if context is not None:
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
