@@ -1,4 +1,4 @@
-"""Requests whose entries are alike, as the DMP's are: read column by column, for a third of what it takes one by one.
+"""Requests whose entries are alike, as the DMP's are: read column by column, for a quarter of what it takes one by one.
 
 Only what says the same either way is read here. Whatever is unusual in any entry leaves all of them to `MutationReader`, which
 knows every case and every reason. A test compares the two.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import repeat
-from operator import itemgetter
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from handlers.mapp.directions import direction
 from handlers.mapp.field_names import MutationPlan
-from handlers.values import Unreadable, are_identifiers, audience_id
+from handlers.values import MAX_IDENTIFIER, Unreadable, are_identifiers, audience_id
 from relay.domain.message import Direction, Mutation
 
 _NESTED = frozenset((dict, list))
@@ -21,41 +22,100 @@ _NESTED = frozenset((dict, list))
 _NO_FIELDS: dict[str, Any] = {}
 """Of all mutations that have none. What is read is never changed."""
 
+_User = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_IDENTIFIER)]
+
+
+class Shape:
+    """What entries with the keys of one plan are made into, so that looking at them takes little: values with an attribute for
+    each key, of which the user, the audience and the direction are texts.
+
+    entry    their type; None where there can be none
+    columns  which parts of a mutation an entry names
+    rest     the attributes of the other keys
+    """
+
+    def __init__(self, plan: MutationPlan) -> None:
+        parts = {"user": (plan.only_user,), "audience": plan.audience, "customer": plan.customer, "direction": plan.direction}
+        named = {name: keys[0] for name, keys in parts.items() if keys and keys[0] is not None}
+        self.columns = {name: name in named for name in parts}
+        self.rest = tuple(f"rest_{number}" for number in range(len(plan.rest)))
+        self.plan = plan
+        self.keys = (*named.values(), *plan.rest)
+        self.entry: type[Any] | None = None
+        if plan.only_user is None or len(self.keys) < plan.keys:
+            return
+        types: dict[str, Any] = {"user": _User, "audience": str, "direction": str}
+        names = dict(zip((*named, *self.rest), self.keys, strict=True))
+        try:
+            self.entry = msgspec.defstruct(
+                "Entry",
+                [(name, types.get(name, object)) for name in names],
+                rename=names,
+                forbid_unknown_fields=True,
+                gc=False,  # as with mutations
+            )
+        except ValueError:  # a key that cannot be the name of a field
+            return
+        self._array = msgspec.defstruct("Array", [("entries", list[self.entry])])  # type: ignore[name-defined]
+        # Other fields than the array of entries are simple, as a rule.
+        self._decoder = msgspec.json.Decoder(dict[str, list[self.entry] | str | int | float | bool | None])  # type: ignore[name-defined]
+
+    def decode(self, body: bytes) -> dict[str, Any] | None:
+        """The object in a body with one array, which is of entries of this shape; None for any other body."""
+        try:
+            content: dict[str, Any] = self._decoder.decode(body)
+        except (ValueError, RecursionError):
+            return None
+        return content if sum(type(value) is list for value in content.values()) == 1 else None
+
+    def of(self, entries: Sequence[Any]) -> Sequence[Any] | None:
+        """Entries that are of this shape already, or that are objects; None unless all are as it says."""
+        if type(entries[0]) is self.entry:
+            return entries
+        if self.entry is None:
+            return None
+        try:
+            found: list[Any] = msgspec.convert({"entries": entries}, self._array).entries  # type: ignore[attr-defined]
+        except msgspec.ValidationError:
+            return None
+        return found
+
+    def objects(self, entries: Sequence[Any]) -> list[dict[str, Any]]:
+        """Entries of this shape as the objects that they were."""
+        return [dict(zip(self.keys, msgspec.structs.astuple(entry), strict=True)) for entry in entries]
+
 
 def read_alike(
-    entries: Sequence[Any], plan: MutationPlan, way: Direction, audience: str, customer: int | str | None
+    given: Sequence[Any], shape: Shape, way: Direction, audience: str, customer: int | str | None
 ) -> list[tuple[str, Mutation]] | None:
-    """For each entry the audience and the mutation; None unless all are objects with the keys of the plan, of which no part
-    has two, and say: a user that is one text, a usable audience, the request's customer, one direction.
+    """For each entry the audience and the mutation; None unless all are of that shape, and say: a user that is one text, a usable
+    audience, the request's customer, one direction.
 
     way, audience, customer: the request's, for entries that do not say it.
     """
-    if plan.only_user is None or any(len(part) > 1 for part in (plan.audience, plan.customer, plan.direction)):
+    entries = shape.of(given)
+    if entries is None:
         return None
-    if set(map(type, entries)) != {dict} or set(map(len, entries)) != {plan.keys}:
-        return None
-    try:
-        users, *rest = (list(map(itemgetter(key), entries)) for key in (plan.only_user, *plan.rest))
-        audiences, customers, directions = (
-            list(map(itemgetter(part[0]), entries)) if part else None for part in (plan.audience, plan.customer, plan.direction)
-        )
-    except KeyError:
-        return None
-    if directions is not None:
+    says = shape.columns
+    if says["direction"]:
+        directions = [entry.direction for entry in entries]
         said = direction(directions[0])
-        if said is None or not _all_are(directions, directions[0]):
+        if said is None or directions.count(directions[0]) != len(directions):
             return None
         way = said
+    users = [entry.user for entry in entries]
+    audiences = [entry.audience for entry in entries] if says["audience"] else None
+    rest = [[getattr(entry, name) for entry in entries] for name in shape.rest]
     if not (
         are_identifiers(users)
         and (bool(audience) if audiences is None else _are_audiences(audiences))
-        and (customers is None or _all_are(customers, customer))
+        and (not says["customer"] or _all_are([entry.customer for entry in entries], customer))
         and all(_NESTED.isdisjoint(map(type, column)) for column in rest)
     ):
         return None
     fields: Iterable[dict[str, Any]]
     if rest:
-        fields = [dict(zip(plan.rest, row, strict=True)) for row in zip(*rest, strict=True)]
+        fields = [dict(zip(shape.plan.rest, row, strict=True)) for row in zip(*rest, strict=True)]
     else:
         fields = repeat(_NO_FIELDS)
     identified = [{"id": user} for user in users]
@@ -68,9 +128,7 @@ def _all_are(column: list[Any], value: object) -> bool:
     return column.count(value) == len(column) and set(map(type, column)) == {type(value)}
 
 
-def _are_audiences(column: list[Any]) -> bool:
-    if set(map(type, column)) != {str}:
-        return False
+def _are_audiences(column: list[str]) -> bool:
     try:
         return all(map(audience_id, set(column)))
     except Unreadable:

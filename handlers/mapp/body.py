@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,12 +16,12 @@ MAX_CARRIED_BYTES = 16 * 1024
 _TOO_DEEP = "Objects or arrays in the body are nested too deeply."
 
 
-def read_object(body: bytes) -> dict[str, Any]:
+def read_object(body: bytes, decode: Callable[[bytes], Any] = msgspec.json.decode) -> dict[str, Any]:
     """The JSON object in the body. A name that is repeated exactly counts with its last value."""
     if not body.strip():
         raise _bad_json("The body is empty; it must be a JSON object.")
     try:
-        content = msgspec.json.decode(body)
+        content = decode(body)
     except UnicodeDecodeError:
         raise _bad_json("The body is not valid UTF-8.") from None
     except RecursionError:

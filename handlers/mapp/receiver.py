@@ -24,6 +24,7 @@ from handlers.mapp.authenticity import is_signed, require_allowed_place, require
 from handlers.mapp.body import read_object
 from handlers.mapp.changing import change
 from handlers.mapp.creating import Creations
+from handlers.mapp.reading import MutationReader
 from handlers.mapp.refusal_log import RefusalLog
 from handlers.mapp.request_log import RequestRecord
 from handlers.mapp.request_type import RequestType, type_in_query, type_of, types_in_query
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from relay.backends.interfaces import Publisher
 
 _NAME = re.compile(r"[A-Za-z0-9_@-]{1,64}")
+
+_CHANGES = (RequestType.ADD_TO_AUDIENCE, RequestType.REMOVE_FROM_AUDIENCE)
 
 _encoder = msgspec.json.Encoder()
 
@@ -118,7 +121,7 @@ class Receiver:
             record.genuine = is_signed(connector, request, body)
         if not record.genuine:
             raise signature_refused(connector, request)
-        wanted, fields = _type_and_fields(type_in_query(query), body)
+        wanted, fields = _type_and_fields(type_in_query(query), body, connector.reader)
         record.type = wanted
         return await self._handle(wanted, Arrival(connector, fields, record, received_at, countdown))
 
@@ -196,10 +199,10 @@ def _require_method(method: str, query: bytes) -> None:
         raise Refusal(405, "GET is accepted for validation only; please use POST.", {"Allow": "POST"}, code="method")
 
 
-def _type_and_fields(in_query: RequestType | None, body: bytes) -> tuple[RequestType, BodyFields]:
+def _type_and_fields(in_query: RequestType | None, body: bytes, reader: MutationReader) -> tuple[RequestType, BodyFields]:
     """The type and the body's other fields. A validation's body may be anything, or nothing."""
     try:
-        fields = BodyFields(read_object(body))
+        fields = BodyFields(read_object(body, reader.decode) if in_query in _CHANGES else read_object(body))
     except Refusal:
         if in_query is not RequestType.VALIDATE:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -64,6 +65,38 @@ def one_by_one(entries: list[Any], body: FromBody, **inbound: Any) -> list[tuple
 @given(alike(), st.sampled_from([BODY, FromBody("left"), FromBody("left", "b", "123")]))
 def test_by_column_and_one_by_one_are_the_same(entries: list[dict[str, Any]], body: FromBody) -> None:
     assert MutationReader(Inbound(hmac_secret="hmac")).read(entries, body) == one_by_one(entries, body)
+
+
+@given(st.lists(alike(), min_size=1, max_size=4), st.sampled_from([BODY, FromBody("left")]))
+def test_a_request_that_is_decoded_as_the_one_before_says_the_same(requests: list[list[dict[str, Any]]], body: FromBody) -> None:
+    reader = MutationReader(Inbound(hmac_secret="hmac"))
+    for entries in (*requests, *requests):
+        try:
+            sent = json.dumps({"Mutations": entries, "Customer": 123}, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            return  # never comes out of the JSON reader
+        for _ in range(2):
+            assert reader.read(reader.decode(sent)["Mutations"], body) == one_by_one(entries, body)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b'"Tags": ["a"]',
+        b'"Mutation": [{"User": "u2", "Audience": "a.1"}]',
+        b'"Additional": {"deep": []}',
+        b'"Mutations": {"User": "u2"}',
+        b'"Mutations": []',
+    ],
+)
+def test_a_body_with_anything_else_than_simple_fields_is_decoded_as_objects(more: bytes) -> None:
+    reader = MutationReader(Inbound(hmac_secret="hmac"))
+    usual = b'{"Mutations": [{"User": "u1", "Audience": "a.1"}], "Customer": 123}'
+    assert reader.read(reader.decode(usual)["Mutations"], BODY)
+    assert reader.decode(usual) != msgspec.json.decode(usual)
+
+    unusual = usual[:-1] + b", " + more + b"}"
+    assert reader.decode(unusual) == msgspec.json.decode(unusual)
 
 
 @pytest.mark.parametrize(
