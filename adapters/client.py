@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import logging
 import re
 import socket
@@ -18,10 +17,12 @@ import requests
 import urllib3
 
 from adapters import exchanges, leash
-from adapters.connection import Call, Connections, Place, current
+from adapters.connection import Call, Connections
 from adapters.contract import Credentials, HttpAnswer, HttpRequest
 from adapters.in_flight import in_flight
+from adapters.incoming import Answer
 from adapters.network import ANYWHERE, Network, Resolver, look_up, place, require_encryption
+from adapters.outgoing import Place
 from adapters.redirects import onward, origin
 from relay.domain.clock import Clock
 from relay.domain.connector import Timeouts
@@ -32,8 +33,6 @@ MAX_ANSWER_BYTES = 1024 * 1024
 
 OWN_CONNECT_S = 5.0
 """Time for connecting of a call that brings its own bound for the answer (`HttpRequest.answer_s`)."""
-
-_PIECE = 64 * 1024
 
 # They write whole URLs, which can hold credentials, and headers that cannot be parsed into the log.
 for _name in ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"):
@@ -70,28 +69,27 @@ class RequestsClient:
         call = Call(answer_s, self._resolver, public_only=self._network.public_only)
         began = self._clock.monotonic()
         try:
-            answer, content = self._followed(request, auth, call, connect_s)
+            answer = self._followed(request, auth, call, connect_s)
         except PartnerError as error:
             exchanges.tell(request, None, (self._clock.monotonic() - began) * 1000, error.code)
             raise
         duration_ms = (self._clock.monotonic() - began) * 1000
-        cut = len(content) > MAX_ANSWER_BYTES
-        answered = HttpAnswer(answer.status, answer.headers, content[:MAX_ANSWER_BYTES], duration_ms, cut)
+        answered = HttpAnswer(answer.status, answer.headers, answer.content, duration_ms, answer.cut)
         exchanges.tell(request, answered, duration_ms)
         return answered
 
-    def _followed(self, request: HttpRequest, auth: Credentials, call: Call, connect_s: float) -> tuple[_Answer, bytes]:
+    def _followed(self, request: HttpRequest, auth: Credentials, call: Call, connect_s: float) -> Answer:
         """The answer at the end of all redirects that are followed."""
         url, hops = request.url, 0
-        content_sent = content_of(request) or None
-        headers = _sent_headers(request, auth, len(content_sent or b""))
+        content = content_of(request) or b""
+        headers = _sent_headers(request, auth, len(content))
         while True:
             address = _address(url, auth)
             with in_flight.holding(call):
-                answer, content = self._exchange(_Sent(request.method.upper(), address, headers, content_sent), call, connect_s)
+                answer = self._exchange(_Sent(request.method.upper(), address, headers, content), call, connect_s)
             target = self._target(request, url, answer, hops, auth)
             if target is None:
-                return answer, content
+                return answer
             url, hops = target, hops + 1
 
     def _bounds(self, request: HttpRequest) -> tuple[float, float]:
@@ -99,35 +97,26 @@ class RequestsClient:
             return OWN_CONNECT_S, request.answer_s
         return self._timeouts.connect_s, self._timeouts.batch_answer_s if request.batch else self._timeouts.answer_s
 
-    def _exchange(self, sent: _Sent, call: Call, connect_s: float) -> tuple[_Answer, bytes]:
+    def _exchange(self, sent: _Sent, call: Call, connect_s: float) -> Answer:
         """One request and its answer, without following where that points to."""
         place, target, url = sent.address
         if self._network.public_only:
             require_encryption(url)
         call.sent = False
-        reset = current.set(call)
         try:
-            # What is left until the deadline is counted by the connection; here only the outer bounds.
             left_s = call.left_s()
             connect_s = min(connect_s, left_s) if call.under_way else connect_s
             answer = self._connections().send(
-                sent.method, place, target, sent.headers, sent.content, connect_s=connect_s, answer_s=left_s
+                call, sent.method, place, target, sent.headers, sent.content, connect_s=connect_s, most=MAX_ANSWER_BYTES
             )
-            try:
-                content = _read(answer)
-            finally:
-                # One that was read to its end has given its connection back already; any other one's is closed.
-                answer.close()
-        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _no_answer(url, call, error) from None
-        finally:
-            current.reset(reset)
         if call.cut:
             # Where the end of the connection is the end of the body, what was cut off looks whole.
             raise _no_answer(url, call, ConnectionAbortedError())
-        return answer, content
+        return answer
 
-    def _target(self, request: HttpRequest, url: str, answer: _Answer, hops: int, auth: Credentials) -> str | None:
+    def _target(self, request: HttpRequest, url: str, answer: Answer, hops: int, auth: Credentials) -> str | None:
         if not self._network.follow_redirects:
             return None
         has_body = content_of(request) is not None
@@ -148,9 +137,6 @@ class RequestsClient:
         return connections
 
 
-_Answer = urllib3.BaseHTTPResponse
-
-
 class _Address(NamedTuple):
     """Where a call goes. target: path and query. url: whole."""
 
@@ -165,7 +151,7 @@ class _Sent(NamedTuple):
     method: str
     address: _Address
     headers: dict[str, str]
-    content: bytes | None
+    content: bytes
 
 
 def headers_of(request: HttpRequest) -> dict[str, str]:
@@ -189,11 +175,6 @@ def _sent_headers(request: HttpRequest, auth: Credentials, size: int) -> dict[st
     headers = _merged(headers_of(request), auth.headers, ours)
     if not ours:
         headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
-    try:
-        for header in headers.items():
-            requests.utils.check_header_validity(header)
-    except (requests.RequestException, ValueError):
-        raise _unusable() from None
     return headers
 
 
@@ -250,18 +231,6 @@ def _with(query: Mapping[str, str], url: str) -> str:
     others = [pair for pair in parts.query.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in query]
     ours = [f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query.items()]
     return urlunsplit(parts._replace(query="&".join([*others, *ours])))
-
-
-def _read(answer: _Answer) -> bytes:
-    """All of it, or more than is kept."""
-    pieces: list[bytes] = []
-    size = 0
-    for piece in answer.stream(_PIECE, decode_content=True):
-        size += len(piece)
-        pieces.append(piece)
-        if size > MAX_ANSWER_BYTES:
-            break
-    return b"".join(pieces)
 
 
 def _unusable() -> Misconfigured:

@@ -1,27 +1,27 @@
 """Connections on which one call may take so long and no longer, however slowly the other side sends or reads.
 
-The time-outs of urllib3 count from byte to byte; a server that drips one byte a second is never too slow for them. Here every
-wait on the socket gets what is left until one deadline: sending, the answer's head, and its body.
+Time-outs of sockets count from byte to byte; a server that drips one byte a second is never too slow for them. Here every wait
+gets what is left until one deadline: sending, the answer's head, and its body. urllib3 connects and checks certificates; what
+goes over the connection is `adapters.outgoing` and `adapters.incoming`, since its own way costs several times as much.
 """
 
 from __future__ import annotations
 
-import http.client
-import io
+import errno
 import socket
 import time
-from contextvars import ContextVar
-from typing import Any
+import weakref
+from collections.abc import Mapping
+from functools import partial
 
 import requests.adapters
-import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util import wait_for_read
 
+from adapters import incoming, outgoing
 from adapters.in_flight import Cuttable
 from adapters.network import AddressInfo, Resolver, addresses
-
-Place = tuple[str, str, int]
-"""Scheme, host and port."""
+from adapters.outgoing import Place
 
 IDLE_S = 1.0
 """A kept connection that was idle for longer is not used again: servers close idle ones (after 2 s and more), and a call that
@@ -65,28 +65,39 @@ class Call(Cuttable):
 _TOGETHER_BYTES = 256 * 1024
 """What is larger is not copied for it."""
 
-current: ContextVar[Call] = ContextVar("current")
-"""The call that this thread makes."""
+_PIECE = 64 * 1024
+
+_LATE_S = 0.01
+"""So much later than the deadline a wait may end: setting the socket's time-out for each one costs a call of the system."""
+
+_ANSWERED_EARLY = (errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE)
+"""The other side has closed the connection before it had all of the request; it may have said why before that."""
+
+_KEPT = 8
+"""Connections to as many places wait for their next call."""
 
 
-class _Bounded:
-    """What both kinds of connections share; mixed into the classes of urllib3."""
+def _left_s(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("The time for this call is over.")
+    return left
 
-    sock: socket.socket | None
-    timeout: float | None
+
+class _Connecting:
+    """Mixed into both kinds of connections of urllib3."""
+
+    call: Call
     port: int
     socket_options: list[tuple[int, int, int | bytes]] | None
-    idle_since = 0.0
-    _pieces: list[bytes] | None = None
-    """What is to be sent, while it is put together."""
+    timeout: float | None
 
     def _new_conn(self) -> socket.socket:
         """Connected to one of the addresses that were looked up and checked just now; what is left of the time is for TLS."""
-        call = current.get()
-        timeout_s = call.left_s() if self.timeout is None else self.timeout
+        timeout_s = self.timeout or 0.0
         deadline = time.monotonic() + timeout_s
-        host: str = self._dns_host.strip("[]")  # type: ignore[attr-defined]
-        found = addresses(host, self.port, call.resolver, timeout_s, public_only=call.public_only)
+        host: str = self._dns_host  # type: ignore[attr-defined]
+        found = addresses(host, self.port, self.call.resolver, timeout_s, public_only=self.call.public_only)
         failure: OSError = OSError("The host has no address.")
         for number, info in enumerate(found):
             left = _left_s(deadline)
@@ -106,156 +117,135 @@ class _Bounded:
             for option in self.socket_options or ():
                 sock.setsockopt(*option)
             sock.settimeout(timeout_s)
-            current.get().sock = sock
+            self.call.sock = sock
             sock.connect(where)
         except BaseException:
             sock.close()
             raise
         return sock
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        """Head and body leave together: in two packets, both sides would have to be woken twice."""
-        self._pieces = []
-        try:
-            super().request(*args, **kwargs)  # type: ignore[misc]
-            pieces = self._pieces
-        finally:
-            self._pieces = None
-        if sum(map(len, pieces)) <= _TOGETHER_BYTES:
-            pieces = [b"".join(pieces)]
-        for piece in pieces:
-            self.send(piece)
 
-    def send(self, data: Any) -> None:
-        if self._pieces is not None:
-            self._pieces.append(data)
-            return
-        if self.sock is None:
-            self.connect()  # type: ignore[attr-defined]
-        call = current.get()
-        call.connected()
-        if self.sock is not None:
-            call.sock = self.sock
-            call.sent = True
-            self.sock.settimeout(call.left_s())
-        super().send(data)  # type: ignore[misc]
-
-    def getresponse(self) -> Any:
-        self.timeout = current.get().left_s()
-        return super().getresponse()  # type: ignore[misc]
-
-    @property
-    def is_connected(self) -> bool:
-        if time.monotonic() - self.idle_since > IDLE_S:
-            return False
-        return super().is_connected  # type: ignore[misc, no-any-return]
+class _Http(_Connecting, HTTPConnection):
+    pass
 
 
-def _left_s(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("The time for this call is over.")
-    return left
+class _Https(_Connecting, HTTPSConnection):
+    pass
 
 
-class _Answer(http.client.HTTPResponse):
-    """Reads from the socket until the deadline that the socket's time-out stands for at the beginning of the answer."""
+def _connected(place: Place, call: Call, connect_s: float, authorities: str) -> socket.socket:
+    """To whom it is meant to be; raises what urllib3 and the sockets raise. authorities: the file of those that are trusted."""
+    scheme, host, port = place
+    made: _Http | _Https
+    if scheme == "https":
+        made = _Https(host.strip("[]"), port, timeout=connect_s, cert_reqs="CERT_REQUIRED", ca_certs=authorities)
+    else:
+        made = _Http(host.strip("[]"), port, timeout=connect_s)
+    made.call = call
+    try:
+        made.connect()
+    except BaseException:
+        made.close()
+        raise
+    return made.sock
 
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp.close()
-        self._reading = _Reading(sock, time.monotonic() + (sock.gettimeout() or 0.0))
-        self.fp = io.BufferedReader(self._reading)
 
-    def begin(self) -> None:
-        super().begin()
-        if self._reading.ended:
-            # http.client takes a head that breaks off for a whole one.
-            raise http.client.RemoteDisconnected("The head of the answer is incomplete.")
+class _Connection:
+    """One that is open, for one call after the other."""
 
-
-class _Reading(io.RawIOBase):
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._file = sock.makefile("rb", buffering=0)
-        self._deadline = deadline
-        self.ended = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int | None:
-        self._sock.settimeout(_left_s(self._deadline))
-        count = self._file.readinto(buffer)
-        self.ended = count == 0
-        return count
+        self._time_out_s = 0.0
+        self._idle_since = 0.0
 
     def close(self) -> None:
-        self._file.close()
-        super().close()
+        """Nothing more comes over it."""
+        self._sock.close()
 
+    def rest(self) -> None:
+        """Until the next call."""
+        self._idle_since = time.monotonic()
 
-class _Http(_Bounded, HTTPConnection):
-    response_class = _Answer
+    def is_fit(self) -> bool:
+        """Whether it can be used again: it was used just now, and since then nothing has come, not even its end."""
+        return time.monotonic() - self._idle_since <= IDLE_S and not wait_for_read(self._sock, timeout=0.0)
 
+    def exchange(self, call: Call, head: bytes, content: bytes, *, head_only: bool, most: int) -> incoming.Answer:
+        """Sends one request and reads its answer; see `incoming.read`."""
+        # In two packets, both sides would have to be woken twice.
+        pieces = (head + content,) if len(content) <= _TOGETHER_BYTES else (head, content)
+        call.sock = self._sock
+        call.connected()
+        try:
+            for piece in pieces:
+                self._wait_no_longer_than(call.left_s())
+                call.sent = True
+                self._sock.sendall(piece)
+        except OSError as error:
+            if error.errno not in _ANSWERED_EARLY:
+                raise
+        return incoming.read(partial(self._receive, call), head_only=head_only, most=most)
 
-class _Https(_Bounded, HTTPSConnection):
-    response_class = _Answer
+    def _receive(self, call: Call) -> bytes:
+        self._wait_no_longer_than(call.left_s())
+        return self._sock.recv(_PIECE)
 
-
-class _KeepsTime:
-    def _put_conn(self, conn: Any) -> None:
-        if conn is not None:
-            conn.idle_since = time.monotonic()
-        super()._put_conn(conn)  # type: ignore[misc]
-
-
-class _HttpPool(_KeepsTime, urllib3.HTTPConnectionPool):
-    ConnectionCls = _Http
-
-
-class _HttpsPool(_KeepsTime, urllib3.HTTPSConnectionPool):
-    ConnectionCls = _Https
+    def _wait_no_longer_than(self, left_s: float) -> None:
+        if not left_s <= self._time_out_s <= left_s + _LATE_S:
+            self._sock.settimeout(left_s)
+            self._time_out_s = left_s
 
 
 class Connections:
-    """Of one thread: bounded, one kept for each host, certificates always checked, nothing ever sent twice, no redirect followed.
-    Nothing of the environment is used (proxies, passwords), and cookies have no place to be kept."""
+    """Of one thread: one kept for each place, certificates always checked, nothing ever sent twice, no redirect followed. Nothing
+    of the environment is used (proxies, passwords), and cookies have no place to be kept."""
 
     def __init__(self) -> None:
-        self._hosts = urllib3.PoolManager(
-            num_pools=8, maxsize=1, cert_reqs="CERT_REQUIRED", ca_certs=requests.adapters.DEFAULT_CA_BUNDLE_PATH
-        )
-        self._hosts.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
-        self._last: tuple[Place, urllib3.HTTPConnectionPool] | None = None
+        self._authorities = requests.adapters.DEFAULT_CA_BUNDLE_PATH
+        self._kept: dict[Place, _Connection] = {}
+        weakref.finalize(self, _close_all, self._kept)
 
     def send(
         self,
+        call: Call,
         method: str,
         place: Place,
         target: str,
-        headers: dict[str, str],
-        content: bytes | None,
+        headers: Mapping[str, str],
+        content: bytes,
         *,
         connect_s: float,
-        answer_s: float,
-    ) -> urllib3.BaseHTTPResponse:
-        """The answer, whose body is still to be read; whoever reads it closes it. target: path and query. Raises what urllib3 and
-        the sockets raise."""
-        return self._pool(place).urlopen(
-            method,
-            target,
-            body=content,
-            headers=headers,
-            retries=False,
-            redirect=False,
-            assert_same_host=False,
-            preload_content=False,
-            timeout=urllib3.Timeout(connect=connect_s, read=answer_s),
-        )
+        most: int,
+    ) -> incoming.Answer:
+        """The answer, with the first `most` bytes of its content. target: path and query.
 
-    def _pool(self, place: Place) -> urllib3.HTTPConnectionPool:
-        if self._last is None or self._last[0] != place:
-            scheme, host, port = place
-            self._last = place, self._hosts.connection_from_host(host, port, scheme)
-        return self._last[1]
+        Raises what urllib3 and the sockets raise (`incoming.Broken` is an `OSError`), and `ValueError` for what cannot be sent.
+        """
+        head = outgoing.head(method, target, place, headers)
+        connection = self._kept.pop(place, None)
+        if connection is not None and not connection.is_fit():
+            connection.close()
+            connection = None
+        if connection is None:
+            connection = _Connection(_connected(place, call, connect_s, self._authorities))
+        reusable = False
+        try:
+            answer = connection.exchange(call, head, content, head_only=method == "HEAD", most=most)
+            reusable = answer.reusable
+        finally:
+            if reusable:
+                self._keep(place, connection)
+            else:
+                connection.close()
+        return answer
+
+    def _keep(self, place: Place, connection: _Connection) -> None:
+        connection.rest()
+        self._kept[place] = connection
+        if len(self._kept) > _KEPT:
+            self._kept.pop(next(iter(self._kept))).close()
+
+
+def _close_all(kept: dict[Place, _Connection]) -> None:
+    for connection in kept.values():
+        connection.close()

@@ -5,7 +5,6 @@ What a call meets is its `Fate`. Its answers have the form of `relay.pangolin`.
 
 from __future__ import annotations
 
-import io
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,12 +15,12 @@ from unittest.mock import patch
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-import urllib3
 from msgspec.structs import replace
 
-from adapters.connection import Place
-from adapters.connection import current as current_call
+from adapters.connection import Call
 from adapters.contract import Prepared, Rejected
+from adapters.incoming import Answer
+from adapters.outgoing import Place
 from adapters.pangolin import Pangolin
 from tests.simulation.boundaries import CALL, Moment, Watching
 from tests.simulation.invariants import Broken, InHand, Invariants
@@ -68,7 +67,7 @@ class Request(NamedTuple):
     method: str
     target: str
     headers: dict[str, str]
-    content: bytes | None
+    content: bytes
 
 
 class Flight:
@@ -148,8 +147,9 @@ class ScriptedPartner:
 
     # what happens to a call
 
-    def exchange(self, request: Request, answer_s: float) -> urllib3.BaseHTTPResponse:
+    def exchange(self, request: Request, call: Call) -> Answer:
         """One call of the current task, from its leaving to its answer."""
+        answer_s = call.answer_s
         task = self._scheduler.current
         assert task is not None
         assert isinstance(task.note, InHand), "only a turn or a creation calls"
@@ -163,7 +163,7 @@ class ScriptedPartner:
         if fate.unsent:
             self._tell(f"{what}: no connection", flight.audience)
             raise ConnectionRefusedError
-        current_call.get().sent = True
+        call.sent = True
         self.calls += 1
         self._count(flight.audience)
         self._flights.append(flight)
@@ -330,7 +330,7 @@ def _shown(one: PartnerList) -> dict[str, Any]:
     return {"id": one.id, "name": one.name, "reference": one.reference, "size": len(one.members)}
 
 
-def _response(request: Request, status: int, body: Any, fate: Fate, now: float) -> urllib3.BaseHTTPResponse:
+def _response(request: Request, status: int, body: Any, fate: Fate, now: float) -> Answer:
     if request.headers.get("Authorization") != f"Bearer {TOKEN}":
         status, body = 401, {"error": "A valid bearer token is needed."}
     headers = {"Content-Type": "text/html" if fate.html else "application/json"}
@@ -338,7 +338,7 @@ def _response(request: Request, status: int, body: Any, fate: Fate, now: float) 
         date = formatdate(math.ceil(now + fate.retry_after), usegmt=True)
         headers["Retry-After"] = date if fate.date else f"{math.ceil(fate.retry_after)}"
     content = b"<!doctype html><title>Error</title>" if fate.html else msgspec.json.encode(body)
-    return urllib3.HTTPResponse(io.BytesIO(content), headers=headers, status=status, preload_content=False)
+    return Answer(status, headers, content)
 
 
 class ScriptedConnections:
@@ -348,18 +348,10 @@ class ScriptedConnections:
         self._partner = partner
 
     def send(
-        self,
-        method: str,
-        _place: Place,
-        target: str,
-        headers: dict[str, str],
-        content: bytes | None,
-        *,
-        answer_s: float,
-        **_: float,
-    ) -> urllib3.BaseHTTPResponse:
-        """answer_s: to the answer's end, seconds."""
-        return self._partner.exchange(Request(method, target, headers, content), answer_s)
+        self, call: Call, method: str, _place: Place, target: str, headers: dict[str, str], content: bytes, **_: float
+    ) -> Answer:
+        """As the real ones do."""
+        return self._partner.exchange(Request(method, target, headers, content), call)
 
 
 @contextmanager
