@@ -22,6 +22,7 @@ from adapters import incoming, outgoing
 from adapters.in_flight import Cuttable
 from adapters.network import AddressInfo, Resolver, addresses
 from adapters.outgoing import Place
+from relay.trust import trusting
 
 IDLE_S = 1.0
 """A kept connection that was idle for longer is not used again: servers close idle ones (after 2 s and more), and a call that
@@ -138,7 +139,7 @@ def _connected(place: Place, call: Call, connect_s: float, authorities: str) -> 
     scheme, host, port = place
     made: _Http | _Https
     if scheme == "https":
-        made = _Https(host.strip("[]"), port, timeout=connect_s, cert_reqs="CERT_REQUIRED", ca_certs=authorities)
+        made = _Https(host.strip("[]"), port, timeout=connect_s, cert_reqs="CERT_REQUIRED", ssl_context=trusting(authorities))
     else:
         made = _Http(host.strip("[]"), port, timeout=connect_s)
     made.call = call

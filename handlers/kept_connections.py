@@ -7,19 +7,16 @@ event loop needs.
 from __future__ import annotations
 
 import logging
-import ssl
-import threading
 import time
-from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
-from pathlib import Path
 from typing import Any
 
 import requests
 import urllib3
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.util.ssl_ import create_urllib3_context
+
+from relay.trust import trusting
 
 IDLE_S = 1.0
 """A kept connection that was idle for longer is not used again: servers close idle ones (after 2 s and more), and one of an
@@ -51,28 +48,12 @@ class _Keeping(HTTPAdapter):
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         host, tls = super().build_connection_pool_key_attributes(request, verify, cert)
         if host["scheme"] == "https":
-            with _one_reads:
-                context = _trusting(verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH)
+            context = trusting(verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH)
             return host, {"ssl_context": context, "cert_reqs": "CERT_REQUIRED"}
         return host, tls
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Nothing: the pool would read the file again for each connection. The context asks for a certificate and checks it."""
-
-
-_one_reads = threading.Lock()
-"""The others, of a burst on a new process, wait for it."""
-
-
-@lru_cache(maxsize=4)
-def _trusting(certificates: str) -> ssl.SSLContext:
-    """Asks every server for a certificate, and for its name in it. certificates: a file or a directory. Raises `OSError`."""
-    context = create_urllib3_context()
-    if Path(certificates).is_dir():
-        context.load_verify_locations(capath=certificates)
-    else:
-        context.load_verify_locations(cafile=certificates)
-    return context
 
 
 class _Connection:

@@ -14,12 +14,12 @@ ROOT = Path(__file__).parents[2]
 RULES = {
     "relay/domain": {"relay.domain"},
     "handlers": {
-        "handlers", "relay.domain", "relay.backends.interfaces", "relay.wide_log", "relay.configuration",
+        "handlers", "relay.domain", "relay.backends.interfaces", "relay.wide_log", "relay.configuration", "relay.trust",
         "relay.connector_threads",
     },
     "relay/expressions": {"relay.expressions", "relay.domain"},
     "relay/reading": {"relay.reading", "relay.domain"},
-    "adapters": {"adapters", "relay.domain", "relay.expressions", "relay.reading"},
+    "adapters": {"adapters", "relay.domain", "relay.expressions", "relay.reading", "relay.trust"},
     "worker": {
         "worker", "adapters", "relay.domain", "relay.backends", "relay.connectors", "relay.expressions", "relay.health",
         "relay.wide_log", "relay.configuration", "relay.connector_threads",

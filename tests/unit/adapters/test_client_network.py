@@ -213,6 +213,22 @@ def test_a_partner_that_does_not_prove_its_name_is_sent_nothing(
     assert (error.code, error.applied_unknown, seen) == ("tls", False, [])
 
 
+def test_the_certificates_that_are_trusted_are_read_once(internet: Internet, authority: Authority) -> None:
+    internet.names["partner.example"] = [[ONE]]
+
+    def closes(visit: Visit) -> None:
+        visit.read()
+        visit.write(answer(headers="Connection: close\r\n"))
+
+    with EncryptedServer(closes, authority.context("partner.example")) as partner:
+        internet.places[ONE] = partner.port
+        asked = HttpRequest("GET", f"https://partner.example:{partner.port}")
+        assert client(internet).send(asked, auth=AUTH).status == 200
+        authority.bundle.write_bytes(b"")
+        assert client(internet).send(asked, auth=AUTH).status == 200
+        assert partner.visits == 2
+
+
 def test_the_time_for_the_answer_counts_behind_encryption_too(internet: Internet, authority: Authority) -> None:
     def drips(visit: Visit) -> None:
         visit.read()
