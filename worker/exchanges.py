@@ -16,7 +16,8 @@ from relay.domain.connector import Connector
 from relay.domain.exchange import VERSION, Content, Exchange, Exchanges
 
 KEPT = 3
-"""The first of an attempt."""
+"""Of an attempt, the first. Once an operation was carried out for all of its users, with the calls that it takes, further ones
+would show the same."""
 
 KEPT_OF_TROUBLE = 5
 """And so many more, of those that the partner did not answer, or not with a success."""
@@ -52,6 +53,8 @@ class Recording:
         self._audience = frozenset(audience) - {""}
         self._words: frozenset[str] | None = None
         self._sending: _Sending | None = None
+        self._shown: set[str] = set()
+        """Operations that were carried out for all of their users."""
         self._kept: list[Exchange] = []
         self._of_trouble = 0
         self._bytes = 0
@@ -65,6 +68,10 @@ class Recording:
             yield
         finally:
             self._sending = None
+
+    def carried_out(self, operation: str) -> None:
+        """The calls that were told of last did so, for all of their users."""
+        self._shown.add(operation)
 
     @property
     def exchanges(self) -> Exchanges | None:
@@ -85,7 +92,8 @@ class Recording:
         self._kept.append(exchange)
 
     def _has_room(self, answer: HttpAnswer | None) -> bool:
-        if len(self._kept) - self._of_trouble < KEPT:
+        is_shown = self._sending is not None and self._sending.operation in self._shown
+        if len(self._kept) - self._of_trouble < KEPT and not is_shown:
             return True
         if self._of_trouble >= KEPT_OF_TROUBLE or (answer is not None and 200 <= answer.status < 300):
             return False

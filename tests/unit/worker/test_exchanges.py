@@ -123,6 +123,33 @@ def test_the_first_calls_are_kept_and_some_with_trouble_and_the_others_counted(r
     assert found.left_out == 200 - len(found.kept)
 
 
+def test_of_an_operation_that_went_well_for_all_no_further_calls_are_kept(recording: Recording) -> None:
+    target = Target("a.1", "a.1", "pg_1", "pangolin/a.1")
+
+    def send(operation: str, *replies: HttpAnswer) -> None:
+        with recording.sending(operation, target, [Row({"id": "ann-77"}, "event", 0.0)]):
+            for one in replies:
+                recording(REQUEST, one, 1.0, "")
+
+    send("add", reply(), reply(202))
+    recording.carried_out("add")
+    send("add", reply(), reply(500))
+    send("remove", reply(201))
+    kept = recording.exchanges
+    assert kept is not None
+    assert [(one.operation, one.status) for one in kept.kept] == [("add", 200), ("add", 202), ("add", 500), ("remove", 201)]
+    assert kept.left_out == 1
+
+
+def test_an_attempt_of_many_calls_keeps_the_first(make_world: Callable[..., World]) -> None:
+    world = make_world(max_items=1)
+    warm(world)
+    world.accept(THREE)
+    world.work()
+
+    assert [(one.operation, one.status) for one in exchanges(world)] == [("add", 200)]
+
+
 def test_the_bodies_of_an_attempt_are_bounded_together(recording: Recording) -> None:
     large = {"results": [{"errors": [{"message": "x" * 90, "code": 1}] * 3, "data": list(range(10))}] * 3}
     for _ in range(20):
