@@ -28,7 +28,7 @@ from relay.domain.errors import (
     TryAgain,
 )
 from relay.domain.message import Message, Replay
-from relay.domain.outcome import Report
+from relay.domain.outcome import Rejection, Report
 from relay.domain.own_pace import TURNS_TAKEN
 from relay.domain.reply import Reply
 from relay.wide_log import log
@@ -157,26 +157,28 @@ class Attempt:
             request = blocking or HoldRequest("gathering", now)
             with self._finishing():
                 self._join_all(self._messages, request)
-            self._flush_if_enough(running)
+                self._flush_if_enough(running)
             return
         delivery, caller = self._deliver(self._messages, running, state)
         self._budget.require()
         report = self._report(self._messages, running, delivery, caller, began_at=now)
+        rejections = rejections_of(delivery.undelivered, self._clock.now())
         with self._finishing():
-            self._store(report, delivery)
+            self._store(report, rejections)
+            if report is not None and self._together is None:
+                log_attempt(report)
             if delivery.hold is not None:
                 self._join_all(delivery.rest, delivery.hold)
-        if report is not None:
-            log_attempt(report)
-        if delivery.hold is not None:
-            self._resume_if_due()
+                self._resume_if_due()
+        if report is not None and self._together is not None:
+            log_attempt(report)  # now it is there
 
     def _join_all(self, messages: Sequence[Message | None], request: HoldRequest) -> None:
         """What is left of the turn's messages joins the hold, each under its own ID."""
         following = self._together.following if self._together else ()
         for message_id, message in zip((self._turn.message_id, *(one for one, _ in following)), messages, strict=True):
             if message is not None:
-                self._join(message, request, message_id=message_id)
+                self._join(message, request, message_id)
 
     @property
     def _messages(self) -> list[Message]:
@@ -289,11 +291,11 @@ class Attempt:
         return True
 
     def _join(
-        self, message: Message, request: HoldRequest, *, message_id: str = "", replace_reason: bool = False
+        self, message: Message, request: HoldRequest, message_id: str | None = None, *, replace_reason: bool = False
     ) -> None:
         """message_id: of another than the turn's own."""
         self._budget.require()
-        turn = replace(self._turn, message_id=message_id) if message_id else self._turn
+        turn = self._turn if message_id is None else replace(self._turn, message_id=message_id)
         self._audience = self._backend.audiences.join(turn, message, request)
         hold = self._audience.hold
         if replace_reason and hold is not None and hold.reason != request.reason:
@@ -485,14 +487,14 @@ class Attempt:
     ) -> None:
         """See `_report`."""
         report = self._report(messages, running, delivery, caller, began_at=began_at, held=held)
-        self._store(report, delivery)
+        self._store(report, rejections_of(delivery.undelivered, self._clock.now()))
         if report is not None:
             log_attempt(report)
 
-    def _store(self, report: Report | None, delivery: Delivery) -> None:
+    def _store(self, report: Report | None, rejections: Sequence[Rejection]) -> None:
         if report is not None:
             kept = self._recording.exchanges if self._recording else None
-            self._backend.reports.attempt(report, rejections_of(delivery.undelivered, self._clock.now()), kept)
+            self._backend.reports.attempt(report, rejections, kept)
 
     def _report(
         self,

@@ -186,8 +186,7 @@ class Caller:
         self._report(operation, rows, 200, began)
         if len(results) != len(rows):
             raise TryAgain("The partner's answer does not account for all users.", code="unaccounted", applied_unknown=True)
-        if all(type(result) is Delivered for result in results):
-            self._recording.carried_out(operation)
+        self._recording.carried_out(operation, for_all=all(type(result) is Delivered for result in results))
         return results
 
     def _before_call(self) -> None:

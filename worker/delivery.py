@@ -103,7 +103,7 @@ def deliver(
     if final:
         results, trouble = list(plan.settled), None
     else:
-        results, trouble = _unless_mapped_wrongly(plan.settled, plan.rounds, running, standing)
+        results, trouble = _unless_mapped_wrongly(plan.settled, plan.rounds, pendings, running, standing)
     delivered: list[tuple[str, list[int]]] = []
     left = False
     for sent_together in plan.rounds:
@@ -143,23 +143,24 @@ _MAPPED_WRONGLY = frozenset({"mapping_failed", "already_hashed", "not_sha256", "
 def _unless_mapped_wrongly(
     settled: Sequence[tuple[int, Result]],
     rounds: Sequence[Sequence[PlannedAction]],
+    pendings: Sequence[Pending],
     running: Running,
     standing: Hold | None,
 ) -> tuple[list[tuple[int, Result]], _Trouble | None]:
     """What the plan has settled. Where an action refuses all of two or more users alike, it is the mapping that is wrong, and not
     the users: they wait."""
     planned = {one.action.action.name for together in rounds for one in together}
-    refused: dict[str, list[str]] = {}
-    for _, result in settled:
+    refused: dict[str, list[tuple[int, str]]] = {}
+    for number, result in settled:
         if result.outcome == "rejected":
-            refused.setdefault(result.action, []).append(result.code)
+            refused.setdefault(result.action, []).append((number, result.code))
     wrong = {
         action
-        for action, codes in refused.items()
+        for action, alike in refused.items()
         if action not in planned
-        and len(codes) > 1
-        and len(set(codes)) == 1
-        and codes[0] in _MAPPED_WRONGLY
+        and len({code for _, code in alike}) == 1
+        and alike[0][1] in _MAPPED_WRONGLY
+        and _are_several([number for number, _ in alike], pendings, standing)
         and not _is_proven(standing, running, action)
     }
     if not wrong:
@@ -281,15 +282,25 @@ def _carry_out(
         trouble = replace(trouble, at_most=max(1, min(refused_sizes) // 2))
     if not final and not _is_proven(standing, running, action.name):
         refused = _all_refused_alike(outcomes)
-        if refused and len(planned.rows) > 1:
+        if refused and _are_several([row.pending for row in planned.rows], pendings, standing):
             # Whose fault it is cannot be told yet.
-            if len(outcomes.rejected) > 1 and (trouble is None or isinstance(trouble.error, Postponed)):
+            says_something = _are_several(list(outcomes.rejected), pendings, standing)
+            if says_something and (trouble is None or isinstance(trouble.error, Postponed)):
                 hint = f"The partner refuses every user of the batch alike: {refused.hint}"
                 trouble = _Trouble(Misconfigured(hint, code=refused.code), stops_all=False)
             if trouble is not None:
                 trouble = replace(trouble, at_most=trouble.at_most or at_most)
             outcomes.rejected.clear()
     return trouble
+
+
+def _are_several(numbers: Sequence[int], pendings: Sequence[Pending], standing: Hold | None) -> bool:
+    """Whether so many refusals can say something of the connector: two of one batch, or in a hold. Batches of single users that
+    happen to wait one behind the other are refused as they would be one by one."""
+    if standing is not None:
+        return len(numbers) > 1
+    places = [pendings[number].place for number in numbers]
+    return len(set(places)) < len(places)
 
 
 def _is_proven(standing: Hold | None, running: Running, action: str) -> bool:

@@ -53,6 +53,8 @@ class Recording:
         self._audience = frozenset(audience) - {""}
         self._words: frozenset[str] | None = None
         self._sending: _Sending | None = None
+        self._passed_over: tuple[HttpRequest, HttpAnswer | None, float, str, _Sending | None] | None = None
+        """The last call, if it was not kept: what it did for the users is known after it was told of."""
         self._shown: set[str] = set()
         """Operations that were carried out for all of their users."""
         self._kept: list[Exchange] = []
@@ -69,9 +71,18 @@ class Recording:
         finally:
             self._sending = None
 
-    def carried_out(self, operation: str) -> None:
-        """The calls that were told of last did so, for all of their users."""
-        self._shown.add(operation)
+    def carried_out(self, operation: str, *, for_all: bool) -> None:
+        """The calls that were told of last did so, for all of their users or for some: then the last of them is trouble, whatever
+        its status."""
+        passed_over, self._passed_over = self._passed_over, None
+        if for_all:
+            self._shown.add(operation)
+        elif passed_over is not None and self._of_trouble < KEPT_OF_TROUBLE:
+            self._of_trouble += 1
+            self._left_out -= 1
+            request, answer, duration_ms, problem, self._sending = passed_over
+            self._keep(request, answer, duration_ms, problem)
+            self._sending = None
 
     @property
     def exchanges(self) -> Exchanges | None:
@@ -80,9 +91,14 @@ class Recording:
 
     def __call__(self, request: HttpRequest, answer: HttpAnswer | None, duration_ms: float, problem: str) -> None:
         """See `adapters.exchanges.Keeper`."""
+        self._passed_over = None
         if not self._has_room(answer):
             self._left_out += 1
+            self._passed_over = request, answer, duration_ms, problem, self._sending
             return
+        self._keep(request, answer, duration_ms, problem)
+
+    def _keep(self, request: HttpRequest, answer: HttpAnswer | None, duration_ms: float, problem: str) -> None:
         exchange = self._unmasked(request, answer, duration_ms, problem)
         try:
             exchange = self._masked(exchange, request, answer)

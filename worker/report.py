@@ -15,6 +15,9 @@ _MOST_EXCEPTIONS = 1_000
 _MOST_REQUESTS = 1_000
 """A hold of small batches brings thousands together in an attempt, and a thousand attempts are kept."""
 
+_MOST_LOGGED = 100
+"""Requests that are named in a log line: all of those that have a turn together; a hold can bring more."""
+
 _KEPT_AS_REJECTION = frozenset({"unreadable"})
 """Codes of skipped mutations that are kept among the rejections: nobody else has them."""
 
@@ -104,7 +107,7 @@ def log_attempt(report: Report) -> None:
         connector_version=report.connector_version,
         audience=report.audience,
         kind=report.kind,
-        requests=report.request_ids[:20],
+        requests=report.request_ids[:_MOST_LOGGED],
         duration_ms=report.duration_ms,
         lag_ms=report.lag_ms,
         calls=len(report.calls),

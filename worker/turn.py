@@ -23,6 +23,7 @@ from worker.attempt import Attempt, Means, Together, Unrecorded
 from worker.budget import TURN_S, Budget
 from worker.catalog import Catalog
 from worker.creation import Creation
+from worker.holds import running_or_why
 from worker.partners import Partners
 from worker.plan import Pending
 from worker.report import log_attempt, make_report, rejections_of
@@ -31,6 +32,12 @@ from worker.slots import Slots
 
 MOST_TOGETHER = 100
 """Messages of an audience that have a turn together at most, where they wait in the queue one behind the other."""
+
+_MOST_MUTATIONS_TOGETHER = 500
+"""What becomes of all of them is one transaction, for which others wait: of 500 rejections it takes as long as other ones do."""
+
+_MOST_CALLS_TOGETHER = 10
+"""Other audiences wait while a turn goes on."""
 
 _GIVE_BACK_S = 1.0
 _UNREADABLE_GIVE_BACK_S = 30.0
@@ -134,13 +141,17 @@ class Worker:
         """What has this turn beside its message: plain changes right behind it, which is one itself."""
         if not leased.following or turn.verdict != "go" or turn.let_through or not _is_plain(message):
             return None
+        running, _ = running_or_why(self.catalog, turn.state, turn.audience.use)
+        largest_call = running.connector.limits.batch.max_items if running is not None else _MOST_MUTATIONS_TOGETHER
+        room = min(_MOST_MUTATIONS_TOGETHER, _MOST_CALLS_TOGETHER * largest_call) - len(message.mutations)
         following: list[tuple[str, Message]] = []
         for one in leased.following:
             try:
                 behind = decode(one.body)
             except (msgspec.MsgspecError, UnknownVersion):
                 break  # when its own turn comes, that says so
-            if not _is_plain(behind):
+            room -= len(behind.mutations)
+            if not _is_plain(behind) or room < 0:
                 break
             following.append((one.message_id, behind))
         if not following:

@@ -3,6 +3,7 @@ tests and leaves it again."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from typing import Literal
 
@@ -17,7 +18,7 @@ from relay.domain.audience import Hold
 from relay.domain.clock import Clock
 from relay.domain.connector import Connector
 from relay.domain.errors import Conflict, CredentialsRefused, PartnerError, RelayError, Unsupported
-from relay.domain.message import Direction, Mutation
+from relay.domain.message import VERSION, Direction, Message, Mutation
 from relay.domain.outcome import Outcome, Report
 from relay.health.advice import ADVICE, meaning, what_to_do
 from relay.health.asking import require_may_call
@@ -147,11 +148,19 @@ class QueueTest:
     def leave(self, user: Mutation) -> str:
         """Queues the leaving of somebody whose joining is queued. Raises `Stays`, which says where the user stays."""
         try:
+            self._part()
             return self.send(user, "left")
         except RelayError as error:
             where = f"the audience {self._audience} of {self._connector.name}"
             sentence = f"The test user may stay at the partner, in {where}, since the leaving could not be queued: {error}"
             raise Stays(sentence) from error
+
+    def _part(self) -> None:
+        """What follows has a turn of its own: together with the joining, nothing but the leaving would be tried. A resume that
+        nobody needs does nothing else."""
+        now, connector = self._clock.now(), self._connector.name
+        resume = Message(VERSION, "resume", connector, self._audience, f"test-{uuid.uuid4().hex}", now)
+        self._backend.queue.publish([resume])
 
     def wait(self, request_id: str, direction: Direction, patience_s: float) -> list[Step]:
         """What becomes of it, once that is known or the patience is at its end. What only gathers is sent off meanwhile."""

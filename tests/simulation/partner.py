@@ -22,6 +22,7 @@ from adapters.contract import Prepared, Rejected
 from adapters.incoming import Answer
 from adapters.outgoing import Place
 from adapters.pangolin import Pangolin
+from relay.domain.message import decode
 from tests.simulation.boundaries import CALL, Moment, Watching
 from tests.simulation.invariants import Broken, InHand, Invariants
 from tests.simulation.ledger import Ledger
@@ -302,7 +303,7 @@ class ScriptedPartner:
             if user in refused
         ]
         for each in rejected:
-            certain = bool(taken) or len(users) == 1
+            certain = bool(taken) or len(users) == 1 or _are_of_as_many_batches(flight, users)
             self._ledger.refused(flight.audience, users[each["index"]], "user_rejected", certain=certain)
         if fate.applies == "part":
             taken = taken[: len(taken) // 2]
@@ -324,6 +325,18 @@ class ScriptedPartner:
     def _list(self, path: str) -> PartnerList | None:
         wanted = unquote(path.partition("/")[0])
         return next((one for one in self.lists if one.id == wanted), None)
+
+
+def _are_of_as_many_batches(flight: Flight, users: list[str]) -> bool:
+    """Whether no two of these users of a call come from one of the messages whose turn it is: then each is refused by itself."""
+    leased = flight.hand.leased
+    if leased is None:
+        return False
+    messages = [decode(body) for body in (leased.body, *(one.body for one in leased.following))]
+    if messages[0].kind != "change":
+        return False
+    newest = {one.user["id"].lower(): place for place, message in enumerate(messages) for one in message.mutations}
+    return len({newest.get(user) for user in users}) == len(users)
 
 
 def _shown(one: PartnerList) -> dict[str, Any]:

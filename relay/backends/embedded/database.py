@@ -43,6 +43,10 @@ class _Block:
         self.together = together
         self.broken = False
 
+    def require_sound(self) -> None:
+        if self.broken:
+            raise RuntimeError("A part of this transaction has failed.")
+
 
 class _Held:
     """This thread's connection.
@@ -122,6 +126,7 @@ class Database:
                 with self._writes(held, _Block(durable=durable, together=together)):
                     yield held.connection
                 return
+            held.whole.require_sound()
             held.whole.durable |= durable
             try:
                 yield held.connection
@@ -155,8 +160,7 @@ class Database:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 yield
-                if block.broken:
-                    raise RuntimeError("A part of this transaction has failed.")
+                block.require_sound()
                 connection.execute("COMMIT")
             except BaseException as error:
                 if result_code(error) == sqlite3.SQLITE_IOERR:

@@ -17,7 +17,7 @@ from relay.backends.interfaces import Following, Leased, QueueDepth, Turn
 from relay.domain.audience import had_together
 from relay.domain.clock import Clock
 from relay.domain.errors import StoreUnavailable, TurnLost
-from relay.domain.message import Message
+from relay.domain.message import Message, is_change
 
 LEASE_S = 150.0
 """Longer than a turn's budget, so that a worker that is alive always ends before its lease."""
@@ -104,7 +104,7 @@ class EmbeddedQueue:
             key, body, deliveries, waiting, alone_to = row
             following: tuple[Following, ...] = ()
             last = position
-            if min(most, waiting) > 1 and not deliveries and position > alone_to:
+            if min(most, waiting) > 1 and not deliveries and position > alone_to and is_change(body):
                 following = _following(connection, key, position, most=most - 1, size=MOST_BYTES_TOGETHER - len(body))
                 if following:
                     last = alone_to = following[-1].position
@@ -213,13 +213,13 @@ class EmbeddedQueue:
 
 
 def _following(connection: sqlite3.Connection, key: str, position: int, *, most: int, size: int) -> tuple[Following, ...]:
-    """The messages behind this position, so many and of so many bytes at most."""
+    """The changes right behind this position, so many and of so many bytes at most: what others come with is not in hand."""
     found: list[Following] = []
     for number, body in connection.execute(
         "SELECT id, body FROM messages WHERE key = ? AND id > ? ORDER BY id LIMIT ?", (key, position, most)
     ):
         size -= len(body)
-        if size < 0:
+        if size < 0 or not is_change(body):
             break
         found.append(Following(str(number), number, body))
     return tuple(found)

@@ -117,6 +117,25 @@ def test_a_part_that_failed_keeps_the_whole_from_being_committed_though_somebody
     assert (backend.queue.depth().messages, backend.audiences.all(), backend.reports.attempts()) == (1, [], [])
 
 
+def test_nothing_is_written_by_itself_after_a_part_whose_failure_has_ended_the_transaction(backend: EmbeddedBackend) -> None:
+    """As SQLite does it by itself where the disk is full."""
+
+    def fail() -> None:
+        with backend.database.transaction() as connection:
+            connection.execute("ROLLBACK")
+            raise KeyError("whatever")
+
+    def write_on() -> None:
+        with backend.database.at_once():
+            with suppress(KeyError):
+                fail()
+            backend.queue.publish([message()])
+
+    with pytest.raises(RuntimeError, match="part"):
+        write_on()
+    assert backend.queue.depth().messages == 0
+
+
 # on the disk
 
 

@@ -132,12 +132,29 @@ def test_of_an_operation_that_went_well_for_all_no_further_calls_are_kept(record
                 recording(REQUEST, one, 1.0, "")
 
     send("add", reply(), reply(202))
-    recording.carried_out("add")
+    recording.carried_out("add", for_all=True)
     send("add", reply(), reply(500))
     send("remove", reply(201))
     kept = recording.exchanges
     assert kept is not None
     assert [(one.operation, one.status) for one in kept.kept] == [("add", 200), ("add", 202), ("add", 500), ("remove", 201)]
+    assert kept.left_out == 1
+
+
+def test_a_later_call_of_it_that_did_not_go_well_for_all_is_kept(make_world: Callable[..., World]) -> None:
+    world = make_world(max_items=3)
+    warm(world)
+    world.faults(reject_users=["u5"])
+    world.accept([("a.1", f"u{number}", "joined") for number in range(9)])
+    world.work()
+
+    found = exchanges(world)
+    assert [(one.operation, one.status, one.items) for one in found] == [("add", 200, 3), ("add", 200, 3)]
+    assert [place for _, place in found[1].users] == [3, 4, 5]
+    assert "\"index\":2" in found[1].answered.masked
+    [newest] = world.backend.reports.attempts(limit=1)
+    kept = world.backend.reports.exchanges(newest.attempt_id)
+    assert kept is not None
     assert kept.left_out == 1
 
 
