@@ -35,7 +35,9 @@ CREATIONS = 20
 
 PARTNER_MS = 2_000
 
-OPEN_SECONDS = 15.0
+OPEN_TURNS = 3
+OPEN_SECONDS = 6.0
+"""Of each turn."""
 
 
 def measure(rounds: int) -> Found:
@@ -167,20 +169,30 @@ def _by_rate(own: Sequence[Loaded], other: Sequence[Loaded]) -> float:
 
 def _open_loop(loader: Loader, servers: Mapping[str, Server]) -> Rows:
     """Percentiles of the wait, in milliseconds, at a quarter of what the first of these, ours, can have answered over many
-    connections, while it has audiences created by a partner that takes its time."""
+    connections, while it has audiences created by a partner that takes its time: medians of some turns. The first creation of a
+    process, which loads what creations need, has a row of its own."""
     receiver, *_ = servers.values()
     most = loader.load(receiver, Load(receiver.port, (change(),), MANY_CONNECTIONS, seconds=SECONDS))
     rate = most.answers.rate / 4
-    # The first creation loads what creations need, once in the life of a process.
-    loader.load(receiver, Load(receiver.port, (creation("first"),), 1, number=1))
-    waits: Rows = {}
-    for name, server in servers.items():
-        creations = tuple(creation(f"{name[0]}.{number}") for number in range(2_000))
-        made = loader.start(Load(receiver.port, creations, CREATIONS, seconds=OPEN_SECONDS + 1))
+
+    def turn(server: Server, name: str, creators: int) -> dict[str, float]:
+        creations = tuple(creation(f"{name}.{number}") for number in range(2_000))
+        made = loader.start(Load(receiver.port, creations, creators, seconds=OPEN_SECONDS + 1))
         offered = Load(server.port, (change(),), MANY_CONNECTIONS, seconds=OPEN_SECONDS, rate=rate)
-        waits[name] = {"a second": rate, **spread(loader.load(server, offered).answers.waits_ms)}
+        waits = spread(loader.load(server, offered).answers.waits_ms)
         made.result().require_success("creations")
-    return waits
+        return {"a second": rate, **waits}
+
+    first = turn(receiver, "first", 1)
+    turns: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
+    for number in range(OPEN_TURNS):
+        for name in sorted(servers, reverse=bool(number % 2)):
+            turns[name].append(turn(servers[name], f"{name[0]}.{number}", CREATIONS))
+    turns["with the first creation of the process"] = [first]
+    rows = {name: {column: middle(one[column] for one in each) for column in each[0]} for name, each in turns.items()}
+    for name, each in turns.items():
+        rows[name] |= {"p99 least": min(one["p99"] for one in each), "p99 most": max(one["p99"] for one in each)}
+    return rows
 
 
 def _commits_per_request(stack: Stack, loader: Loader) -> float:
