@@ -6,7 +6,7 @@ knows every case and every reason. A test compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Annotated, Any
 
@@ -56,7 +56,6 @@ class Shape:
             )
         except ValueError:  # a key that cannot be the name of a field
             return
-        self._array = msgspec.defstruct("Array", [("entries", list[self.entry])])  # type: ignore[name-defined]
         # Other fields than the array of entries are simple, as a rule.
         self._decoder = msgspec.json.Decoder(dict[str, list[self.entry] | str | int | float | bool | None])  # type: ignore[name-defined]
 
@@ -75,7 +74,7 @@ class Shape:
         if self.entry is None:
             return None
         try:
-            found: list[Any] = msgspec.convert({"entries": entries}, self._array).entries  # type: ignore[attr-defined]
+            found: list[Any] = msgspec.convert(entries, list[self.entry])  # type: ignore[name-defined]
         except msgspec.ValidationError:
             return None
         return found
@@ -83,6 +82,36 @@ class Shape:
     def objects(self, entries: Sequence[Any]) -> list[dict[str, Any]]:
         """Entries of this shape as the objects that they were."""
         return [dict(zip(self.keys, msgspec.structs.astuple(entry), strict=True)) for entry in entries]
+
+
+class Shapes:
+    """The shapes of one connector by their keys. Few are kept, and made only for keys that come again, since a type takes
+    kilobytes and is not freed before the garbage collector comes."""
+
+    MOST = 16
+    MOST_KEYS = 16
+    """Of an entry. A key is looked for among the type's one after the other, so that many in an order of their own would take
+    the square of their number."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, ...], Shape] = {}
+
+    def find(self, entries: Sequence[Any], plans: Mapping[tuple[str, ...], MutationPlan]) -> Shape | None:
+        """The shape of the first of these entries, which is an object. One that is not kept is made where all are alike, and the
+        plan for their keys is kept already from an earlier request."""
+        first = entries[0]
+        if len(first) > self.MOST_KEYS:
+            return None
+        keys = tuple(first)
+        shape = self._kept.get(keys)
+        if shape is None:
+            plan = plans.get(keys)
+            if plan is None or not _have_the_same_keys(entries, plan.only_user):
+                return None
+            if len(self._kept) >= self.MOST:
+                del self._kept[next(iter(self._kept))]
+            shape = self._kept[keys] = Shape(plan)
+        return shape
 
 
 def read_alike(
@@ -121,6 +150,14 @@ def read_alike(
     identified = [{"id": user} for user in users]
     mutations = map(Mutation, range(len(users)), repeat(way), identified, fields, repeat(customer))
     return list(zip(repeat(audience) if audiences is None else audiences, mutations, strict=False))
+
+
+def _have_the_same_keys(entries: Sequence[Any], user: str | None) -> bool:
+    """Whether all entries are objects with the keys of the first, and a text as their user."""
+    keys = entries[0].keys()
+    return user is not None and all(
+        isinstance(entry, dict) and entry.keys() == keys and isinstance(entry[user], str) for entry in entries
+    )
 
 
 def _all_are(column: list[Any], value: object) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from handlers.mapp.alike import Shape, read_alike
+from handlers.mapp.alike import Shape, Shapes, read_alike
 from handlers.mapp.directions import direction
 from handlers.mapp.field_names import FieldNames, KeyPlans, MutationPlan, Named, UserPlan, rank
 from handlers.values import Unreadable, audience_id, customer, identifier, too_deep
@@ -41,7 +41,7 @@ class MutationReader:
         self._customers = None if inbound.customers is None else frozenset(str(each) for each in inbound.customers)
         self._plans: KeyPlans[MutationPlan] = KeyPlans(self.names.plan)
         self._user_plans: KeyPlans[UserPlan] = KeyPlans(self.names.user_plan)
-        self._shapes: KeyPlans[Shape] = KeyPlans(lambda keys: Shape(self._plan(keys)))
+        self._shapes = Shapes()
         self._last: Shape | None = None
         """Of the last request, where its entries were alike."""
 
@@ -51,7 +51,8 @@ class MutationReader:
 
     def decode(self, body: bytes) -> Any:
         """The JSON of a request to change an audience. Where it is like the last one's, its entries are values of their shape
-        instead of objects, which takes less to decode and to read; only `read` knows them.
+        instead of objects, which takes less to decode and to read; only `read` knows them. It must follow without an `await` in
+        between: it knows no other shape than the last, and another request may change which that is.
 
         Raises what `msgspec.json.decode` does.
         """
@@ -63,7 +64,7 @@ class MutationReader:
 
     def read(self, entries: Sequence[object], body: FromBody) -> list[tuple[str, Mutation]]:
         """For each entry the audience in whose group its mutation travels, and the mutation; one that cannot be read says why."""
-        shape = self._shape(entries[0]) if entries else None
+        shape = self._shape(entries) if entries else None
         if shape is not None:
             alike = read_alike(entries, shape, *body)
             if alike is not None:
@@ -74,11 +75,10 @@ class MutationReader:
         known: dict[str, str] = {}
         return [self._read(index, entry, body, known) for index, entry in enumerate(entries)]
 
-    def _shape(self, entry: object) -> Shape | None:
-        if isinstance(entry, dict):
-            keys = tuple(entry)
-            return self._shapes.kept.get(keys) or self._shapes.make(keys)
-        return self._last if self._last is not None and type(entry) is self._last.entry else None
+    def _shape(self, entries: Sequence[object]) -> Shape | None:
+        if isinstance(entries[0], dict):
+            return self._shapes.find(entries, self._plans.kept)
+        return self._last if self._last is not None and type(entries[0]) is self._last.entry else None
 
     def _plan(self, keys: tuple[str, ...]) -> MutationPlan:
         return self._plans.kept.get(keys) or self._plans.make(keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.mapp import reading
-from handlers.mapp.alike import read_alike
+from handlers.mapp.alike import Shapes, read_alike
 from handlers.mapp.reading import FromBody, MutationReader
 from relay.domain.connector import Inbound
 from relay.domain.message import Mutation
@@ -64,13 +65,15 @@ def one_by_one(entries: list[Any], body: FromBody, **inbound: Any) -> list[tuple
 
 @given(alike(), st.sampled_from([BODY, FromBody("left"), FromBody("left", "b", "123")]))
 def test_by_column_and_one_by_one_are_the_same(entries: list[dict[str, Any]], body: FromBody) -> None:
-    assert MutationReader(Inbound(hmac_secret="hmac")).read(entries, body) == one_by_one(entries, body)
+    reader = MutationReader(Inbound(hmac_secret="hmac"))
+    for _ in range(2):
+        assert reader.read(entries, body) == one_by_one(entries, body)
 
 
 @given(st.lists(alike(), min_size=1, max_size=4), st.sampled_from([BODY, FromBody("left")]))
 def test_a_request_that_is_decoded_as_the_one_before_says_the_same(requests: list[list[dict[str, Any]]], body: FromBody) -> None:
     reader = MutationReader(Inbound(hmac_secret="hmac"))
-    for entries in (*requests, *requests):
+    for entries in (*requests, *requests, *requests):
         try:
             sent = json.dumps({"Mutations": entries, "Customer": 123}, ensure_ascii=False).encode()
         except UnicodeEncodeError:
@@ -92,7 +95,8 @@ def test_a_request_that_is_decoded_as_the_one_before_says_the_same(requests: lis
 def test_a_body_with_anything_else_than_simple_fields_is_decoded_as_objects(more: bytes) -> None:
     reader = MutationReader(Inbound(hmac_secret="hmac"))
     usual = b'{"Mutations": [{"User": "u1", "Audience": "a.1"}], "Customer": 123}'
-    assert reader.read(reader.decode(usual)["Mutations"], BODY)
+    for _ in range(2):
+        assert reader.read(reader.decode(usual)["Mutations"], BODY)
     assert reader.decode(usual) != msgspec.json.decode(usual)
 
     unusual = usual[:-1] + b", " + more + b"}"
@@ -116,7 +120,10 @@ def test_what_the_dmp_sends_is_read_by_column(entry: dict[str, Any], monkeypatch
         return taken[-1]
 
     monkeypatch.setattr(reading, "read_alike", noted)
-    found = MutationReader(Inbound(hmac_secret="hmac")).read([entry, dict(entry)], BODY)
+    reader = MutationReader(Inbound(hmac_secret="hmac"))
+    reader.read([entry, dict(entry)], BODY)
+    taken.clear()
+    found = reader.read([entry, dict(entry)], BODY)
 
     assert taken == [found]
     assert [mutation.index for _, mutation in found] == [0, 1]
@@ -124,5 +131,42 @@ def test_what_the_dmp_sends_is_read_by_column(entry: dict[str, Any], monkeypatch
 
 def test_customers_that_a_connector_does_not_serve_are_refused_by_column_too() -> None:
     entries = [{"User": "u1", "Customer": 9}, {"User": "u2", "Customer": 9}]
-    found = MutationReader(Inbound(hmac_secret="hmac", customers=(123,))).read(entries, BODY)
-    assert {mutation.unreadable for _, mutation in found} == {"Its customer is not one that this connector serves."}
+    reader = MutationReader(Inbound(hmac_secret="hmac", customers=(123,)))
+    for _ in range(2):
+        found = reader.read(entries, BODY)
+        assert {mutation.unreadable for _, mutation in found} == {"Its customer is not one that this connector serves."}
+
+
+def types_alive() -> list[type]:
+    gc.collect()
+    return [each for each in msgspec.Struct.__subclasses__() if each.__name__ == "Entry"]
+
+
+@pytest.mark.parametrize(("times", "most"), [(1, 0), (3, Shapes.MOST)])
+def test_types_are_made_for_few_keys_and_only_for_those_that_come_again(times: int, most: int) -> None:
+    before = types_alive()
+    reader = MutationReader(Inbound(hmac_secret="hmac"))
+    for number in range(2_000):
+        for _ in range(times):
+            reader.read([{"User": "u", "Audience": "a", f"k{number}": 1}], BODY)
+    assert len(types_alive()) - len(before) == most
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [{"User": "u1", "X": 1}, {"User": "u2"}],
+        [{"User": "u1"}, {"user": "u2"}],
+        [{"User": "u1"}, {"User": 2}],
+        [{"User": "u1"}, None],
+        [{"User": {"Id": "u1"}}],
+        [{"User": "u1", "Email": "e"}],
+        [{"User": "u1"} | {str(number): number for number in range(Shapes.MOST_KEYS)}],
+    ],
+)
+def test_no_type_is_made_for_entries_that_are_not_alike(entries: list[Any]) -> None:
+    before = types_alive()
+    reader = MutationReader(Inbound(hmac_secret="hmac"))
+    for _ in range(3):
+        assert reader.read(entries, BODY) == one_by_one(entries, BODY)
+    assert types_alive() == before

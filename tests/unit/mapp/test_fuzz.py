@@ -173,7 +173,8 @@ def test_whatever_is_read_can_be_queued_and_names_a_user_and_an_audience(entries
         json.dumps(entries, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         return  # never comes out of the JSON reader
-    for audience, mutation in reader.read(entries, FromBody("joined")):
+    reader.read(entries, FromBody("joined"))
+    for audience, mutation in reader.read(entries, FromBody("joined")):  # those that are alike by column
         assert mutation.unreadable is not None or (audience and mutation.user_key)
         message = Message(1, "change", "pangolin", audience, "r", 0.0, mutations=(mutation,))
         decode(encode(message))
