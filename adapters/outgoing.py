@@ -10,7 +10,7 @@ _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 """What methods and names consist of: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2."""
 
 _TARGET = re.compile(r"[!-~]+")
-_VALUE = re.compile(r"(?:\S[^\r\n]*)?")
+_VALUE = re.compile(r"(?!\s)[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
 Place = tuple[str, str, int]

@@ -33,7 +33,7 @@ def onward(url: str, status: int, location: str | None, *, hops: int, reading: b
     if hops >= MAX_HOPS:
         raise _refused(f"redirects more than {MAX_HOPS} times", "too_many_redirects", status)
     try:
-        # http.client reads headers as Latin-1; what is not ASCII is meant as UTF-8.
+        # Headers are read as Latin-1; what is not ASCII is meant as UTF-8.
         target = urljoin(url, (location or "").encode("latin-1").decode())
         before, after = origin(url), origin(target)
     except ValueError:

@@ -16,8 +16,8 @@ PLACE = ("https", "partner.example", 443)
 
 
 def test_a_head_is_the_call_the_host_and_the_headers_as_they_are_given() -> None:
-    assert head("POST", "/a?b=c", PLACE, {"X-Own": "caf\u00e9: 1", "X-Empty": ""}) == (
-        b"POST /a?b=c HTTP/1.1\r\nHost: partner.example\r\nAccept-Encoding: identity\r\nX-Own: caf\xe9: 1\r\nX-Empty: \r\n\r\n"
+    assert head("POST", "/a?b=c", PLACE, {"X-Own": "caf\u00e9:\t1", "X-Empty": ""}) == (
+        b"POST /a?b=c HTTP/1.1\r\nHost: partner.example\r\nAccept-Encoding: identity\r\nX-Own: caf\xe9:\t1\r\nX-Empty: \r\n\r\n"
     )
 
 
@@ -54,6 +54,10 @@ def test_the_host_is_told_with_its_port_unless_that_is_the_usual_one(place: Plac
         ("X-Own", "1\n"),
         ("X-Own", " 1"),
         ("X-Own", "\t1"),
+        ("X-Own", "\x011"),
+        ("X-Own", "1\x00"),
+        ("X-Own", "1\x1b2"),
+        ("X-Own", "1\x7f"),
         ("X-Own", "€"),
         ("X-Own: 1\r\nX-Other", "2"),
         ("X-Own: 1", "2"),
