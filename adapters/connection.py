@@ -1,14 +1,16 @@
 """Connections on which one call may take so long and no longer, however slowly the other side sends or reads.
 
 Time-outs of sockets count from byte to byte; a server that drips one byte a second is never too slow for them. Here every wait
-gets what is left until one deadline: sending, the answer's head, and its body. urllib3 connects and checks certificates; what
-goes over the connection is `adapters.outgoing` and `adapters.incoming`, since its own way costs several times as much.
+gets what is left until one deadline: sending, the answer's head, and its body. urllib3 holds what is being
+connected; what goes over the connection is `adapters.outgoing` and `adapters.incoming`, since its own way costs several times
+as much.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
+import ssl
 import time
 import weakref
 from collections.abc import Mapping
@@ -131,7 +133,16 @@ class _Http(_Connecting, HTTPConnection):
 
 
 class _Https(_Connecting, HTTPSConnection):
-    pass
+    trusted: ssl.SSLContext
+
+    def connect(self) -> None:
+        """As urllib3 does, but the call knows the wrapped socket while keys are agreed on: what was wrapped is none any more."""
+        self.sock = self._new_conn()
+        name = self.host.partition("%")[0]
+        wrapped = self.trusted.wrap_socket(self.sock, server_hostname=name, do_handshake_on_connect=False)
+        self.sock = self.call.sock = wrapped
+        self.call.left_s()  # it may have been cut short in between
+        wrapped.do_handshake()
 
 
 def _connected(place: Place, call: Call, connect_s: float, authorities: str) -> socket.socket:
@@ -139,7 +150,8 @@ def _connected(place: Place, call: Call, connect_s: float, authorities: str) -> 
     scheme, host, port = place
     made: _Http | _Https
     if scheme == "https":
-        made = _Https(host.strip("[]"), port, timeout=connect_s, cert_reqs="CERT_REQUIRED", ssl_context=trusting(authorities))
+        made = _Https(host.strip("[]"), port, timeout=connect_s)
+        made.trusted = trusting(authorities)
     else:
         made = _Http(host.strip("[]"), port, timeout=connect_s)
     made.call = call
@@ -151,7 +163,7 @@ def _connected(place: Place, call: Call, connect_s: float, authorities: str) -> 
     return made.sock
 
 
-class _Connection:
+class Connection:
     """One that is open, for one call after the other."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -177,6 +189,7 @@ class _Connection:
         pieces = (head + content,) if len(content) <= _TOGETHER_BYTES else (head, content)
         call.sock = self._sock
         call.connected()
+        all_sent = True
         try:
             for piece in pieces:
                 self._wait_no_longer_than(call.left_s())
@@ -185,7 +198,9 @@ class _Connection:
         except OSError as error:
             if error.errno not in _ANSWERED_EARLY:
                 raise
-        return incoming.read(partial(self._receive, call), head_only=head_only, most=most)
+            all_sent = False
+        answer = incoming.read(partial(self._receive, call), head_only=head_only, most=most)
+        return answer if all_sent else answer._replace(reusable=False)
 
     def _receive(self, call: Call) -> bytes:
         self._wait_no_longer_than(call.left_s())
@@ -203,7 +218,7 @@ class Connections:
 
     def __init__(self) -> None:
         self._authorities = requests.adapters.DEFAULT_CA_BUNDLE_PATH
-        self._kept: dict[Place, _Connection] = {}
+        self._kept: dict[Place, Connection] = {}
         weakref.finalize(self, _close_all, self._kept)
 
     def send(
@@ -228,7 +243,7 @@ class Connections:
             connection.close()
             connection = None
         if connection is None:
-            connection = _Connection(_connected(place, call, connect_s, self._authorities))
+            connection = Connection(_connected(place, call, connect_s, self._authorities))
         reusable = False
         try:
             answer = connection.exchange(call, head, content, head_only=method == "HEAD", most=most)
@@ -240,13 +255,13 @@ class Connections:
                 connection.close()
         return answer
 
-    def _keep(self, place: Place, connection: _Connection) -> None:
+    def _keep(self, place: Place, connection: Connection) -> None:
         connection.rest()
         self._kept[place] = connection
         if len(self._kept) > _KEPT:
             self._kept.pop(next(iter(self._kept))).close()
 
 
-def _close_all(kept: dict[Place, _Connection]) -> None:
+def _close_all(kept: dict[Place, Connection]) -> None:
     for connection in kept.values():
         connection.close()

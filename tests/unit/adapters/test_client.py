@@ -514,7 +514,7 @@ def test_a_stall_after_some_bytes_gets_only_what_is_left() -> None:
         call = connection.Call(50, look_up, public_only=False)
         call.connected()
         theirs.sendall(b"x")
-        assert connection._Connection(ours)._receive(call) == b"x"
+        assert connection.Connection(ours)._receive(call) == b"x"
         assert 0 < (ours.gettimeout() or 0) <= 50
 
 

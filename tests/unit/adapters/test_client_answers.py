@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import gzip
+import socket
 import threading
 import time
 import warnings
@@ -16,8 +17,10 @@ import pytest
 
 from adapters import incoming
 from adapters.client import MAX_ANSWER_BYTES, RequestsClient
+from adapters.connection import Call, Connection
 from adapters.contract import Credentials, HttpAnswer, HttpRequest
 from adapters.incoming import MAX_HEAD_BYTES, MAX_HEADERS
+from adapters.network import look_up
 from relay.domain.clock import SystemClock
 from relay.domain.connector import Timeouts
 from relay.domain.errors import TryAgain
@@ -396,6 +399,16 @@ def test_a_refusal_before_all_was_sent_is_an_answer_and_the_connection_is_not_us
         for _ in range(2):
             assert same.send(HttpRequest("POST", server.url, raw=b"x" * 30_000_000), auth=Credentials()).status == 413
         assert server.visits == 2
+
+
+def test_neither_is_one_that_takes_nothing_more_though_its_answer_came_and_it_stays_open() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(answer(status="413 X"))
+        theirs.shutdown(socket.SHUT_RD)
+        connection, call = Connection(ours), Call(20, look_up, public_only=False)
+        found = connection.exchange(call, b"POST / HTTP/1.1\r\n\r\n", b"", head_only=False, most=100)
+        assert (found.status, found.content, found.reusable) == (413, b"{}", False)
 
 
 def test_of_each_thread_the_last_eight_places_are_remembered() -> None:

@@ -36,8 +36,12 @@ def _listening(*, accepting: bool) -> Iterator[str]:
         yield f"http://{host}:{port}/"
 
 
-@pytest.mark.parametrize("accepting", [True, False], ids=["waiting for the answer", "connecting"])
-def test_a_call_that_is_cut_short_ends_at_once(accepting: bool) -> None:
+@pytest.mark.parametrize(
+    ("accepting", "scheme"),
+    [(True, "http"), (False, "http"), (True, "https")],
+    ids=["waiting for the answer", "connecting", "agreeing on keys"],
+)
+def test_a_call_that_is_cut_short_ends_at_once(accepting: bool, scheme: str) -> None:
     client = RequestsClient(Timeouts(connect_s=20, answer_s=20, batch_answer_s=20), SystemClock())
     found: list[Exception] = []
 
@@ -48,7 +52,7 @@ def test_a_call_that_is_cut_short_ends_at_once(accepting: bool) -> None:
             found.append(error)
 
     with _listening(accepting=accepting) as url:
-        thread = threading.Thread(target=call, args=(url,), daemon=True)
+        thread = threading.Thread(target=call, args=(url.replace("http:", f"{scheme}:"),), daemon=True)
         thread.start()
         time.sleep(0.3)
         assert in_flight.cut_short() >= 1
@@ -56,7 +60,7 @@ def test_a_call_that_is_cut_short_ends_at_once(accepting: bool) -> None:
         assert not thread.is_alive()
     (error,) = found
     assert isinstance(error, TryAgain)
-    if accepting:
+    if accepting and scheme == "http":
         assert (error.code, error.applied_unknown, error.account) == ("process_ended", True, False)
     else:
         assert isinstance(error, leash.OutOfTime), "nothing was sent: another process begins it anew"
