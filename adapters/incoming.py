@@ -23,6 +23,7 @@ MAX_HEADERS = 100
 """Lines in the head of an answer, with its trailers."""
 
 _PIECE = 64 * 1024
+_NO_CONTENT = 204
 _HTTP = ("1.1", "1.0")
 
 
@@ -125,6 +126,7 @@ class _Incoming:
         self._lines: list[tuple[str, str]] = []
         self._pieces: list[bytes] = []
         self._without_body = 0
+        self._announces_too_much = False
         self._ends_with_connection = False
         self.status = 0
         self.headers: Headers
@@ -186,6 +188,10 @@ class _Incoming:
         if status < 200 or self._parser.get_http_version() not in _HTTP or coding not in ("chunked", "identity"):
             raise Broken("The answer goes on in a way that nobody asked for.")
         self._ends_with_connection = coding == "identity" and "content-length" not in headers
+        # A body that must not be there may come yet, and look like the next answer. (What a 304 says is said of another body.)
+        self._announces_too_much = status == _NO_CONTENT and (
+            "transfer-encoding" in headers or headers.get("content-length", "").strip("0") != ""
+        )
         self.headers = headers
         self.status = status
         # What its headers say of a body is said of one that does not come; whether anything else comes is not waited for.
@@ -199,7 +205,7 @@ class _Incoming:
     def on_message_complete(self) -> None:
         if self.status and not self.complete:
             self.complete = True
-            self.reusable = self._parser.should_keep_alive()
+            self.reusable = self._parser.should_keep_alive() and not self._announces_too_much
 
 
 class _Packed(io.RawIOBase):

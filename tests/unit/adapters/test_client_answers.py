@@ -125,11 +125,20 @@ def test_what_was_asked_for_without_its_body_has_none(said: bytes) -> None:
 
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
-@pytest.mark.parametrize("said", [b"Content-Length: 4", b"Transfer-Encoding: chunked", b"Content-Encoding: gzip"])
-def test_some_answers_have_no_body_whatever_they_say(status: bytes, said: bytes) -> None:
+@pytest.mark.parametrize(
+    ("said", "announces_a_body"),
+    [
+        (b"Content-Length: 4", True),
+        (b"Transfer-Encoding: chunked", True),
+        (b"Content-Length: 0", False),
+        (b"Content-Encoding: gzip", False),
+    ],
+)
+def test_some_answers_have_no_body_whatever_they_say(status: bytes, said: bytes, announces_a_body: bool) -> None:
+    """Where one is announced that must not be, it may come yet. What a 304 announces is the body of another answer."""
     count, answers = visits(writes(b"HTTP/1.1 " + status + b"\r\n" + said + b"\r\n\r\n"))
     assert [one.content for one in answers] == [b"", b""]
-    assert count == 1
+    assert count == (2 if announces_a_body and status.startswith(b"204") else 1)
 
 
 def test_headers_are_found_in_any_case_and_repeated_ones_one_by_one_or_joined() -> None:
