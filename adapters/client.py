@@ -20,7 +20,7 @@ from adapters import exchanges, leash
 from adapters.connection import Call, Connections
 from adapters.contract import Credentials, HttpAnswer, HttpRequest
 from adapters.in_flight import in_flight
-from adapters.incoming import Answer
+from adapters.incoming import Answer, NotHttp
 from adapters.network import ANYWHERE, Network, Resolver, look_up, place, require_encryption
 from adapters.outgoing import Place
 from adapters.redirects import onward, origin
@@ -238,6 +238,9 @@ def _unusable() -> Misconfigured:
     return Misconfigured(hint, code="unusable_request")
 
 
+_UNREADABLE = (NotHttp, urllib3.exceptions.DecodeError)
+
+
 def _no_answer(url: str, call: Call, error: Exception) -> TryAgain | Misconfigured:
     """What became of a call without a whole answer. The error's own text is left out: it can hold the URL and headers."""
     partner = f"The partner ({place(url)})"
@@ -251,6 +254,9 @@ def _no_answer(url: str, call: Call, error: Exception) -> TryAgain | Misconfigur
     if call.sent and slow:
         hint = f"{partner} did not answer within {call.answer_s:g} seconds; whether it did what was asked is unknown."
         return TryAgain(hint, code="timeout", applied_unknown=True, account=True)
+    if call.sent and any(issubclass(cause, _UNREADABLE) for cause in causes):
+        hint = f"{partner} sent an answer that cannot be read as HTTP; whether it did what was asked is unknown."
+        return TryAgain(hint, code="not_http", applied_unknown=True, account=True)
     if call.sent:
         hint = f"{partner} broke the connection before its answer was complete; whether it did what was asked is unknown."
         return TryAgain(hint, code="connection_broken", applied_unknown=True, account=True)

@@ -1,4 +1,4 @@
-"""One answer, read from a connection: whole, or cut where it is too long, or not at all.
+"""One answer, read from a connection: whole, also what was packed, or cut where it is too long, or not at all.
 
 The parser is llhttp, as Node.js uses it. It refuses what two readers could understand in two ways (RFC 9112, 6.3 and 11.2): two
 lengths, a length beside chunks, folded lines, line ends without CR, control characters. What ends a body is its length, its last
@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httptools
 import urllib3
+from urllib3.response import DeflateDecoder, GzipDecoder, GzipDecoderState, MultiDecoder
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Most that comes before a body, or between two pieces of it (sizes of chunks, trailers); at most twice as much is looked at."""
+"""In all headers, with those of interim answers and the trailers."""
 
 MAX_HEADERS = 100
-"""Lines in the head of an answer, with its trailers."""
+"""Lines in the head of an answer, with its trailers; and interim answers before it."""
+
+_MAX_BETWEEN_BYTES = 2 * MAX_HEAD_BYTES
+"""What comes without a byte of a body, and is no header that could be counted: one that never ends, words about a chunk."""
 
 _PIECE = 64 * 1024
 _NO_CONTENT = 204
@@ -29,6 +33,10 @@ _HTTP = ("1.1", "1.0")
 
 class Broken(ConnectionError):
     """What came is no whole answer. Its text holds nothing of what came."""
+
+
+class NotHttp(Broken):
+    """What came is no answer at all, or one that is refused here, however it goes on."""
 
 
 class Headers(Mapping[str, str]):
@@ -88,7 +96,7 @@ def read(receive: Callable[[], bytes], *, head_only: bool, most: int) -> Answer:
     head_only  it was asked for without its body (HEAD); the connection is not used again then
     most       bytes of its content that are kept. Where there are more, the rest is not waited for
 
-    Raises `Broken`, and `urllib3.exceptions.DecodeError` if it cannot be unpacked.
+    Raises `Broken`; `NotHttp` and `urllib3.exceptions.DecodeError` (it cannot be unpacked) if more bytes would not mend it.
     """
     incoming = _Incoming(receive, head_only)
     try:
@@ -126,8 +134,10 @@ class _Incoming:
         self._lines: list[tuple[str, str]] = []
         self._pieces: list[bytes] = []
         self._without_body = 0
+        self._head_bytes = 0
+        self._interim = 0
         self._announces_too_much = False
-        self._ends_with_connection = False
+        self.ends_with_connection = False
         self.status = 0
         self.headers: Headers
         self.complete = False
@@ -154,7 +164,7 @@ class _Incoming:
     def _read_on(self) -> None:
         received = self._receive()
         if not received:
-            if not self._ends_with_connection:
+            if not self.ends_with_connection:
                 raise Broken("The connection ended before the answer did.")
             self.complete = True
             return
@@ -163,31 +173,35 @@ class _Incoming:
             self._parser.feed_data(received)
         except httptools.HttpParserError:
             if not self.complete:
-                raise Broken("The answer is not HTTP, or can be understood in two ways.") from None
+                raise NotHttp("The answer is not HTTP, or can be understood in two ways.") from None
             self.reusable = False  # something stands behind it that nobody asked for
-        if self._without_body > MAX_HEAD_BYTES:
-            raise Broken("The answer's head is too long.")
+        if self._without_body > _MAX_BETWEEN_BYTES and not self.complete:
+            raise NotHttp("The answer's head is too long.")
 
     def on_message_begin(self) -> None:
         if self.complete:
-            raise Broken("Nobody asked for another answer.")
+            raise NotHttp("Nobody asked for another answer.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # Trailers as well; `headers` is made before they come.
         self._lines.append((name.decode("latin-1"), value.decode("latin-1").rstrip(" \t")))
-        if len(self._lines) > MAX_HEADERS:
-            raise Broken("The answer has too many headers.")
+        self._head_bytes += len(name) + len(value)
+        if len(self._lines) > MAX_HEADERS or self._head_bytes > MAX_HEAD_BYTES:
+            raise NotHttp("The answer has too many headers.")
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if 100 <= status < 200 and status != 101:
             self._lines.clear()
+            self._interim += 1
+            if self._interim > MAX_HEADERS:
+                raise NotHttp("The answer never comes.")
             return
         headers = Headers(self._lines)
         coding = headers["transfer-encoding"].lower() if "transfer-encoding" in headers else "identity"
         if status < 200 or self._parser.get_http_version() not in _HTTP or coding not in ("chunked", "identity"):
-            raise Broken("The answer goes on in a way that nobody asked for.")
-        self._ends_with_connection = coding == "identity" and "content-length" not in headers
+            raise NotHttp("The answer goes on in a way that nobody asked for.")
+        self.ends_with_connection = coding == "identity" and "content-length" not in headers
         # A body that must not be there may come yet, and look like the next answer. (What a 304 says is said of another body.)
         self._announces_too_much = status == _NO_CONTENT and (
             "transfer-encoding" in headers or headers.get("content-length", "").strip("0") != ""
@@ -213,12 +227,27 @@ class _Packed(io.RawIOBase):
 
     def __init__(self, incoming: _Incoming) -> None:
         self._incoming = incoming
+        self.empty = True
 
     def read(self, _: int = -1, /) -> bytes:
-        return self._incoming.read_body()
+        piece = self._incoming.read_body()
+        self.empty = self.empty and not piece
+        return piece
 
 
 def _unpacked(incoming: _Incoming, packing: str) -> Iterator[bytes]:
     """Piece by piece, so that what unpacks to more than is kept is not unpacked to its end."""
-    packed = urllib3.HTTPResponse(_Packed(incoming), {"Content-Encoding": packing}, incoming.status, preload_content=False)
-    return packed.stream(_PIECE, decode_content=True)
+    body = _Packed(incoming)
+    packed = urllib3.HTTPResponse(body, {"Content-Encoding": packing}, incoming.status, preload_content=False)
+    yield from packed.stream(_PIECE, decode_content=True)
+    if not body.empty and not _is_whole(packed._decoder):
+        raise (Broken if incoming.ends_with_connection else NotHttp)("What was packed has no end.")
+
+
+def _is_whole(decoder: Any) -> bool:
+    """Whether what urllib3 unpacked has come to its end, where it does not ask that itself."""
+    if isinstance(decoder, MultiDecoder):
+        return all(_is_whole(one) for one in decoder._decoders)
+    if isinstance(decoder, GzipDecoder) and decoder._state == GzipDecoderState.SWALLOW_DATA:
+        return True  # its end, and something else behind it
+    return not isinstance(decoder, GzipDecoder | DeflateDecoder) or decoder._obj.eof

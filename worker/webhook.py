@@ -27,6 +27,7 @@ _SHORTEST_SECRET = 4
 _SENTENCES = {
     "timeout": "did not answer within 10 seconds; whether it took the notice is unknown",
     "connection_broken": "broke the connection before its answer was complete; whether it took the notice is unknown",
+    "not_http": "sent an answer that cannot be read as HTTP; whether it took the notice is unknown",
     "unknown_host": "cannot be reached: its name is not known",
     "tls": "cannot be reached: no trusted, encrypted connection could be made",
     "connect_timeout": "did not accept the connection in time",

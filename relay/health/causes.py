@@ -8,7 +8,7 @@ _SAID: dict[HoldReason, tuple[str, ...]] = {
     "credentials_refused": ("does not accept the credentials", "does not accept the access token", "refuses the credentials"),
     "partner_unavailable": (
         "cannot be reached", "has trouble", "did not answer", "had no answer", "was not ready", "could not take this",
-        "broke the connection",
+        "broke the connection", "cannot be read as HTTP",
     ),
     "audience_not_ready": ("cannot take members yet",),
     "audience_gone": ("no longer has this audience",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import gzip
+import itertools
 import socket
 import threading
 import time
@@ -118,6 +119,32 @@ def test_it_is_the_same_wherever_packets_divide_it(written: str) -> None:
     assert (found.status, found.content, found.headers["x-a"], found.reusable) == (200, body, "1", True)
 
 
+_LARGE = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 995) for number in range(65))
+
+DIVIDED: dict[str, tuple[bytes, bool, int]] = {
+    "a body behind a head alone": (answer(b"x" * 200_000), True, 200),
+    "a body where there is none": (b"HTTP/1.1 204 X\r\n\r\n" + b"x" * 200_000, False, 204),
+    "a head of nearly all that it may have": (OK + _LARGE + b"Content-Length: 0\r\n\r\n", False, 200),
+    "and a body": (OK + _LARGE + b"Content-Length: 100000\r\n\r\n" + b"x" * 100_000, False, 200),
+    "a head of more": (OK + _LARGE + b"X-A: " + b"x" * 2000 + b"\r\nContent-Length: 2\r\n\r\n{}", False, 0),
+    "interim answers as many as there may be": (b"HTTP/1.1 100 Continue\r\n\r\n" * 100 + answer(), False, 200),
+    "one interim answer more": (b"HTTP/1.1 100 Continue\r\n\r\n" * 101 + answer(), False, 0),
+}
+
+
+@pytest.mark.parametrize("written", DIVIDED, ids=str)
+@pytest.mark.parametrize(("first", "others"), [(20, 65536), (65536, 65536), (65536, 100), (1000, 1000), (200_000, 200_000)])
+def test_what_is_too_long_is_so_wherever_packets_divide_it(written: str, first: int, others: int) -> None:
+    content, head_only, status = DIVIDED[written]
+    places = [0, *range(first, len(content), others), len(content)]
+    pieces = iter([content[begin:end] for begin, end in itertools.pairwise(places)])
+    try:
+        found = incoming.read(lambda: next(pieces, b""), head_only=head_only, most=1_000_000).status
+    except incoming.NotHttp:
+        found = 0
+    assert found == status
+
+
 @pytest.mark.parametrize("said", [b"Content-Length: 4", b"Transfer-Encoding: chunked", b"Content-Encoding: gzip", b"X-B: 1"])
 def test_what_was_asked_for_without_its_body_has_none(said: bytes) -> None:
     _, answers = visits(writes(OK + said + b"\r\nX-A: 1\r\n\r\n"), method="HEAD")
@@ -175,6 +202,7 @@ REFUSED: dict[str, bytes] = {
     "something behind chunks": OK + b"Transfer-Encoding: chunked, gzip\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
     "chunks twice": OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
     "nearly chunks": OK + b"Transfer-Encoding: xchunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "an interim answer of an old version": b"HTTP/1.0 100 Continue\r\n\r\n" + answer(),
     "no size of a chunk": CHUNKED + b"z\r\n{}\r\n0\r\n\r\n",
     "a size below zero": CHUNKED + b"-2\r\n{}\r\n0\r\n\r\n",
     "a size beyond all numbers": CHUNKED + b"fffffffffffffffff\r\n{}\r\n0\r\n\r\n",
@@ -220,13 +248,14 @@ BREAKS_OFF: dict[str, bytes] = {
 }
 
 
-def broken(script: Script) -> None:
+def broken(script: Script, code: str = "connection_broken") -> None:
     with ScriptedServer(script) as server:
         same = client()
         with pytest.raises(TryAgain) as caught:
             same.send(HttpRequest("POST", server.url), auth=Credentials())
         assert server.visits == 1, "nothing is sent twice"
-    assert (caught.value.code, caught.value.applied_unknown, caught.value.account) == ("connection_broken", True, True)
+    assert (caught.value.code, caught.value.applied_unknown, caught.value.account) == (code, True, True)
+    assert ("cannot be read as HTTP" in caught.value.hint) == (code == "not_http")
 
 
 @pytest.mark.parametrize("written", REFUSED, ids=str)
@@ -236,7 +265,7 @@ def test_what_is_no_answer_or_could_be_two_is_refused(written: str) -> None:
         visit.write(REFUSED[written])
         visit.wait()  # the connection's end is not what is noticed
 
-    broken(script)
+    broken(script, "not_http")
 
 
 @pytest.mark.parametrize("written", BREAKS_OFF, ids=str)
@@ -307,12 +336,30 @@ PACKED = {"gzip": gzipped(_BODY), "deflate": zlib.compress(_BODY), "deflate, gzi
 def test_a_body_that_cannot_be_unpacked_is_no_answer(said: str, place: int) -> None:
     packed = bytearray(PACKED[said])
     packed[place] ^= 0xFF
-    broken(writes(answer(bytes(packed), headers=f"Content-Encoding: {said}\r\n")))
+    broken(writes(answer(bytes(packed), headers=f"Content-Encoding: {said}\r\n")), "not_http")
 
 
 def test_a_packed_body_that_breaks_off_is_none() -> None:
     whole = answer(gzipped(_BODY), headers="Content-Encoding: gzip\r\n")
     broken(writes(whole[:-4], closes=True))
+
+
+@pytest.mark.parametrize("said", PACKED)
+@pytest.mark.parametrize("missing", [1, 4, 8, 20])
+def test_so_is_one_whose_packing_has_no_end_though_nothing_else_is_missing(said: str, missing: int) -> None:
+    part, headers = PACKED[said][:-missing], f"Content-Encoding: {said}\r\n"
+    broken(writes(answer(part, headers=headers)), "not_http")
+    broken(writes(OK + f"{headers}\r\n".encode() + part, closes=True))
+
+
+def test_a_second_part_without_its_end_is_missed_too_and_other_bytes_behind_the_end_are_not() -> None:
+    broken(writes(answer(gzipped(_BODY) + gzipped(_BODY)[:-8], headers="Content-Encoding: gzip\r\n")), "not_http")
+    assert got(writes(answer(gzipped(_BODY) + bytes(8), headers="Content-Encoding: gzip\r\n"))).content == _BODY
+
+
+@pytest.mark.parametrize("said", PACKED)
+def test_an_empty_body_need_not_be_packed(said: str) -> None:
+    assert got(writes(answer(b"", headers=f"Content-Encoding: {said}\r\n"))).content == b""
 
 
 def test_a_packed_body_has_no_more_time_than_another() -> None:

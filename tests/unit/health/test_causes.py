@@ -30,6 +30,12 @@ from relay.health.causes import cause
         ),
         (
             "partner_unavailable",
+            "The partner (api.example:443) sent an answer that cannot be read as HTTP; whether it did what was asked is unknown.",
+            "the partner (api.example:443) sent an answer that cannot be read as HTTP; whether it did what was asked is unknown; "
+            "it is tried again by itself",
+        ),
+        (
+            "partner_unavailable",
             "The answer is no JSON.",
             "the partner cannot take anything just now; it is tried again by itself (The answer is no JSON)",
         ),

@@ -134,6 +134,17 @@ def test_an_answer_that_is_not_whole_is_none(script: Callable[[Visit], None]) ->
         assert refused(server.url).code == "connection_broken"
 
 
+def test_what_cannot_be_read_is_none_either() -> None:
+    def script(visit: Visit) -> None:
+        visit.read()
+        visit.write(b"HTTP/1.1 200 OK\nContent-Length: 0\n\n")
+
+    with ScriptedServer(script) as server:
+        error = refused(server.url)
+    assert error.code == "not_http"
+    assert str(error).endswith(" sent an answer that cannot be read as HTTP; whether it took the notice is unknown.")
+
+
 def test_where_nobody_listens_it_is_not_taken() -> None:
     error = refused("http://127.0.0.1:9/secret-token")
 
