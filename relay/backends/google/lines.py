@@ -62,42 +62,21 @@ class Line:
         self._publish = publish
         self._clock = clock
         self._ended = ended
-        self._busy = False
         self._waiting: deque[_Part] = deque()
         self._under_way: Sequence[_Part] = ()
         self._sending: asyncio.Task[None] | None = None
 
     async def publish(self, bodies: Sequence[Body], deadline: float) -> None:
         """Returns when all of them are confirmed. Raises `StoreUnavailable`; then nothing of them is sent any more."""
-        if not self._busy:
-            await self._send_at_once(bodies, deadline)
-            return
         part = _Part(bodies, sum(body.size(self.ordering_key) for body in bodies), deadline)
         self._waiting.append(part)
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send_all())
         try:
             await part.future
         except asyncio.CancelledError:
             await self._let_go()
             raise
-
-    async def _send_at_once(self, bodies: Sequence[Body], deadline: float) -> None:
-        """What nobody is in front of needs no turn: its caller sends it, and gives up by itself."""
-        self._busy = True
-        try:
-            if not self._has_time(deadline):
-                raise StoreUnavailable(_NO_TIME_LEFT)
-            await self._publish_all(bodies, deadline)
-        finally:
-            self._go_on()
-
-    def _go_on(self) -> None:
-        """What was under way has ended; those who wait are next."""
-        self._under_way, self._sending = (), None
-        if any(not part.future.done() for part in self._waiting):
-            self._sending = asyncio.create_task(self._send_all())
-        else:
-            self._busy = False
-            self._ended(self)
 
     async def _let_go(self) -> None:
         """A call for which nobody waits any more has left the connection when this returns."""
@@ -112,7 +91,11 @@ class Line:
                 self._under_way = parts
                 await self._send(parts)
         finally:
-            self._go_on()  # somebody may wait still, where only the one call was let go
+            self._under_way, self._sending = (), None
+            if any(not part.future.done() for part in self._waiting):
+                self._sending = asyncio.create_task(self._send_all())  # only the one call was let go
+            else:
+                self._ended(self)
 
     def _next(self) -> list[_Part]:
         """Those that travel together: as many as one call takes. What is to be alone, or needs several calls, comes alone."""
@@ -123,7 +106,7 @@ class Line:
             if part.future.done():  # its caller has given up
                 self._waiting.popleft()
                 continue
-            if not self._has_time(part.deadline):
+            if not self._has_time(part):
                 self._fail([self._waiting.popleft()], StoreUnavailable(_NO_TIME_LEFT))
                 continue
             messages += len(part.bodies)
@@ -133,17 +116,14 @@ class Line:
             parts.append(self._waiting.popleft())
         return parts
 
-    def _has_time(self, deadline: float) -> bool:
-        return deadline - self._clock.monotonic() > _WORTH_TRYING_S
-
-    async def _publish_all(self, bodies: Sequence[Body], deadline: float) -> None:
-        for call in calls_of(self._topic, self.ordering_key, bodies):
-            await self._publish(call, deadline)
+    def _has_time(self, part: _Part) -> bool:
+        return part.deadline - self._clock.monotonic() > _WORTH_TRYING_S
 
     async def _send(self, parts: list[_Part]) -> None:
         deadline = min(part.deadline for part in parts)
         try:
-            await self._publish_all([body for part in parts for body in part.bodies], deadline)
+            for call in calls_of(self._topic, self.ordering_key, [body for part in parts for body in part.bodies]):
+                await self._publish(call, deadline)
         except StoreUnavailable as error:
             self._refused(parts, error)
         except Exception as error:
@@ -156,7 +136,7 @@ class Line:
     def _refused(self, parts: list[_Part], error: StoreUnavailable) -> None:
         """What was refused together may be the fault, or the deadline, of one of them: the others are tried once more, together
         where it was a trouble that passes, else each alone."""
-        again = [part for part in parts if self._has_time(part.deadline) and not part.again] if len(parts) > 1 else []
+        again = [part for part in parts if self._has_time(part) and not part.again] if len(parts) > 1 else []
         self._fail([part for part in parts if part not in again], error)
         for part in reversed(again):
             part.again = True

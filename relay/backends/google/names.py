@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
 from urllib.parse import quote
 
 _LONGEST = 600
 """Bytes. Firestore allows 1,500 for a document's ID, Pub/Sub 1,024 for an ordering key."""
 
 
-@lru_cache(maxsize=2_048)
 def safe_name(text: str) -> str:
     """A name of letters, digits, '-', '.', '_', '~' and '%' that stands for exactly this text, at most 600 bytes long.
 

@@ -111,15 +111,14 @@ class GooglePublisher:
 
     async def _publish_keys(self, connection: _Connection, keys: Mapping[str, Sequence[Body]], deadline: float) -> None:
         waiting = iter(keys.items())
-        if len(keys) == 1:
-            ordering_key, bodies = next(waiting)
-            await connection.line(ordering_key).publish(bodies, deadline)
-            return
 
         async def lane() -> None:
             for ordering_key, bodies in waiting:
                 await connection.line(ordering_key).publish(bodies, deadline)
 
+        if len(keys) == 1:
+            await lane()
+            return
         lanes = [asyncio.ensure_future(lane()) for _ in range(min(LANES, len(keys)))]
         try:
             await asyncio.gather(*lanes)

@@ -24,14 +24,10 @@ class Passing(grpc.RpcError):
 
 
 class Topic:
-    """Takes calls. `messages`: how many each carried. answer: waits or refuses instead. held: the first call does not end before
-    `release`."""
+    """Takes calls. `messages`: how many each carried. answer: waits or refuses instead."""
 
-    def __init__(self, answer: Callable[[int], Awaitable[None]] | None = None, *, held: bool = False) -> None:
+    def __init__(self, answer: Callable[[int], Awaitable[None]] | None = None) -> None:
         self.messages: list[int] = []
-        self._may_end = asyncio.Event()
-        if not held:
-            self._may_end.set()
         self.ended: list[Line] = []
         self.line = Line("t", "key", self._publish, SystemClock(), self.ended.append)
         self._answer = answer
@@ -39,18 +35,11 @@ class Topic:
     async def _publish(self, call: PublishCall, deadline: float) -> None:
         assert deadline > time.monotonic(), "no call is made for which there is no time"
         self.messages.append(call.messages)
-        await self._may_end.wait()
         if self._answer is not None:
             await self._answer(len(self.messages))
 
     def publish(self, received_at: float, within_s: float = 20.0) -> asyncio.Task[None]:
         return asyncio.ensure_future(self.line.publish([Body(b"x", 0, received_at)], time.monotonic() + within_s))
-
-
-    async def release(self) -> None:
-        """Once everybody is in line who was told to publish."""
-        await asyncio.sleep(0.001)
-        self._may_end.set()
 
 
 async def _outcomes(*tasks: asyncio.Task[None]) -> list[object]:
@@ -107,10 +96,10 @@ def test_requests_that_were_read_in_another_order_than_they_came_in_share_no_cal
         await asyncio.sleep(0.01)
 
     async def story() -> None:
-        topic = Topic(slow, held=True)
-        tasks = [topic.publish(received_at) for received_at in (1, 2, 4, 3, 3, 5)]
-        await topic.release()
-        assert set(await _outcomes(*tasks)) == {OK}
+        topic = Topic(slow)
+        first = topic.publish(1)
+        await asyncio.sleep(0)
+        assert set(await _outcomes(first, *(topic.publish(received_at) for received_at in (2, 4, 3, 3, 5)))) == {OK}
         assert topic.messages == [1, 2, 1, 2]
 
     asyncio.run(story())
@@ -139,10 +128,10 @@ def test_what_is_refused_together_is_tried_once_more(passing: bool) -> None:
             raise StoreUnavailable("no") from (Passing() if passing else ValueError())
 
     async def story() -> None:
-        topic = Topic(refuse_second, held=True)
-        tasks = [topic.publish(number) for number in range(1, 7)]
-        await topic.release()
-        assert set(await _outcomes(*tasks)) == {OK}
+        topic = Topic(refuse_second)
+        first = topic.publish(1)
+        await asyncio.sleep(0.001)
+        assert set(await _outcomes(first, *(topic.publish(number) for number in range(2, 7)))) == {OK}
         assert topic.messages == ([1, 5, 5] if passing else [1, 5, 1, 1, 1, 1, 1])
 
     asyncio.run(story())
@@ -155,100 +144,10 @@ def test_what_is_refused_twice_is_refused() -> None:
             raise StoreUnavailable("no") from Passing()
 
     async def story() -> None:
-        topic = Topic(refuse, held=True)
-        tasks = [topic.publish(number) for number in range(1, 4)]
-        await topic.release()
-        assert await _outcomes(*tasks) == [OK, REFUSED, REFUSED]
+        topic = Topic(refuse)
+        first = topic.publish(1)
+        await asyncio.sleep(0.001)
+        assert await _outcomes(first, topic.publish(2), topic.publish(3)) == [OK, REFUSED, REFUSED]
         assert topic.messages == [1, 2, 2]
-
-    asyncio.run(story())
-
-
-@pytest.mark.parametrize("run", RUNNERS)
-def test_a_call_whose_only_caller_gives_up_has_ended_when_the_caller_hears_of_it(run: Callable[..., None]) -> None:
-    left = []
-
-    async def hang(_number: int) -> None:
-        try:
-            await asyncio.sleep(60)
-        finally:
-            left.append(True)
-
-    async def story() -> None:
-        topic = Topic(hang)
-        only = topic.publish(1)
-        await asyncio.sleep(0.01)
-        only.cancel()
-        assert await _outcomes(only) == [GIVEN_UP]
-        assert left == [True]
-        assert topic.ended == [topic.line]
-
-    run(story())
-
-
-@pytest.mark.parametrize("error", [StoreUnavailable("no"), ValueError("a fault of ours")], ids=["refused", "unforeseen"])
-def test_what_becomes_of_the_first_concerns_nobody_behind_it(error: Exception) -> None:
-    async def refuse_first(number: int) -> None:
-        await asyncio.sleep(0.01)
-        if number == 1:
-            raise error
-
-    async def story() -> None:
-        topic = Topic(refuse_first, held=True)
-        tasks = [topic.publish(number) for number in range(1, 4)]
-        await topic.release()
-        assert await _outcomes(*tasks) == [type(error), OK, OK]
-        assert topic.messages == [1, 2]
-        assert topic.ended == [topic.line]
-
-    asyncio.run(story())
-
-
-def test_the_first_waits_for_nobody_behind_it() -> None:
-    async def slow_second(number: int) -> None:
-        await asyncio.sleep(0.01 if number == 1 else 0.3)
-
-    async def story() -> None:
-        topic = Topic(slow_second, held=True)
-        first, second = topic.publish(1), topic.publish(2)
-        await topic.release()
-        assert await _outcomes(first) == [OK]
-        assert not second.done()
-        assert await _outcomes(second) == [OK]
-
-    asyncio.run(story())
-
-
-def test_one_alone_that_has_no_time_left_is_refused_without_a_call() -> None:
-    async def story() -> None:
-        topic = Topic()
-        assert await _outcomes(topic.publish(1, 0.01)) == [REFUSED]
-        assert topic.messages == []
-        assert await _outcomes(topic.publish(2)) == [OK]
-
-    asyncio.run(story())
-
-
-def test_calls_of_a_line_never_overlap() -> None:
-    under_way = 0
-
-    async def alone(number: int) -> None:
-        nonlocal under_way
-        under_way += 1
-        assert under_way == 1
-        try:
-            await asyncio.sleep(0.001 * (number % 3))
-        finally:
-            under_way -= 1
-
-    async def story() -> None:
-        topic = Topic(alone)
-        tasks = []
-        for number in range(200):
-            tasks.append(topic.publish(number))
-            if number % 7 == 0:
-                asyncio.get_running_loop().call_later(0.001 * (number % 4), tasks[-1].cancel)
-            await asyncio.sleep(0.001 * (number % 5 == 0))
-        assert set(await _outcomes(*tasks)) <= {OK, GIVEN_UP}
 
     asyncio.run(story())
