@@ -98,6 +98,8 @@ class Attempt:
         self._turn = turn
         self._message = message
         self._together = together
+        self._batches = ((turn.message_id, message), *(together.following if together else ()))
+        """Message IDs and messages that have the turn, in order."""
         self._audience = turn.audience
         self._fence = Fence(self._backend.audiences, turn, budget)
         self._callers: list[Caller] = []
@@ -148,6 +150,7 @@ class Attempt:
 
     def _change(self) -> None:
         now = self._clock.now()
+        messages = [message for _, message in self._batches]
         state = self._turn.state
         running, why = holds.running_or_why(self._means.catalog, state, self._audience.use)
         blocking = holds.must_hold(state, running, self._audience, now, why=why)
@@ -156,12 +159,12 @@ class Attempt:
         if self._audience.hold is not None or blocking is not None or running is None:
             request = blocking or HoldRequest("gathering", now)
             with self._finishing():
-                self._join_all(self._messages, request)
+                self._join_all(messages, request)
                 self._flush_if_enough(running)
             return
-        delivery, caller = self._deliver(self._messages, running, state)
+        delivery, caller = self._deliver(messages, running, state)
         self._budget.require()
-        report = self._report(self._messages, running, delivery, caller, began_at=now)
+        report = self._report(messages, running, delivery, caller, now)
         rejections = rejections_of(delivery.undelivered, self._clock.now())
         with self._finishing():
             self._store(report, rejections)
@@ -175,14 +178,9 @@ class Attempt:
 
     def _join_all(self, messages: Sequence[Message | None], request: HoldRequest) -> None:
         """What is left of the turn's messages joins the hold, each under its own ID."""
-        following = self._together.following if self._together else ()
-        for message_id, message in zip((self._turn.message_id, *(one for one, _ in following)), messages, strict=True):
+        for (message_id, _), message in zip(self._batches, messages, strict=True):
             if message is not None:
                 self._join(message, request, message_id)
-
-    @property
-    def _messages(self) -> list[Message]:
-        return [self._message, *(message for _, message in self._together.following)] if self._together else [self._message]
 
     @contextmanager
     def _finishing(self) -> Iterator[None]:
@@ -221,7 +219,7 @@ class Attempt:
         delivery, caller = self._deliver([self._message], running, state)
         self._budget.require()
         keeps = comes_again or self._may_still_be_applied()
-        self._record([self._message], running, delivery, caller, now, held=keeps)
+        self._record(self._report([self._message], running, delivery, caller, now, held=keeps), delivery)
         rest = delivery.rest[0]
         if delivery.hold is not None and rest is not None and keeps:
             self._join(replace(rest, answer_by=0), delivery.hold)
@@ -343,7 +341,7 @@ class Attempt:
         messages = [batch.message for batch in taken]
         delivery, caller = self._deliver(messages, running, state)
         self._budget.require()
-        self._record(messages, running, delivery, caller, began_at)
+        self._record(self._report(messages, running, delivery, caller, began_at), delivery)
         rest = [
             batch if message is batch.message else replace(batch, message=message)
             for batch, message in zip(taken, delivery.rest, strict=True)
@@ -475,18 +473,7 @@ class Attempt:
         # A message that carries no mutation (`created`) still has its work before it.
         return Delivery(results, tuple(messages), hold, problem, progress=False)
 
-    def _record(
-        self,
-        messages: Sequence[Message],
-        running: Running,
-        delivery: Delivery,
-        caller: Caller | None,
-        began_at: float,
-        *,
-        held: bool = True,
-    ) -> None:
-        """See `_report`."""
-        report = self._report(messages, running, delivery, caller, began_at=began_at, held=held)
+    def _record(self, report: Report | None, delivery: Delivery) -> None:
         self._store(report, rejections_of(delivery.undelivered, self._clock.now()))
         if report is not None:
             log_attempt(report)
@@ -502,8 +489,8 @@ class Attempt:
         running: Running,
         delivery: Delivery,
         caller: Caller | None,
-        *,
         began_at: float,
+        *,
         held: bool = True,
     ) -> Report | None:
         """Of the attempt that this was; None if no call was made and nothing settled. held: what is left is in the hold."""

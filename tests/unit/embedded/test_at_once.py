@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -10,35 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from relay.backends.embedded import EmbeddedBackend, database, log_sync
+from relay.backends.embedded import EmbeddedBackend, database
 from relay.domain.clock import SystemClock
 from relay.domain.errors import StoreUnavailable
 from tests.contract.backends.given import message, rejection, report
+from tests.unit.embedded.syncs import Syncs
 
 NORMAL = 1
-
-
-class Syncs:
-    """Of the log: how many there were, and whether they fail."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self.fail = False
-        self.before: Callable[[], object] = lambda: None
-
-    def __call__(self, handle: int) -> None:
-        self.number += 1
-        self.before()
-        if self.fail:
-            raise OSError(5, "Input/output error")
-        os.fsync(handle)
-
-
-@pytest.fixture
-def syncs(monkeypatch: pytest.MonkeyPatch) -> Syncs:
-    counted = Syncs()
-    monkeypatch.setattr(log_sync, "_sync", counted)
-    return counted
 
 
 @pytest.fixture

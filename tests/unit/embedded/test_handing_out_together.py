@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -16,25 +15,6 @@ from relay.domain.errors import TurnLost
 from relay.domain.message import Message, decode
 from tests.clock import TurnedClock
 from tests.contract.backends.given import message, rejection, report, request
-
-
-@pytest.fixture
-def clock() -> TurnedClock:
-    return TurnedClock()
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Callable[[Clock], EmbeddedBackend]]:
-    """Opens the same place as often as asked, as further processes would."""
-    backends: list[EmbeddedBackend] = []
-
-    def open_again(clock: Clock) -> EmbeddedBackend:
-        backends.append(EmbeddedBackend.open(tmp_path / "state", clock))
-        return backends[-1]
-
-    yield open_again
-    for backend in backends:
-        backend.close()
 
 
 @pytest.fixture

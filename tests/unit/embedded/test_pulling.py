@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
+from collections.abc import Callable, Collection
 
 import pytest
 
@@ -17,25 +16,6 @@ from relay.domain.errors import StoreUnavailable
 from relay.domain.message import decode
 from tests.clock import TurnedClock
 from tests.contract.backends.given import message
-
-
-@pytest.fixture
-def clock() -> TurnedClock:
-    return TurnedClock()
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Callable[[Clock], EmbeddedBackend]]:
-    """Opens the same place as often as asked, as further processes would."""
-    backends: list[EmbeddedBackend] = []
-
-    def open_again(clock: Clock) -> EmbeddedBackend:
-        backends.append(EmbeddedBackend.open(tmp_path / "state", clock))
-        return backends[-1]
-
-    yield open_again
-    for backend in backends:
-        backend.close()
 
 
 @pytest.fixture

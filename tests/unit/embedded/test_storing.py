@@ -21,29 +21,10 @@ from relay.domain.connector import RateLimits
 from relay.domain.errors import StoreUnavailable
 from tests.contract.backends.given import message, rejection, report
 from tests.end_to_end.stack import eventually
+from tests.unit.embedded.syncs import Syncs
 
 NORMAL, FULL = 1, 2
 """As SQLite numbers its levels: https://sqlite.org/pragma.html#pragma_synchronous."""
-
-
-class Syncs:
-    """Of the log by threads together: how many there were, and what happens before each."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self.before: Callable[[], object] = lambda: None
-
-    def __call__(self, handle: int) -> None:
-        self.number += 1
-        self.before()
-        os.fsync(handle)
-
-
-@pytest.fixture
-def syncs(monkeypatch: pytest.MonkeyPatch) -> Syncs:
-    counted = Syncs()
-    monkeypatch.setattr(log_sync, "_sync", counted)
-    return counted
 
 
 class _Watched(Database):
