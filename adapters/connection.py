@@ -24,6 +24,7 @@ from adapters import incoming, outgoing
 from adapters.in_flight import Cuttable
 from adapters.network import AddressInfo, Resolver, addresses
 from adapters.outgoing import Place
+from relay.domain.computing import computing
 from relay.trust import trusting
 
 IDLE_S = 1.0
@@ -204,7 +205,8 @@ class Connection:
 
     def _receive(self, call: Call) -> bytes:
         self._wait_no_longer_than(call.left_s())
-        return self._sock.recv(_PIECE)
+        with computing.waiting():
+            return self._sock.recv(_PIECE)
 
     def _wait_no_longer_than(self, left_s: float) -> None:
         if not left_s <= self._time_out_s <= left_s + _LATE_S:
@@ -243,7 +245,8 @@ class Connections:
             connection.close()
             connection = None
         if connection is None:
-            connection = Connection(_connected(place, call, connect_s, self._authorities))
+            with computing.waiting():
+                connection = Connection(_connected(place, call, connect_s, self._authorities))
         reusable = False
         try:
             answer = connection.exchange(call, head, content, head_only=method == "HEAD", most=most)

@@ -20,6 +20,7 @@ from relay.backends.interfaces import Backend, Leased, PullQueue
 from relay.configuration import Configuration
 from relay.connectors.inbound_document import refresh_inbound
 from relay.domain.clock import Clock, SystemClock
+from relay.domain.computing import computing
 from relay.domain.errors import ConfigurationError, StoreUnavailable
 from relay.wide_log import log, place_of
 from worker.notice_sending import NoticeSending
@@ -155,9 +156,12 @@ class WorkerProcess:
         # Where no thread can be started, this raises and the turn still waits in the pool for one that is free.
         pool.submit(self._turns, leased)
 
-    def _next(self) -> Leased | None:
-        """The next message, in hand from here on; None if there is none to take, or it is to end."""
+    def _next(self, ended: str | None = None) -> Leased | None:
+        """The next message, in hand from here on; None if there is none to take, or it is to end. ended: the connector of the
+        turn that the thread has ended, whose place nobody else has got meanwhile."""
         with self._taking:
+            if ended is not None:
+                self._end(ended)
             if self._stopping:
                 return None  # several may have waited here, each for the time that a locked store takes
             with self._freed:
@@ -174,9 +178,14 @@ class WorkerProcess:
             self._not_begun -= 1
         following: Leased | None = leased
         try:
-            while following is not None:
-                self._turn(following)
-                following = None if self._not_begun else self._next()
+            with computing.alone():
+                while following is not None:
+                    ended = following.connector
+                    self._turn(following)
+                    if self._not_begun:
+                        self._end(ended)
+                        return
+                    following = self._next(ended)
         except Exception as error:
             _note("taking_failed", error)
         finally:
@@ -190,11 +199,13 @@ class WorkerProcess:
             self.worker.handle(leased)
         except BaseException as error:
             _note("turn_ended", error, connector=connector, message=leased.message_id)
-        finally:
-            with self._freed:
-                self._in_hand[connector] -= 1
-                if not self._in_hand[connector]:
-                    del self._in_hand[connector]
+
+    def _end(self, connector: str) -> None:
+        """A turn of this connector is in hand no more."""
+        with self._freed:
+            self._in_hand[connector] -= 1
+            if not self._in_hand[connector]:
+                del self._in_hand[connector]
 
     def _busy(self, held: dict[str, int]) -> list[str]:
         """The connectors that get no further thread now. `held`: turns in hand, of connectors that have any."""

@@ -3,6 +3,8 @@
 import time
 from typing import Protocol
 
+from relay.domain.computing import computing
+
 
 class Clock(Protocol):
     """Where the time comes from."""
@@ -30,4 +32,5 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+        with computing.waiting():
+            time.sleep(seconds)

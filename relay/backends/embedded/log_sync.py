@@ -8,6 +8,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from relay.domain.computing import computing
 from relay.domain.errors import StoreUnavailable
 
 _sync = getattr(os, "fdatasync", os.fsync)
@@ -42,7 +43,7 @@ class LogSync:
 
     def require(self, number: int) -> None:
         """Returns once that commit is on the disk, with all before it. Raises `StoreUnavailable`; then it may be or not."""
-        with self._syncing:
+        with computing.waiting(), self._syncing:
             if self._synced >= number:
                 return  # somebody synced after it
             self.require_sound()

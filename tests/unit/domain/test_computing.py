@@ -1,0 +1,162 @@
+"""Threads of a process compute one at a time, and nobody is kept from it by one that does not go on."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from relay.domain.computing import Computing
+
+LONG_S = 30.0
+"""Nothing here takes so long, unless it never comes."""
+
+
+def _started(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def _ends(thread: threading.Thread) -> None:
+    thread.join(LONG_S)
+    assert not thread.is_alive()
+
+
+def test_one_computes_at_a_time() -> None:
+    computing = Computing(patience_s=LONG_S)
+    at_once, most = 0, 0
+
+    def compute() -> None:
+        nonlocal at_once, most
+        for _ in range(200):
+            with computing.alone():
+                at_once += 1
+                most = max(most, at_once)
+                threading.Event().wait(0.0001)  # as a file would: it lets other threads go on
+                at_once -= 1
+
+    for thread in [_started(compute) for _ in range(4)]:
+        _ends(thread)
+
+    assert most == 1
+
+
+def test_another_computes_while_one_waits() -> None:
+    computing = Computing(patience_s=LONG_S)
+    computed = threading.Event()
+
+    def compute() -> None:
+        with computing.alone():
+            computed.set()
+
+    with computing.alone():
+        other = _started(compute)
+        assert not computed.wait(0.05)
+        with computing.waiting():
+            assert computed.wait(LONG_S)
+    _ends(other)
+
+
+def test_who_has_waited_computes_alone_again() -> None:
+    computing = Computing(patience_s=LONG_S)
+    computed = threading.Event()
+
+    def compute() -> None:
+        with computing.alone():
+            computed.set()
+
+    with computing.alone():
+        with computing.waiting():
+            pass
+        other = _started(compute)
+        assert not computed.wait(0.05)
+    _ends(other)
+
+
+def test_one_that_does_not_go_on_keeps_others_no_longer_than_their_patience() -> None:
+    computing = Computing(patience_s=0.01)
+    goes_on = threading.Event()
+    is_stuck = threading.Event()
+
+    def be_stuck() -> None:
+        with computing.alone():
+            is_stuck.set()
+            goes_on.wait(LONG_S)
+            with computing.waiting():
+                pass
+
+    def compute() -> None:
+        with computing.alone():
+            pass
+
+    stuck = _started(be_stuck)
+    assert is_stuck.wait(LONG_S)
+    others = [_started(compute) for _ in range(5)]
+    for other in others:
+        _ends(other)
+    assert stuck.is_alive()
+
+    goes_on.set()
+    _ends(stuck)
+    with computing.alone():
+        another = _started(compute)
+    _ends(another)
+
+
+def test_once_one_is_not_waited_for_the_others_take_turns_again() -> None:
+    computing = Computing(patience_s=1.0)
+    taken, second_is_in, third_is_in = threading.Event(), threading.Event(), threading.Event()
+    first_goes_on, second_goes_on = threading.Event(), threading.Event()
+
+    def be_stuck() -> None:
+        with computing.alone():
+            taken.set()
+            first_goes_on.wait(LONG_S)
+
+    def second() -> None:
+        with computing.alone():
+            second_is_in.set()
+            second_goes_on.wait(LONG_S)
+
+    def third() -> None:
+        with computing.alone():
+            third_is_in.set()
+
+    stuck = _started(be_stuck)
+    assert taken.wait(LONG_S)
+    two = _started(second)
+    assert second_is_in.wait(LONG_S)
+    three = _started(third)
+
+    first_goes_on.set()  # it gives back what nobody waits for any more, which lets nobody in
+    _ends(stuck)
+    assert not third_is_in.wait(0.05)
+
+    second_goes_on.set()
+    _ends(two)
+    _ends(three)
+
+
+def test_waiting_is_nothing_for_a_thread_that_never_asked() -> None:
+    computing = Computing()
+
+    with computing.waiting(), computing.waiting():
+        pass
+
+    with computing.alone(), computing.waiting(), computing.waiting():
+        pass
+
+
+def test_an_error_leaves_it_to_the_next_one() -> None:
+    computing = Computing(patience_s=LONG_S)
+
+    with computing.alone(), pytest.raises(ValueError, match="while it waited"), computing.waiting():
+        raise ValueError("while it waited")
+    with pytest.raises(ValueError, match="while it computed"), computing.alone():
+        raise ValueError("while it computed")
+
+    def compute() -> None:
+        with computing.alone():
+            pass
+
+    _ends(_started(compute))
