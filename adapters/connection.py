@@ -122,6 +122,7 @@ class _Connecting:
                 sock.setsockopt(*option)
             sock.settimeout(timeout_s)
             self.call.sock = sock
+            self.call.left_s()  # it may have been cut short while its name was looked up
             sock.connect(where)
         except BaseException:
             sock.close()
@@ -205,6 +206,10 @@ class Connection:
 
     def _receive(self, call: Call) -> bytes:
         self._wait_no_longer_than(call.left_s())
+        # Where many threads compute, the answer is there when it is this one's turn again, and it is woken once and not twice.
+        computing.after_others()
+        if wait_for_read(self._sock, timeout=0.0):
+            return self._sock.recv(_PIECE)
         with computing.waiting():
             return self._sock.recv(_PIECE)
 

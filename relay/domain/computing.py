@@ -9,6 +9,7 @@ compute in here give it up only where they say that they wait.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,12 +18,15 @@ _PATIENCE_S = 0.05
 
 
 class Computing:
-    """For the threads of one process."""
+    """For the threads of one process. Who comes first, computes first."""
 
     def __init__(self, patience_s: float = _PATIENCE_S) -> None:
         self._patience_s = patience_s
-        self._turn = threading.Lock()
-        """Held by the one that computes; another one in its place once its holder is not waited for any more."""
+        self._guard = threading.Lock()
+        """Held to change these."""
+        self._at_it: threading.Lock | None = None
+        self._in_line: deque[threading.Lock] = deque()
+        """Each waits for its own, until somebody lets it go."""
         self._own = threading.local()
 
     @contextmanager
@@ -39,7 +43,7 @@ class Computing:
     def waiting(self) -> Iterator[None]:
         """In the block this thread waits for a disk, a partner or the time, and another one may compute. Changes nothing for a
         thread that has not said that it computes alone."""
-        if getattr(self._own, "turn", None) is None:
+        if getattr(self._own, "mine", None) is None:
             yield
             return
         self._end()
@@ -48,21 +52,34 @@ class Computing:
         finally:
             self._begin()
 
+    def after_others(self) -> None:
+        """Returns once those have computed that wait for it already: what this thread has to wait for may be there by then.
+        Changes nothing for a thread that has not said that it computes alone."""
+        if self._in_line and getattr(self._own, "mine", None) is not None:
+            self._end()
+            self._begin()
+
     def _begin(self) -> None:
-        while True:
-            turn = self._turn
-            if not turn.acquire(timeout=self._patience_s):
-                if self._turn is turn:
-                    self._turn = threading.Lock()
-            elif self._turn is turn:
-                self._own.turn = turn
+        mine = self._own.mine = threading.Lock()
+        mine.acquire()
+        with self._guard:
+            if self._at_it is None:
+                self._at_it = mine
                 return
-            else:
-                turn.release()
+            self._in_line.append(mine)
+        if not mine.acquire(timeout=self._patience_s):
+            with self._guard:
+                if self._at_it is not mine:
+                    self._in_line.remove(mine)
+                    self._at_it = mine  # and whoever was is not waited for any more
 
     def _end(self) -> None:
-        self._own.turn.release()
-        self._own.turn = None
+        mine, self._own.mine = self._own.mine, None
+        with self._guard:
+            if self._at_it is mine:
+                self._at_it = self._in_line.popleft() if self._in_line else None
+                if self._at_it is not None:
+                    self._at_it.release()
 
 
 computing = Computing()

@@ -6,16 +6,18 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from adapters import leash
+from adapters import leash, network
 from adapters.client import RequestsClient
 from adapters.contract import Credentials, HttpRequest
 from adapters.in_flight import Cuttable, InFlight, in_flight
+from adapters.network import AddressInfo
 from relay.domain.clock import SystemClock
+from relay.domain.computing import computing
 from relay.domain.connector import Timeouts
 from relay.domain.errors import TryAgain
 
@@ -64,6 +66,46 @@ def test_a_call_that_is_cut_short_ends_at_once(accepting: bool, scheme: str) -> 
         assert (error.code, error.applied_unknown, error.account) == ("process_ended", True, False)
     else:
         assert isinstance(error, leash.OutOfTime), "nothing was sent: another process begins it anew"
+
+
+def test_a_call_that_is_cut_short_while_a_name_is_looked_up_connects_to_nobody() -> None:
+    def look_up(host: str, port: int) -> Sequence[AddressInfo]:
+        assert in_flight.cut_short() == 1
+        return network.look_up(host, port)
+
+    client = RequestsClient(Timeouts(connect_s=20, answer_s=20, batch_answer_s=20), SystemClock(), resolver=look_up)
+    began = time.monotonic()
+    with _listening(accepting=False) as url, pytest.raises(leash.OutOfTime):
+        client.send(HttpRequest("POST", url, body={"a": 1}), auth=Credentials())
+    assert time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize(
+    ("accepting", "scheme"),
+    [(True, "http"), (False, "http"), (True, "https")],
+    ids=["waiting for the answer", "connecting", "agreeing on keys"],
+)
+def test_while_a_call_waits_other_threads_compute(accepting: bool, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(computing, "_patience_s", 60.0)
+    client = RequestsClient(Timeouts(connect_s=20, answer_s=20, batch_answer_s=20), SystemClock())
+    calls, ended = threading.Event(), threading.Event()
+
+    def call(url: str) -> None:
+        with computing.alone():
+            calls.set()
+            with suppress(TryAgain):
+                client.send(HttpRequest("POST", url, body={"a": 1}), auth=Credentials())
+        ended.set()
+
+    with _listening(accepting=accepting) as url:
+        thread = threading.Thread(target=call, args=(url.replace("http:", f"{scheme}:"),), daemon=True)
+        thread.start()
+        assert calls.wait(10)
+        with computing.alone():
+            assert not ended.is_set()
+        while thread.is_alive():
+            in_flight.cut_short()
+            thread.join(timeout=0.1)
 
 
 def test_nothing_is_under_way_afterwards() -> None:

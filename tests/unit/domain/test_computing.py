@@ -1,11 +1,14 @@
 """Threads of a process compute one at a time, and nobody is kept from it by one that does not go on."""
 
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from relay.domain.computing import Computing
+from relay.domain.clock import SystemClock
+from relay.domain.computing import Computing, computing
 
 LONG_S = 30.0
 """Nothing here takes so long, unless it never comes."""
@@ -20,6 +23,13 @@ def _started(work: Callable[[], None]) -> threading.Thread:
 def _ends(thread: threading.Thread) -> None:
     thread.join(LONG_S)
     assert not thread.is_alive()
+
+
+def _until_in_line(computing: Computing, number: int) -> None:
+    until = time.monotonic() + LONG_S
+    while len(computing._in_line) < number:
+        assert time.monotonic() < until
+        time.sleep(0.001)
 
 
 def test_one_computes_at_a_time() -> None:
@@ -137,14 +147,74 @@ def test_once_one_is_not_waited_for_the_others_take_turns_again() -> None:
     _ends(three)
 
 
+def test_who_comes_first_computes_first() -> None:
+    computing = Computing(patience_s=LONG_S)
+    in_order: list[int] = []
+    came = [threading.Event() for _ in range(4)]
+
+    def compute(number: int) -> None:
+        came[number].set()
+        with computing.alone():
+            in_order.append(number)
+
+    threads = []
+    with computing.alone():
+        for number in range(4):
+            threads.append(_started(partial(compute, number)))
+            assert came[number].wait(LONG_S)
+            _until_in_line(computing, number + 1)
+    for thread in threads:
+        _ends(thread)
+
+    assert in_order == [0, 1, 2, 3]
+
+
+def test_those_in_line_compute_before_one_that_has_time() -> None:
+    computing = Computing(patience_s=LONG_S)
+    computed: list[str] = []
+
+    def compute() -> None:
+        with computing.alone():
+            computed.append("in line")
+
+    with computing.alone():
+        computing.after_others()  # there is nobody
+        others = [_started(compute) for _ in range(3)]
+        _until_in_line(computing, 3)
+        computing.after_others()
+        computed.append("one that has time")
+    for other in others:
+        _ends(other)
+
+    assert computed == ["in line", "in line", "in line", "one that has time"]
+
+
 def test_waiting_is_nothing_for_a_thread_that_never_asked() -> None:
     computing = Computing()
 
     with computing.waiting(), computing.waiting():
-        pass
+        computing.after_others()
 
     with computing.alone(), computing.waiting(), computing.waiting():
-        pass
+        computing.after_others()
+
+
+def test_who_sleeps_lets_others_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(computing, "_patience_s", LONG_S)
+    computed = threading.Event()
+
+    def compute() -> None:
+        with computing.alone():
+            computed.set()
+
+    with computing.alone():
+        other = _started(compute)
+        assert not computed.wait(0.05)
+        until = time.monotonic() + LONG_S
+        while not computed.is_set() and time.monotonic() < until:
+            SystemClock().sleep(0.01)
+        assert computed.is_set()
+    _ends(other)
 
 
 def test_an_error_leaves_it_to_the_next_one() -> None:

@@ -17,6 +17,7 @@ from relay.backends.embedded import EmbeddedBackend, database, log_sync
 from relay.backends.embedded.database import Database
 from relay.backends.embedded.publisher import EmbeddedPublisher
 from relay.domain.clock import SystemClock
+from relay.domain.computing import computing
 from relay.domain.connector import RateLimits
 from relay.domain.errors import StoreUnavailable
 from tests.contract.backends.given import message, rejection, report
@@ -232,6 +233,28 @@ def test_a_turn_is_brought_to_the_disk_where_the_database_lies_behind_a_link(
     backend.audiences.begin_turn("c", "a", position=1, message_id="m")
     assert synced == [(tmp_path / "disk" / "data-wal").stat().st_ino]
     backend.close()
+
+
+def test_while_a_turn_is_brought_to_the_disk_other_threads_compute(
+    backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[str] = []
+
+    def compute() -> None:
+        with computing.alone():
+            computed.append("while the disk was at work")
+
+    def sync(_: int) -> None:
+        other = threading.Thread(target=compute, daemon=True)
+        other.start()
+        other.join(10)
+        computed.append("the disk has ended")
+
+    monkeypatch.setattr(computing, "_patience_s", 60.0)
+    monkeypatch.setattr(log_sync, "_sync", sync)
+    with computing.alone():
+        backend.audiences.begin_turn("c", "a", position=1, message_id="m")
+    assert computed == ["while the disk was at work", "the disk has ended"]
 
 
 def test_a_transaction_within_another_one_is_a_mistake_that_shows_at_once(backend: EmbeddedBackend) -> None:
