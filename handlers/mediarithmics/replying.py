@@ -42,7 +42,7 @@ async def wait_for(
     while True:
         missing = [part for part, reply in found.items() if reply is None]
         await asyncio.sleep(max(0.0, min(pause, until - clock.monotonic())))
-        found |= await threads.store(partial(_take, replies, request_id, missing))
+        found |= await threads.store(partial(_find, replies, request_id, missing))
         if all(reply is not None for reply in found.values()) or clock.monotonic() >= until:
             return list(found.values())
         pause = min(pause * _GROWTH, LONGEST_PAUSE_S)
@@ -65,9 +65,9 @@ def fate_of(found: Iterable[Reply | None], indexes: Iterable[int]) -> Fate:
     return Fate(mutations, left, reasons[0] if reasons else "Not all of it was delivered.", max(due), note)
 
 
-def _take(replies: Replies, request_id: str, parts: Iterable[int]) -> dict[int, Reply | None]:
+def _find(replies: Replies, request_id: str, parts: Iterable[int]) -> dict[int, Reply | None]:
     found: dict[int, Reply | None] = {}
     with suppress(StoreUnavailable):
         for part in parts:
-            found[part] = replies.take(request_id, part)
+            found[part] = replies.find(request_id, part)
     return found

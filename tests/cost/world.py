@@ -68,7 +68,7 @@ limits: {{batch: {{max_items: 100, max_age: {max_age}}}, rate: {rate}}}
 timeouts: {{connect: 5s, answer: 5s, batch_answer: 10s}}
 """
 
-EXPIRING = ("attempts", "rejections")
+EXPIRING = ("attempts", "rejections", "replies")
 """Collections whose documents are deleted one by one when their time has come. Counters have one too, but few documents."""
 
 _TIMESTAMP_BYTES = 20
@@ -160,7 +160,7 @@ class World:
         )
         self._loop.run(self._publisher.publish([message]))
         self.deliver()
-        assert self._receiving.replies.take(request_id, 0).mutations[0].outcome == "delivered"
+        assert self._receiving.replies.find(request_id, 0).mutations[0].outcome == "delivered"
 
     def _send(self, kind: str, content: dict[str, Any]) -> None:
         answer = self._loop.run(self._post(kind, msgspec.json.encode(content)))

@@ -130,7 +130,7 @@ class Dmp:
         replies: dict[int, Reply] = {}
         while world.scheduler.time < give_up_at:
             for one in messages:
-                if one.part not in replies and (reply := relay.replies.take(request_id, one.part)) is not None:
+                if one.part not in replies and (reply := relay.replies.find(request_id, one.part)) is not None:
                     replies[one.part] = reply
             if len(replies) == len(messages):
                 outcomes = [one.outcome for reply in replies.values() for one in reply.mutations]

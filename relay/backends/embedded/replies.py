@@ -8,7 +8,7 @@ from relay.domain.reply import Reply
 
 
 class EmbeddedReplies:
-    """A row for each reply that nobody has read yet."""
+    """A row for each reply."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -20,11 +20,6 @@ class EmbeddedReplies:
                 (reply.request_id, reply.part, reply.at, REPLY.write(reply)),
             )
 
-    def take(self, request_id: str, part: int) -> Reply | None:
-        key = (request_id, part)
-        if self._database.row("SELECT 1 FROM replies WHERE request_id = ? AND part = ?", key) is None:
-            return None  # most looks find nothing, and need no right to write
-        with self._database.transaction() as connection:
-            found = connection.execute("SELECT record FROM replies WHERE request_id = ? AND part = ?", key).fetchone()
-            connection.execute("DELETE FROM replies WHERE request_id = ? AND part = ?", key)
+    def find(self, request_id: str, part: int) -> Reply | None:
+        found = self._database.row("SELECT record FROM replies WHERE request_id = ? AND part = ?", (request_id, part))
         return REPLY.read(found[0]) if found else None

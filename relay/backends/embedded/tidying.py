@@ -51,8 +51,7 @@ class Tidying:
                 (connector, newest - ATTEMPTS_KEPT, now - FAILED_ATTEMPTS_KEPT_S),
             )
         self._delete("audit", "at < ?", (now - AUDIT_KEPT_S,))
-        with self._database.transaction() as connection:
-            connection.execute("DELETE FROM replies WHERE at < ?", (now - REPLY_KEPT_S,))
+        self._delete("replies", "at < ?", (now - REPLY_KEPT_S,), key="request_id, part")
         self._delete_drafts(now - DRAFTS_KEPT_S)
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM drafts WHERE changed_at < ?", (now - DRAFTS_KEPT_S,))
@@ -96,11 +95,11 @@ class Tidying:
     def _connectors(self, table: str) -> list[str]:
         return [name for (name,) in self._database.rows(f"SELECT DISTINCT connector FROM {table}")]  # noqa: S608 - ours
 
-    def _delete(self, table: str, condition: str, parameters: tuple[Any, ...]) -> None:
-        chosen = f"SELECT number FROM {table} WHERE {condition} LIMIT {_AT_ONCE}"  # noqa: S608 - all parts are ours
+    def _delete(self, table: str, condition: str, parameters: tuple[Any, ...], *, key: str = "number") -> None:
+        chosen = f"SELECT {key} FROM {table} WHERE {condition} LIMIT {_AT_ONCE}"  # noqa: S608 - all parts are ours
         while True:
             with self._database.transaction() as connection:
-                deleted = connection.execute(f"DELETE FROM {table} WHERE number IN ({chosen})", parameters)  # noqa: S608
+                deleted = connection.execute(f"DELETE FROM {table} WHERE ({key}) IN ({chosen})", parameters)  # noqa: S608
             if deleted.rowcount < _AT_ONCE:
                 return
 

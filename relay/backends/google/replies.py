@@ -1,6 +1,6 @@
 """`interfaces.Replies` on Firestore.
 
-replies/{request ID}-{part}: record; expire_at (a timestamp, for the policy that deletes what nobody has read).
+replies/{request ID}-{part}: record; expire_at (a timestamp, for the policy that deletes it).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ REPLIES = "replies"
 
 
 class GoogleReplies:
-    """A document for each reply that nobody has read yet."""
+    """A document for each reply."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
@@ -24,13 +24,9 @@ class GoogleReplies:
         fields = {"record": REPLY.write(reply).decode(), "expire_at": moment(reply.at + KEPT_S)}
         self._documents.commit([Write(_path(reply.request_id, reply.part), fields=fields)])
 
-    def take(self, request_id: str, part: int) -> Reply | None:
-        path = _path(request_id, part)
-        stored = self._documents.get(path)
-        if stored is None:
-            return None
-        self._documents.commit([Write(path, "delete")])
-        return REPLY.read(stored.fields["record"].encode())
+    def find(self, request_id: str, part: int) -> Reply | None:
+        stored = self._documents.get(_path(request_id, part))
+        return REPLY.read(stored.fields["record"].encode()) if stored else None
 
 
 def _path(request_id: str, part: int) -> str:

@@ -31,7 +31,7 @@ def ask(world: World, mutations: Sequence[Mutation], *, part: int = 0) -> str:
 
 
 def reply(world: World, request_id: str) -> Reply | None:
-    found: Reply | None = world.backend.replies.take(request_id, 0)
+    found: Reply | None = world.backend.replies.find(request_id, 0)
     return found
 
 
