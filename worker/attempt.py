@@ -198,13 +198,15 @@ class Attempt:
         """It is delivered now or not at all: what is not settled is the source's to send again.
 
         What is left joins the hold all the same where a call may still take effect, so that whatever comes later comes after it;
-        and where the queue has gone back: then it may have been delivered already, and what came before it comes once more.
+        and where it comes again: see `_comes_again`.
         """
         now = self._clock.now()
-        comes_again = self._turn.let_through or self._audience.went_back_at > 0
         crashed = self._turn.verdict == "crashed"
-        if crashed or (now >= self._message.answer_by and not comes_again):
+        if (crashed or now >= self._message.answer_by) and not self._comes_again():
             log("reply_too_late", "WARNING", connector=self._turn.connector, request_id=self._message.request_id)
+            return
+        if crashed:
+            self._crashed()
             return
         state = self._turn.state
         running, why = holds.running_or_why(self._means.catalog, state, self._audience.use)
@@ -212,19 +214,26 @@ class Attempt:
         standing = self._audience.hold or request
         if standing is not None or running is None:
             request = request or HoldRequest("gathering", now)
-            if comes_again:
+            if self._comes_again():
                 self._join(replace(self._message, answer_by=0), request)
             self._give(untouched(self._message, standing or request, at=now))
             return
         delivery, caller = self._deliver([self._message], running, state)
+        keeps = self._may_still_be_applied() or (delivery.hold is not None and self._comes_again())
         self._budget.require()
-        keeps = comes_again or self._may_still_be_applied()
         self._record(self._report([self._message], running, delivery, caller, now, held=keeps), delivery)
         rest = delivery.rest[0]
         if delivery.hold is not None and rest is not None and keeps:
             self._join(replace(rest, answer_by=0), delivery.hold)
             self._resume_if_due()
         self._give(reply_to(self._message, delivery.results, delivery.hold, at=self._clock.now()))
+
+    def _comes_again(self) -> bool:
+        """Whether it may have been delivered already, its source told so, and what came before it comes once more: the queue has
+        gone back, or holds it twice, since its publish was repeated. Then nobody sends it again."""
+        if self._turn.let_through or self._audience.went_back_at > 0:
+            return True
+        return self._backend.replies.find(self._message.request_id, self._message.part) is not None
 
     def _may_still_be_applied(self) -> bool:
         """What a call of this turn carried, or the audience that it was to make, may yet be done at the partner."""
@@ -260,7 +269,7 @@ class Attempt:
         """
         replay = self._message.replay
         if replay is None:
-            return self._message
+            return replace(self._message, answer_by=0)
         kept_since = self._turn.state.journal_since
         if not kept_since:
             log_not_kept(self._message)

@@ -8,8 +8,9 @@ from relay.domain.outcome import Outcome
 
 VERSION = 1
 
-KEPT_S = 600.0
-"""So long a reply is kept for whoever asked; nobody waits longer than a fraction of that."""
+KEPT_S = 3_600.0
+"""So long a reply is kept. Whoever asked waits for a fraction of that; the rest is for a message that the queue holds twice, and
+whose second time comes late, since a worker died or was frozen."""
 
 HINT_LENGTH = 300
 """Characters of a hint in a reply."""

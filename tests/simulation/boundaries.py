@@ -23,6 +23,7 @@ WRITES: dict[str, frozenset[str]] = {
 READS: dict[str, frozenset[str]] = {
     "audiences": frozenset({"require", "waiting", "due", "get"}),
     "connectors": frozenset({"state"}),
+    "replies": frozenset({"find"}),
 }
 ALL_WRITES = frozenset(name for names in WRITES.values() for name in names)
 ALL_STORE = ALL_WRITES | frozenset(name for names in READS.values() for name in names)

@@ -120,17 +120,17 @@ class Dmp:
     def asked_once(self, request_id: str, messages: list[Message]) -> float | None:
         """Seconds after which it is to be sent again; None where it is settled."""
         world = self._world
-        relay, now = world.processes["receiver"].relay, world.machine.now
+        receiver, now = world.processes["receiver"], world.machine.now
         audience = messages[0].audience
         try:
-            relay.queue.publish([replace(one, version=NEWEST, answer_by=now() + FEED_WAITS_S) for one in messages])
+            receiver.relay.queue.publish([replace(one, version=NEWEST, answer_by=now() + FEED_WAITS_S) for one in messages])
         except StoreUnavailable:
             return TRIED_AGAIN_S
         give_up_at = world.scheduler.time + FEED_WAITS_S
         replies: dict[int, Reply] = {}
         while world.scheduler.time < give_up_at:
             for one in messages:
-                if one.part not in replies and (reply := relay.replies.find(request_id, one.part)) is not None:
+                if one.part not in replies and (reply := receiver.plain.replies.find(request_id, one.part)) is not None:
                     replies[one.part] = reply
             if len(replies) == len(messages):
                 outcomes = [one.outcome for reply in replies.values() for one in reply.mutations]

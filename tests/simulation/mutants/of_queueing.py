@@ -15,6 +15,7 @@ from relay.backends.embedded.database import Database
 from relay.backends.embedded.messages import rows_of as messages_rows_of
 from relay.domain import audience as policy
 from tests.simulation.mutants.known import mutant
+from worker import attempt
 
 
 @mutant("the publish order within a key", shown_by="the parts of a request keep their order")
@@ -97,6 +98,17 @@ def _late_finish() -> AbstractContextManager[Any]:
 )
 def _alone() -> AbstractContextManager[Any]:
     return patch.object(queue, "_TAKEABLE", queue._TAKEABLE.replace("deliveries, keys.messages, alone_to", "0, keys.messages, 0"))
+
+
+@mutant(
+    "what the queue holds twice is not left to its source",
+    shown_by="a feed's request is in the queue twice, and trouble comes between the parts of the second time",
+)
+def _twice() -> AbstractContextManager[Any]:
+    def comes_again(self: attempt.Attempt) -> bool:
+        return self._turn.let_through or self._audience.went_back_at > 0
+
+    return patch.object(attempt.Attempt, "_comes_again", comes_again)
 
 
 @mutant("claim on creation: one creator at a time")

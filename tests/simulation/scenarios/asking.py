@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.simulation import faults
 from tests.simulation.partner import Fate
+from tests.simulation.pubsub import Accepting
 from tests.simulation.scenarios.known import DOWN, PUSHED, TWO, scenario
 from tests.simulation.stage import Stage
 
@@ -84,3 +87,45 @@ def _batch() -> None:
             stage.asks("+u1", "-u2", "+u3", "+u4", parts=2, made=made, within_s=90)
             stage.arrives()
             assert stage.members() == {"u1", "u3", "u4"}
+
+
+@scenario("a feed's request is in the queue twice, and trouble comes between the parts of the second time")
+def _twice() -> None:
+    for trouble in (_too_late, _not_taken, _not_taken_and_frozen, _held_before, _ends_its_worker):
+        _published_twice(trouble)
+
+
+def _published_twice(trouble: Callable[[Stage], None]) -> None:
+    unsure: list[Accepting] = ["unconfirmed"]
+    with Stage(PUSHED) as stage:
+        stage.sends("+u1", "+u2")
+        assert stage.world.pubsub is not None
+        stage.world.pubsub.accepting = lambda: unsure.pop() if unsure else "yes"
+        trouble(stage)
+        stage.asks("-u1", "+u1", parts=2)
+        assert stage.told("told ['delivered', 'delivered']"), "by the first time"
+        stage.passes(800)
+        stage.arrives()
+        assert stage.members() == {"u1", "u2"}
+
+
+def _too_late(stage: Stage) -> None:
+    stage.script.on("after", "give", lambda world, moment: faults.freeze(world, moment, 400), nth=3)
+
+
+def _not_taken(stage: Stage) -> None:
+    stage.partner.scripted += [Fate(), Fate(), Fate(), DOWN, DOWN, DOWN]
+
+
+def _not_taken_and_frozen(stage: Stage) -> None:
+    _not_taken(stage)
+    stage.script.on("after", "find", lambda world, moment: faults.freeze(world, moment, 130))
+
+
+def _held_before(stage: Stage) -> None:
+    stage.partner.scripted += [Fate(), Fate(), Fate(0)]
+
+
+def _ends_its_worker(stage: Stage) -> None:
+    for _ in range(2):  # the second one counts from the first one on
+        stage.script.on("before", "call", faults.crash, nth=4)

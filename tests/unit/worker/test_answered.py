@@ -19,10 +19,10 @@ def change(user: str, direction: Direction = "joined", index: int = 0) -> Mutati
     return Mutation(index, direction, {"id": user})
 
 
-def ask(world: World, mutations: Sequence[Mutation], *, part: int = 0) -> str:
+def ask(world: World, mutations: Sequence[Mutation], *, part: int = 0, request_id: str = "") -> str:
     """Puts a message into the queue whose end somebody waits for; its request's ID."""
     now = world.clock.now()
-    request_id = uuid.uuid4().hex
+    request_id = request_id or uuid.uuid4().hex
     message = Message(
         NEWEST, "change", "pangolin", world.prefix + "a.1", request_id, now, part, tuple(mutations), answer_by=now + WAIT_S
     )
@@ -195,6 +195,72 @@ def test_a_message_that_kills_its_worker_is_given_up_and_not_held(world: World) 
     assert world.held() is None
     assert world.queue.depth().messages == 0
     assert reply(world, asked) is None
+
+
+# a publish that was repeated, so that the queue holds both parts of a request twice
+
+
+def told_by_the_first_time(world: World) -> None:
+    """u0 left and joined, in two parts; of the second time only the first part is delivered yet."""
+    warm(world)
+    asked = uuid.uuid4().hex
+    for _ in range(2):
+        ask(world, [change("u0", "left")], request_id=asked)
+        ask(world, [change("u0", "joined", 1)], part=1, request_id=asked)
+    for _ in range(2):
+        world.work()
+    told = [world.backend.replies.find(asked, part) for part in (0, 1)]
+    assert [outcomes(each) for each in told] == [[("delivered", "")]] * 2
+    world.work()
+    assert members(world) == set()
+
+
+def test_a_user_does_not_stay_removed_though_the_second_part_comes_too_late(world: World) -> None:
+    told_by_the_first_time(world)
+    world.clock.advance(WAIT_S)
+    world.work()
+    assert members(world) == {"u0"}
+
+
+def test_a_user_does_not_stay_removed_though_the_partner_does_not_take_the_second_part(world: World) -> None:
+    told_by_the_first_time(world)
+    world.faults(status=503)
+    world.work()
+    assert world.held() is not None, "nobody sends it again"
+    world.faults()
+    world.tick(300)
+    world.work()
+    assert members(world) == {"u0"}
+
+
+def test_a_user_does_not_stay_removed_though_the_second_part_finds_its_audience_held(world: World) -> None:
+    told_by_the_first_time(world)
+    world.publishing().set_enabled("pangolin", False)
+    world.work()
+    (waiting,) = world.backend.audiences.peek("pangolin", world.prefix + "a.1", limit=10)
+    assert waiting.message.answer_by == 0, "nobody waits for it in the hold"
+    world.publishing().set_enabled("pangolin", True)
+    world.drain()
+    assert members(world) == {"u0"}
+
+
+def test_a_user_does_not_stay_removed_though_the_second_part_kills_its_worker(world: World) -> None:
+    from tests.promise.world import Abort
+
+    def die(_count: int, name: str) -> None:
+        if name == "before send":
+            raise Abort
+
+    told_by_the_first_time(world)
+    for _ in range(2):
+        world.work(on=die)
+    world.work()
+    held = world.held()
+    assert held is not None
+    assert held.reason == "crashed"
+    world.tick(300)
+    world.work()
+    assert members(world) == {"u0"}
 
 
 # rows that were made before
