@@ -13,6 +13,7 @@ from adapters.registry import describe
 from relay.backends.embedded import EmbeddedBackend
 from relay.connectors.publishing import Publishing
 from relay.domain.audience import ASK_AGAIN_S
+from relay.domain.errors import StoreUnavailable
 from relay.domain.message import VERSION, Message
 from tests.simulation.boundaries import CALL, Moment
 from tests.simulation.clock import Machine, ProcessClock
@@ -184,8 +185,12 @@ class World:
         """A resume is queued that nothing asks for, or not yet."""
         message = Message(VERSION, "resume", CONNECTOR, audience, "surplus", self.machine.now() - ASK_AGAIN_S)
         queue = self.pubsub.queue_for(self.processes["receiver"]) if self.pubsub else self.plain.queue
-        queue.publish([message])
-        self.tell("somebody", "queued a surplus resume", audience)
+        try:
+            queue.publish([message])
+        except StoreUnavailable:
+            self.tell("somebody", "queues a surplus resume, and is told that it is not certain", audience)
+        else:
+            self.tell("somebody", "queued a surplus resume", audience)
         self.scheduler.stir()
 
     def ended(self, process: Process) -> None:
