@@ -34,6 +34,9 @@ _MEND = (
 )
 
 
+RECORD = "SELECT record FROM audiences WHERE connector = ? AND id = ?"
+
+
 class Size(msgspec.Struct, frozen=True):
     """What batches amount to: their number, their mutations, their encoded size."""
 
@@ -50,7 +53,11 @@ class Size(msgspec.Struct, frozen=True):
 
 def load(connection: sqlite3.Connection, connector: str, audience_id: str) -> Audience | None:
     """The record, or None."""
-    row = connection.execute("SELECT record FROM audiences WHERE connector = ? AND id = ?", (connector, audience_id)).fetchone()
+    return read(connection.execute(RECORD, (connector, audience_id)).fetchone())
+
+
+def read(row: tuple[bytes] | None) -> Audience | None:
+    """The record that `RECORD` has found, or None."""
     return AUDIENCE.read(row[0]) if row else None
 
 

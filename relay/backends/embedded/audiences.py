@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Collection
 
+from relay.backends.embedded import audience_rows as rows
 from relay.backends.embedded.creations import Creations
 from relay.backends.embedded.holds import Holds
 from relay.backends.embedded.turns import Turns
@@ -25,8 +26,7 @@ class EmbeddedAudiences(Turns, Holds, Creations):
     """All of it. Each method is one transaction."""
 
     def get(self, connector: str, audience_id: str) -> Audience | None:
-        row = self._database.row("SELECT record FROM audiences WHERE connector = ? AND id = ?", (connector, audience_id))
-        return AUDIENCE.read(row[0]) if row else None
+        return rows.read(self._database.row(rows.RECORD, (connector, audience_id)))
 
     def several(self, places: Collection[tuple[str, str]]) -> dict[tuple[str, str], Audience]:
         if not places:

@@ -7,10 +7,16 @@ import sqlite3
 from relay.backends.records import DOCUMENT_VERSION, STATE
 from relay.domain.connector import Connector, ConnectorState, DocumentVersion
 
+RECORD = "SELECT record FROM states WHERE connector = ?"
+
 
 def load_state(connection: sqlite3.Connection, connector: str) -> ConnectorState | None:
     """The connector's state, or None."""
-    row = connection.execute("SELECT record FROM states WHERE connector = ?", (connector,)).fetchone()
+    return read_state(connection.execute(RECORD, (connector,)).fetchone())
+
+
+def read_state(row: tuple[bytes] | None) -> ConnectorState | None:
+    """The state that `RECORD` has found, or None."""
     return STATE.read(row[0]) if row else None
 
 

@@ -166,8 +166,7 @@ class EmbeddedConnectors:
     def admit(self, connector: str, rate: RateLimits, *, items: int) -> float:
         if rate.calls is None and rate.items is None:
             # Nothing is counted: only what the partner has asked for is looked at, and nobody waits for that.
-            with self._database.snapshot() as connection:
-                state = rows.load_state(connection, connector)
+            state = rows.read_state(self._database.row(rows.RECORD, (connector,)))
             return max(0.0, state.not_before - self._clock.now()) if state is not None else 0.0
         # Not durable: the rate of a machine that has just lost its power has long been kept.
         with self._database.transaction(durable=False) as connection:

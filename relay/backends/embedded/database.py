@@ -7,13 +7,13 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from relay.backends.embedded import forks
-from relay.backends.embedded.failures import readable, result_code
+from relay.backends.embedded.failures import readable, result_code, unavailable
 from relay.backends.embedded.log_sync import LogSync
 from relay.backends.embedded.schema import MIGRATIONS, migrate, version_of
 from relay.domain.errors import ConfigurationError, StoreUnavailable
@@ -72,6 +72,26 @@ class _Held:
         self.whole: _Block | None = None
 
 
+class _Use:
+    """A block from `begin` to `end`, in which this thread's connection is closed by nobody else; errors of the database leave it
+    as `StoreUnavailable`. No generator, which would take three times as long: each single SELECT has one of these."""
+
+    __slots__ = ("_begin", "_end", "_held")
+
+    def __init__(self, begin: Callable[[], _Held], end: Callable[[_Held], None]) -> None:
+        self._begin = begin
+        self._end = end
+
+    def __enter__(self) -> _Held:
+        self._held = self._begin()
+        return self._held
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._end(self._held)
+        if isinstance(error, sqlite3.Error):
+            raise unavailable(error) from error
+
+
 class Database:
     """The file at `path`, which must exist. Every method may raise `StoreUnavailable`, or `ConfigurationError` for a file that a
     newer program made.
@@ -121,7 +141,7 @@ class Database:
         Raises `RuntimeError` if this thread is within another one already, unless `at_once` has begun that: then this is a part
         of it.
         """
-        with readable(), self._using() as held:
+        with self._using() as held:
             if held.whole is None:
                 with self._writes(held, _Block(durable=durable, together=together)):
                     yield held.connection
@@ -135,15 +155,15 @@ class Database:
                 raise
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
+    def at_once(self) -> Iterator[sqlite3.Connection]:
         """What this thread writes and reads in the block is one transaction: durable, as by `together`, if any part of it is."""
-        with readable(), self._using() as held:
+        with self._using() as held:
             # Whether it is to be durable is known at its end.
             block = _Block(durable=False, together=True)
             with self._writes(held, block, may_be_durable=True):
                 held.whole = block
                 try:
-                    yield
+                    yield held.connection
                 finally:
                     held.whole = None
 
@@ -219,7 +239,7 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """A reading transaction: all reads in the block see the same state."""
-        with readable(), self._using() as held:
+        with self._using() as held:
             if held.whole is not None:
                 yield held.connection
                 return
@@ -231,38 +251,40 @@ class Database:
 
     def rows(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Any]:
         """All rows of one SELECT."""
-        with readable(), self._using() as held:
+        with self._using() as held:
             return held.connection.execute(sql, parameters).fetchall()
 
     def row(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Any:
         """The first row of one SELECT, or None."""
-        with readable(), self._using() as held:
+        with self._using() as held:
             return held.connection.execute(sql, parameters).fetchone()
 
     def connection(self) -> sqlite3.Connection:
         """This thread's connection, for as long as nobody calls `close`."""
         return self._held().connection
 
-    @contextmanager
-    def _using(self) -> Iterator[_Held]:
-        """This thread's connection, which nobody else closes during the block."""
-        held = self._begin_use()
-        try:
-            self._check_place(held)
-            yield held
-        finally:
-            with self._guard:
-                held.uses -= 1
-                if held.left:
-                    self._close_unused(held)
+    def _using(self) -> _Use:
+        return _Use(self._begin_use, self._end_use)
 
     def _begin_use(self) -> _Held:
         while True:
             held = self._held()
             with self._guard:
-                if not held.left:
-                    held.uses += 1
-                    return held
+                if held.left:
+                    continue
+                held.uses += 1
+            try:
+                self._check_place(held)
+            except BaseException:
+                self._end_use(held)
+                raise
+            return held
+
+    def _end_use(self, held: _Held) -> None:
+        with self._guard:
+            held.uses -= 1
+            if held.left:
+                self._close_unused(held)
 
     def _held(self) -> _Held:
         held: _Held | None = getattr(self._own, "held", None)

@@ -33,12 +33,17 @@ class DiskFull(StoreUnavailable):
     """What was to be stored did not fit; something smaller might."""
 
 
+def unavailable(error: sqlite3.Error) -> StoreUnavailable:
+    """What it is to those who know nothing of SQLite."""
+    code = result_code(error)
+    sentence = _SENTENCES.get(code, "The database could not carry out an operation.")
+    return (DiskFull if code == sqlite3.SQLITE_FULL else StoreUnavailable)(sentence)
+
+
 @contextmanager
 def readable() -> Iterator[None]:
     """Turns errors of the database within the block into `StoreUnavailable`."""
     try:
         yield
     except sqlite3.Error as error:
-        code = result_code(error)
-        sentence = _SENTENCES.get(code, "The database could not carry out an operation.")
-        raise (DiskFull if code == sqlite3.SQLITE_FULL else StoreUnavailable)(sentence) from error
+        raise unavailable(error) from error

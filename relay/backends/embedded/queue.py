@@ -136,16 +136,15 @@ class EmbeddedQueue:
     @contextmanager
     def finish(self, turn: Turn, leased: Leased, following: int) -> Iterator[None]:
         last = leased.following[following - 1]
-        with self._database.at_once():
+        with self._database.at_once() as connection:
             yield
-            with self._database.transaction(durable=False) as connection:
-                if not self._holds(connection, leased):
-                    raise TurnLost("The lease on its messages has run out; they are handed out again.")
-                audience = turns.fenced(connection, turn)
-                had = had_together(audience, position=last.position, message_id=last.message_id, now=self._clock.now())
-                audience_rows.save_turn(connection, had)
-                removed = connection.execute("DELETE FROM messages WHERE key = ? AND id <= ?", (leased.key, last.position))
-                _go_on(connection, leased, removed.rowcount)
+            if not self._holds(connection, leased):
+                raise TurnLost("The lease on its messages has run out; they are handed out again.")
+            audience = turns.fenced(connection, turn)
+            had = had_together(audience, position=last.position, message_id=last.message_id, now=self._clock.now())
+            audience_rows.save_turn(connection, had)
+            removed = connection.execute("DELETE FROM messages WHERE key = ? AND id <= ?", (leased.key, last.position))
+            _go_on(connection, leased, removed.rowcount)
 
     def give_back(self, leased: Leased, *, delay_s: float) -> None:
         """Where it fails, the next call of `take` that finds the database usable does it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +101,15 @@ def test_nothing_is_read_from_a_database_that_is_gone(
     _deleted(state_dir)
     with pytest.raises(StoreUnavailable):
         use(backend)
+
+
+def test_the_connection_to_it_is_closed(backend: EmbeddedBackend, state_dir: Path) -> None:
+    connection = backend.database.connection()
+    _deleted(state_dir)
+    with pytest.raises(StoreUnavailable):
+        backend.queue.depth()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
 
 
 def test_a_turn_that_began_in_a_database_that_is_gone_does_not_end_in_another(backend: EmbeddedBackend, state_dir: Path) -> None:
