@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -37,14 +36,9 @@ WITH RECURSIVE connectors (name) AS (
     UNION ALL
     SELECT (SELECT min(connector) FROM keys WHERE connector > connectors.name) FROM connectors WHERE connectors.name IS NOT NULL
 )
-SELECT head FROM (
-    SELECT (
-        SELECT head FROM keys INDEXED BY keys_in_line
-        WHERE connector = connectors.name AND available_at <= :now ORDER BY head LIMIT 1
-    ) AS head
-    FROM connectors
-    WHERE connectors.name IS NOT NULL AND connectors.name NOT IN (SELECT value FROM json_each(:busy))
-) WHERE head IS NOT NULL ORDER BY head LIMIT 1
+SELECT min((
+    SELECT head FROM keys INDEXED BY keys_in_line WHERE connector = connectors.name AND available_at <= ? ORDER BY head LIMIT 1
+)) FROM connectors WHERE connectors.name IS NOT NULL AND connectors.name NOT IN ({busy})
 """
 
 _TAKEABLE = """
@@ -80,25 +74,24 @@ class EmbeddedQueue:
     def take(self, *, busy: Collection[str] = (), most: int = 1) -> Leased | None:
         self._free_leases_of_dead_owners()
         self._give_back_late()
-        wanted = json.dumps(list(busy))
         while True:
             # Without a lock that publishers would wait for: a worker asks often, and mostly there is nothing.
-            found = self._database.row(_HEAD, {"now": self._clock.now(), "busy": wanted})
-            if found is None:
+            (head,) = self._database.row(*_head(busy, self._clock.now()))
+            if head is None:
                 return None
-            leased = self._lease(found[0], wanted, most)
+            leased = self._lease(head, busy, most)
             if leased is not None:
                 return leased
 
-    def _lease(self, position: int, busy: str, most: int) -> Leased | None:
+    def _lease(self, position: int, busy: Collection[str], most: int) -> Leased | None:
         """The message that was first in line just now; None if somebody else was quicker. busy, most: as `take` was asked."""
         owner = self._owners.own()
         with self._database.transaction(durable=False) as connection:
             now = self._clock.now()
             row = connection.execute(_TAKEABLE, {"head": position, "now": now}).fetchone()
             if row is None:
-                head = connection.execute(_HEAD, {"now": now, "busy": busy}).fetchone()
-                if head is not None and head[0] == position:
+                (head,) = connection.execute(*_head(busy, now)).fetchone()
+                if head == position:
                     raise StoreUnavailable("The database is damaged: the message that is first in line is missing.")
                 return None
             key, body, deliveries, waiting, alone_to = row
@@ -209,6 +202,11 @@ class EmbeddedQueue:
                 if gone:
                     with self._database.transaction(durable=False) as connection:
                         _free(connection, owner)
+
+
+def _head(busy: Collection[str], now: float) -> tuple[str, tuple[object, ...]]:
+    """The question which message is first in line, but for those of the connectors that are busy, and its parameters."""
+    return _HEAD.format(busy=", ".join("?" * len(busy))), (now, *busy)
 
 
 def _following(connection: sqlite3.Connection, key: str, position: int, *, most: int, size: int) -> tuple[Following, ...]:
