@@ -134,14 +134,18 @@ class _Kind(msgspec.Struct):
 
 
 def is_change(body: bytes) -> bool:
-    """Whether this is the body of a change for whose end nobody waits, by a look that takes less than decoding it. False for one
-    that cannot be read."""
+    """Whether this is the body of a change for whose end nobody waits, by a look that takes less than decoding it."""
+    if body.startswith(_CHANGE):
+        return True
     try:
         found = _kind.decode(body)
     except msgspec.MsgspecError:
         return False
     return found.kind == "change" and not found.answer_by
 
+
+_CHANGE = b'{"version":%d,"kind":"change",' % VERSION
+"""How `encode` begins one, if nobody waits for its end: one with `answer_by` has another version."""
 
 _kind = msgspec.json.Decoder(_Kind)
 

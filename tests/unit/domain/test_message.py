@@ -6,8 +6,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from relay.domain.message import NEWEST, VERSION, Message, Mutation, UnknownVersion, decode, encode
+from relay.domain.message import NEWEST, VERSION, Message, Mutation, UnknownVersion, decode, encode, is_change
 
 FIRST_VERSION = (
     b'{"version":1,"kind":"change","connector":"pangolin","audience":"a.1","request_id":"r","received_at":1.5,'
@@ -38,6 +39,27 @@ def test_a_message_of_a_newer_version_is_left_to_a_newer_program() -> None:
 def test_what_is_no_message_is_refused(body: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         decode(body)
+
+
+CHANGE = Message(VERSION, "change", "c", "a", "r", 1.0, mutations=(Mutation(0, user={"id": "u"}),))
+
+
+@pytest.mark.parametrize(
+    ("body", "is_one"),
+    [
+        (encode(CHANGE), True),
+        (encode(replace(CHANGE, version=NEWEST, mutations=(Mutation(0, made={"Add": {"id": "u"}}),))), True),
+        (encode(CHANGE).replace(b'"version":1,"kind":"change"', b'"kind":"change","version":1'), True),
+        (encode(replace(CHANGE, version=NEWEST, answer_by=9.0)), False),
+        (encode(replace(CHANGE, kind="created")), False),
+        (encode(replace(CHANGE, kind="resume")), False),
+        (b"{}", False),
+        (b"\xff", False),
+    ],
+    ids=["change", "mapped already", "written otherwise", "waited for", "created", "resume", "no message", "no JSON"],
+)
+def test_a_change_for_whose_end_nobody_waits_is_told_from_other_messages(body: bytes, is_one: bool) -> None:
+    assert is_change(body) == is_one
 
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
