@@ -79,10 +79,11 @@ class LogSync:
             self.in_doubt = False
 
     def _sync_log(self) -> None:
+        # SQLite has it beside the file that a link leads to.
+        database = self._database.resolve() if self._database.is_symlink() else self._database
         # Opened anew each time, since its name may stand for another file by now. It has no locks that closing it would lose:
         # SQLite has those elsewhere.
-        # SQLite has it beside the file that a link leads to.
-        handle = os.open(f"{self._database.resolve()}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(f"{database}-wal", os.O_RDONLY | os.O_CLOEXEC)
         try:
             _sync(handle)
         finally:
