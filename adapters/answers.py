@@ -92,6 +92,7 @@ class AnswerTable:
         """words: paths to where the partner writes what is wrong, the best first. named: to where its own code for it is, if it
         has codes that are words."""
         self._rules = (*rules, *DEFAULTS)
+        self._by_status: dict[int, tuple[Rule, ...]] = {}
         self._words = words
         self._named = named
 
@@ -101,7 +102,7 @@ class AnswerTable:
         body, readable = (None, False) if answer.cut else _json(answer.content)
         after_s = retry_after_s(header(answer.headers, "Retry-After"), clock.now())
         answered = Answered(answer.status, answer.headers, body, readable, after_s, audience)
-        for rule in self._rules:
+        for rule in self._rules_of(answer.status):
             if rule.matches(answered):
                 if rule.make is None:
                     break
@@ -114,6 +115,14 @@ class AnswerTable:
                 error.named = named if isinstance(named, str) else ""
                 raise error
         return body
+
+    def _rules_of(self, status: int) -> tuple[Rule, ...]:
+        """Those that can match it; there are no more statuses than numbers of three digits."""
+        found = self._by_status.get(status)
+        if found is None:
+            found = tuple(rule for rule in self._rules if rule.statuses is None or status in rule.statuses)
+            self._by_status[status] = found
+        return found
 
 
 # --- what a rule can make --------------------------------------------------------------------------------------------
@@ -214,7 +223,11 @@ def retry_after_s(value: str | None, now: float) -> float | None:
 
 def header(headers: Mapping[str, str], name: str) -> str | None:
     """The header of that name, without regard to case."""
-    return next((value for key, value in headers.items() if key.lower() == name.lower()), None)
+    wanted = name.lower()
+    for key, value in headers.items():
+        if key.lower() == wanted:
+            return value
+    return None
 
 
 def value_at(body: Any, path: str) -> Any:
