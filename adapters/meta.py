@@ -19,8 +19,8 @@ from adapters.answers import value_at
 from adapters.authentication import Secret
 from adapters.authentication.static import Bearer
 from adapters.contract import (
+    DELIVERED,
     Account,
-    Delivered,
     Description,
     Field,
     HttpRequest,
@@ -175,18 +175,18 @@ class Meta(Partner):
     def results(self, operation: Operation, rows: Sequence[Row], body: Any) -> list[RowResult]:
         """See the base. `num_received` counts the session, which a repeated call goes on with."""
         if operation.name == "opt_out" and value_at(body, "success") is True:
-            return [Delivered() for _ in rows]
+            return [DELIVERED] * len(rows)
         taken = self.shaped(body, _Taken)
         if not taken.num_received or taken.num_received % len(rows):
             raise TryAgain("Meta's answer does not account for all users.", code="unaccounted", applied_unknown=True)
         if not taken.num_invalid_entries:
-            return [Delivered() for _ in rows]
+            return [DELIVERED] * len(rows)
         if len(rows) == 1:
             return [_INVALID]
         named = _named(_samples(taken.invalid_entry_samples), rows)
         if len(named) != taken.num_invalid_entries:
             raise BatchRefused("Meta cannot use some of these users, and does not say which.", code=_INVALID.code)
-        return [_INVALID if place in named else Delivered() for place in range(len(rows))]
+        return [_INVALID if place in named else DELIVERED for place in range(len(rows))]
 
     def create_audience(self, name: str, reference: str) -> str:
         """See the contract. One whose description carries our reference is ours."""

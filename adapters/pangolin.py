@@ -13,8 +13,8 @@ from adapters.answers import AnswerTable, Rule, batch_refused, misconfigured
 from adapters.authentication import Secret
 from adapters.authentication.static import Bearer
 from adapters.contract import (
+    DELIVERED,
     Account,
-    Delivered,
     Description,
     Field,
     HttpRequest,
@@ -152,13 +152,13 @@ class Pangolin(Partner):
         if operation.kind == "create":
             return self._creation(target.name, target.reference)
         audience = quote(target.partner_id, safe="") or AUDIENCE
-        body = {"users": [{"id": str(row.values["id"])} for row in rows]}
-        return HttpRequest(_METHODS[operation.name], f"{self._base}/{audience}/users", body=body, batch=len(rows) > 1)
+        users = [row.values if isinstance(row.values["id"], str) else {"id": str(row.values["id"])} for row in rows]
+        return HttpRequest(_METHODS[operation.name], f"{self._base}/{audience}/users", body={"users": users}, batch=len(rows) > 1)
 
     def results(self, operation: Operation, rows: Sequence[Row], body: Any) -> list[RowResult]:  # noqa: ARG002 - both the same
         """See the base. What was taken and what was refused must be all of them."""
         taken = self.shaped(body, _Taken)
-        results: list[RowResult] = [Delivered()] * len(rows)
+        results: list[RowResult] = [DELIVERED] * len(rows)
         refused = {user.index: user for user in taken.rejected if 0 <= user.index < len(rows)}
         if len(refused) != len(taken.rejected) or taken.accepted + len(refused) != len(rows):
             raise TryAgain("Pangolin's answer does not account for all users.", code="unaccounted", applied_unknown=True)

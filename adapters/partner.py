@@ -14,11 +14,12 @@ import msgspec
 from adapters.answers import AnswerTable, unreadable
 from adapters.authentication import Authentication
 from adapters.contract import (
+    DELIVERED,
     Account,
-    Delivered,
     Description,
     HttpAnswer,
     HttpRequest,
+    Mapped,
     Operation,
     Option,
     Prepared,
@@ -75,7 +76,7 @@ class Partner:
 
     def results(self, operation: Operation, rows: Sequence[Row], body: Any) -> list[RowResult]:
         """What a successful answer with this JSON means for each row; unless written anew, all were taken."""
-        return [Delivered()] * len(rows)
+        return [DELIVERED] * len(rows)
 
     def authentication_of(self, operation: Operation) -> Authentication:
         """How calls of this operation prove who calls."""
@@ -87,11 +88,11 @@ class Partner:
 
     # what the worker asks for
 
-    def prepare(self, operation: str, values: dict[str, Any]) -> Prepared | Rejected:
+    def prepare(self, operation: str, users: Mapped) -> list[Prepared | Rejected]:
         """By the rules of the operation's fields. What cannot be used is left out as long as another key field remains."""
         if operation not in self._preparing:
             self._preparing[operation] = Preparing(self.operation(operation), self._title)
-        return self._preparing[operation].row(values)
+        return self._preparing[operation].rows(users)
 
     def preview(self, operation: str, target: Target, rows: Sequence[Row]) -> list[HttpRequest]:
         """More rows than fit in one call give several requests; a creation is the request for no rows."""

@@ -17,12 +17,13 @@ from adapters.answers import AnswerTable, Rule, batch_refused, credentials_refus
 from adapters.authentication import Authentication, Secret
 from adapters.authentication.static import ApiKey, Basic
 from adapters.contract import (
+    DELIVERED,
     Account,
-    Delivered,
     Description,
     Field,
     HttpAnswer,
     HttpRequest,
+    Mapped,
     NotYet,
     Operation,
     Prepared,
@@ -75,6 +76,13 @@ _CHECKING = AnswerTable(_REFUSED, _NOTHING, _UNKNOWN)
 
 
 _TROUBLE = Rejected("unprocessed", "ROKT had trouble with this event twice, and V1 takes the same call no third time.")
+
+
+def _prepare_member(values: dict[str, Any]) -> Prepared:
+    if digest := values.get("email_sha256"):
+        return Prepared({"sha256s": digest}, (digest,), "sha256s")
+    email = values["email"]
+    return Prepared({"emails": email}, (hashlib.sha256(email.encode()).hexdigest(),), "emails")
 
 
 def _all_not_yet(results: Sequence[RowResult]) -> bool:
@@ -187,18 +195,15 @@ class Rokt(Partner):
         """See the base."""
         return self._token if operation.kind == "event" and self._version == "V1" else self.authentication
 
-    def prepare(self, operation: str, values: dict[str, Any]) -> Prepared | Rejected:
+    def prepare(self, operation: str, users: Mapped) -> list[Prepared | Rejected]:
         """See the contract. A member is known by the hash, also where the e-mail is sent in clear text."""
-        prepared = super().prepare(operation, values)
-        if isinstance(prepared, Rejected):
-            return prepared
-        if operation == "send_event":
-            event = prepare_event(prepared.values, self.account.clock.now())
-            return event if isinstance(event, Rejected) else Prepared(event)
-        if digest := prepared.values.get("email_sha256"):
-            return Prepared({"sha256s": digest}, (digest,), "sha256s")
-        email = prepared.values["email"]
-        return Prepared({"emails": email}, (hashlib.sha256(email.encode()).hexdigest(),), "emails")
+        prepare = self._prepare_event if operation == "send_event" else _prepare_member
+        prepared = super().prepare(operation, users)
+        return [one if isinstance(one, Rejected) else prepare(one.values) for one in prepared]
+
+    def _prepare_event(self, values: dict[str, Any]) -> Prepared | Rejected:
+        event = prepare_event(values, self.account.clock.now())
+        return event if isinstance(event, Rejected) else Prepared(event)
 
     def request(self, operation: Operation, target: Target, rows: Sequence[Row]) -> HttpRequest:
         """See the base."""
@@ -238,7 +243,7 @@ class Rokt(Partner):
 
     def results(self, operation: Operation, rows: Sequence[Row], body: Any) -> list[RowResult]:
         """See the base. What a successful answer says of members is not documented, and not looked at."""
-        results: list[RowResult] = [Delivered() for _ in rows]
+        results: list[RowResult] = [DELIVERED] * len(rows)
         if operation.kind == "event" and body is not None:
             for entry in self.shaped(body, EventsAnswer).unprocessed:
                 places = places_of(entry, rows)

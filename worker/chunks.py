@@ -6,23 +6,20 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from worker.plan import PlannedRow
+from worker.rounds import PlannedRow
 
 ENVELOPE_BYTES = 1_024
 """Left free in every call for what stands around its rows."""
 
 
-def chunks(rows: Iterable[PlannedRow], *, max_items: int, max_bytes: int) -> Iterator[list[PlannedRow]]:
-    """The rows in order, in lists of at most `max_items` rows and `max_bytes` of their JSON, with room left for the envelope.
+def chunks(rows: Sequence[PlannedRow], *, max_items: int, max_bytes: int) -> Iterator[Sequence[PlannedRow]]:
+    """The rows in order, in pieces of at most `max_items` rows and `max_bytes` of their JSON, with room left for the envelope.
     Those of one group stay together: a call carries one group.
 
     A row larger than that stands alone: whether it is too large is the partner's to say.
     """
     room = max(1, max_bytes - ENVELOPE_BYTES)
-    groups: dict[str, list[PlannedRow]] = {}
-    for row in rows:
-        groups.setdefault(row.group, []).append(row)
-    for group in groups.values():
+    for group in _groups(rows):
         for start in range(0, len(group), max_items):
             chunk = group[start : start + max_items]
             if _size(chunk) > room:
@@ -31,7 +28,16 @@ def chunks(rows: Iterable[PlannedRow], *, max_items: int, max_bytes: int) -> Ite
             yield chunk
 
 
-def _by_size(rows: Sequence[PlannedRow], max_items: int, room: int) -> Iterator[list[PlannedRow]]:
+def _groups(rows: Sequence[PlannedRow]) -> Iterable[Sequence[PlannedRow]]:
+    if len({row.group for row in rows}) == 1:
+        return [rows]
+    groups: dict[str, list[PlannedRow]] = {}
+    for row in rows:
+        groups.setdefault(row.group, []).append(row)
+    return groups.values()
+
+
+def _by_size(rows: Sequence[PlannedRow], max_items: int, room: int) -> Iterator[Sequence[PlannedRow]]:
     chunk: list[PlannedRow] = []
     left = room
     for row in rows:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
-from adapters.contract import Delivered, NotYet, Rejected, RowResult, Target
+from adapters.contract import DELIVERED, Delivered, NotYet, Rejected, RowResult, Target
 from adapters.masking import USERS
 from relay.domain.audience import Hold, HoldRequest, Proof
 from relay.domain.clock import Clock
@@ -22,15 +22,16 @@ from worker.catalog import Running
 from worker.chunks import chunks
 from worker.holds import after_error, vain_probes
 from worker.isolation import isolate
-from worker.plan import Pending, PlannedAction, PlannedRow, make_plan, pending_of
+from worker.plan import Pending, Pendings, make_plan, pending_of
 from worker.retries import least_s
+from worker.rounds import PlannedAction, PlannedRow
 
 
 class Delivery(msgspec.Struct, frozen=True):
     """What came of it.
 
     undelivered  one result per mutation and action that was not delivered; `retry` for what is left
-    delivered    the action, and those whose mutations it delivered
+    delivered    the action, and the numbers of the mutations that it delivered, of `pendings`
     rest     for each batch what is not settled of it: the same message where nothing is settled, None where everything is
     hold     the hold that the rest must join; None if nothing is left
     problem  code of the trouble, empty if there was none
@@ -44,18 +45,19 @@ class Delivery(msgspec.Struct, frozen=True):
     problem: str
     progress: bool
     proof: Proof | None = None
-    delivered: tuple[tuple[str, tuple[Pending, ...]], ...] = ()
+    delivered: tuple[tuple[str, Sequence[int]], ...] = ()
+    pendings: Pendings = pending_of(())
 
     @property
     def results(self) -> list[tuple[Pending, Result]]:
         """All of them: one per mutation and action."""
-        taken = [(one, one.result(action, "delivered")) for action, pendings in self.delivered for one in pendings]
-        return [*self.undelivered, *taken]
+        taken = [(self.pendings[number], action) for action, numbers in self.delivered for number in numbers]
+        return [*self.undelivered, *((pending, pending.result(action, "delivered")) for pending, action in taken)]
 
     @property
     def counts(self) -> dict[str, int]:
         """outcome → number, over mutations and actions."""
-        taken = sum(len(pendings) for _, pendings in self.delivered)
+        taken = sum(len(numbers) for _, numbers in self.delivered)
         others = Counter[str](result.outcome for _, result in self.undelivered)
         return {**({"delivered": taken} if taken else {}), **others}
 
@@ -132,7 +134,8 @@ def deliver(
         problem=trouble.code if trouble else "",
         progress=progress,
         proof=proof,
-        delivered=tuple((action, tuple([pendings[number] for number in numbers])) for action, numbers in delivered),
+        delivered=tuple(delivered),
+        pendings=pendings,
     )
 
 
@@ -143,7 +146,7 @@ _MAPPED_WRONGLY = frozenset({"mapping_failed", "already_hashed", "not_sha256", "
 def _unless_mapped_wrongly(
     settled: Sequence[tuple[int, Result]],
     rounds: Sequence[Sequence[PlannedAction]],
-    pendings: Sequence[Pending],
+    pendings: Pendings,
     running: Running,
     standing: Hold | None,
 ) -> tuple[list[tuple[int, Result]], _Trouble | None]:
@@ -206,6 +209,9 @@ class _Outcomes:
 
     def settle(self, rows: Sequence[PlannedRow], results: Sequence[RowResult]) -> list[NotYet]:
         """Takes in what became of these rows, and returns why some are to be sent again."""
+        if results.count(DELIVERED) == len(rows) == len(results):
+            self.delivered += [row.pending for row in rows]
+            return []
         not_yet: list[NotYet] = []
         for row, result in zip(rows, results, strict=True):
             if isinstance(result, Delivered):
@@ -216,7 +222,7 @@ class _Outcomes:
                 self.rejected[row.pending] = result
         return not_yet
 
-    def of_others(self, planned: PlannedAction, pendings: Sequence[Pending]) -> list[tuple[int, Result]]:
+    def of_others(self, planned: PlannedAction, pendings: Pendings) -> list[tuple[int, Result]]:
         """The results of all rows that were not delivered."""
         if len(self.delivered) == len(planned.rows):
             return []
@@ -231,7 +237,7 @@ class _Outcomes:
 def _carry_out(
     planned: PlannedAction,
     outcomes: _Outcomes,
-    pendings: Sequence[Pending],
+    pendings: Pendings,
     running: Running,
     target: Target,
     caller: Caller,
@@ -294,7 +300,7 @@ def _carry_out(
     return trouble
 
 
-def _are_several(numbers: Sequence[int], pendings: Sequence[Pending], standing: Hold | None) -> bool:
+def _are_several(numbers: Sequence[int], pendings: Pendings, standing: Hold | None) -> bool:
     """Whether so many refusals can say something of the connector: two of one batch, or in a hold. Batches of single users that
     happen to wait one behind the other are refused as they would be one by one."""
     if standing is not None:
@@ -328,7 +334,7 @@ def _result(pending: Pending, action: str, refused: Rejected | None) -> Result:
 
 def _rest(
     messages: Sequence[Message],
-    pendings: Sequence[Pending],
+    pendings: Pendings,
     others: Sequence[tuple[int, Result]],
     delivered: Sequence[tuple[str, Sequence[int]]],
 ) -> tuple[Message | None, ...]:

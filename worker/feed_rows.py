@@ -8,6 +8,7 @@ from typing import Any
 from adapters.contract import Adapter, Rejected
 from adapters.normalisation import email_rule
 from adapters.partner import AUDIENCE
+from adapters.preparing import prepare_one
 from relay.connectors.mapping import MappingError, mutation_context
 from relay.domain.audience import Audience
 from relay.domain.connector import Connector
@@ -81,7 +82,7 @@ def _row(one: RunningAction, adapter: Adapter, context: dict[str, Any], around: 
         values = one.mapping.apply(context, around)
     except MappingError:
         return None
-    prepared = adapter.prepare(one.operation.name, values)
+    prepared = prepare_one(adapter, one.operation.name, values)
     if isinstance(prepared, Rejected):
         return None
     return FeedRow(values, prepared.values)

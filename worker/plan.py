@@ -1,9 +1,6 @@
 """From mutations in order to rows for operations: actions, mapping, net effect. Pure.
 
-Net effect: of set operations on the same set, only the last mutation of each partner row is sent, decided on the keys by which
-the partner knows the user, after mapping and normalising. Rows that share only some of their keys may be one member at the
-partner: where they go opposite ways, the later begins a new round. So what is sent in one round concerns different members and
-may be sent in any order. Events are all sent.
+What is done alike for all mutations of an action is done for them together, by column: most users have the same fields.
 """
 
 from __future__ import annotations
@@ -11,19 +8,20 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from adapters.contract import Operation, Prepared, Rejected, Row
+from adapters.contract import Mapped, Prepared, Rejected
 from adapters.normalisation import email_rule
-from relay.connectors.mapping import CompiledMapping, MappingError, mutation_context
+from relay.connectors.mapping import MappingError, mutation_context
 from relay.domain.connector import ActionSwitch
 from relay.domain.message import Message, Mutation
 from relay.domain.outcome import Outcome, Result
 from relay.expressions.expression import NONE, Surroundings
 from worker.catalog import Running, RunningAction
+from worker.rounds import PlannedAction, PlannedRow, in_rounds, net_effect
 
 _EVENT_IDS = uuid.UUID("7d0f6d0e-6f0b-5a55-9a0c-6b1b4f6f6c11")
 """Name space of the event IDs that we derive, so that a retry repeats them."""
@@ -41,21 +39,6 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
         return Result(self.message.request_id, self.mutation.index, action, outcome, code, hint)
 
 
-class PlannedRow(Row, frozen=True, gc=False):
-    """A row to be sent. `pending`: number of its mutation in the turn. `keys`, `group`: see `Prepared`."""
-
-    pending: int
-    keys: tuple[str, ...] = ()
-    group: str = ""
-
-
-class PlannedAction(msgspec.Struct, frozen=True):
-    """The rows of one action."""
-
-    action: RunningAction
-    rows: tuple[PlannedRow, ...]
-
-
 class Plan(msgspec.Struct, frozen=True):
     """What to send, and what is settled without sending: (number of the mutation, its result).
 
@@ -66,13 +49,38 @@ class Plan(msgspec.Struct, frozen=True):
     settled: tuple[tuple[int, Result], ...]
 
 
-Prepare = Callable[[str, dict[str, Any]], Prepared | Rejected]
+Prepare = Callable[[str, Mapped], list[Prepared | Rejected]]
 """`Adapter.prepare`."""
 
 
-def pending_of(messages: Sequence[Message]) -> list[Pending]:
+class Pendings:
+    """The mutations of a turn, in order. Hardly one is ever asked for by itself, and only then it is put together.
+
+    mutations    of all of them
+    received_at  when each was, seconds since the epoch
+    """
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self._messages = messages
+        self._places: list[int] = []
+        self.mutations: list[Mutation] = []
+        self.received_at: list[float] = []
+        for place, message in enumerate(messages):
+            self._places += [place] * len(message.mutations)
+            self.mutations += message.mutations
+            self.received_at += [message.received_at] * len(message.mutations)
+
+    def __getitem__(self, number: int) -> Pending:
+        place = self._places[number]
+        return Pending(place, self._messages[place], self.mutations[number])
+
+    def __iter__(self) -> Iterator[Pending]:
+        return map(self.__getitem__, range(len(self.mutations)))
+
+
+def pending_of(messages: Sequence[Message]) -> Pendings:
     """The mutations of these messages, in order."""
-    return [Pending(place, message, mutation) for place, message in enumerate(messages) for mutation in message.mutations]
+    return Pendings(messages)
 
 
 def applies_to(patterns: Sequence[str] | None, audience_id: str, audience_name: str) -> bool:
@@ -95,7 +103,7 @@ def _only_wildcards(pattern: str) -> str:
 def make_plan(
     running: Running,
     switches: dict[str, ActionSwitch],
-    pendings: Sequence[Pending],
+    pendings: Pendings,
     prepare: Prepare,
     *,
     now: float,
@@ -104,171 +112,153 @@ def make_plan(
     partner_id: str,
 ) -> Plan:
     """The rows to send for these mutations, in order, and the results that are certain already. now: seconds since the epoch."""
-    applying = [one for one in running.actions if applies_to(one.action.audiences, audience_id, audience_name)]
-    by_trigger: dict[str, list[tuple[RunningAction, str, bool, str, CompiledMapping]]] = {}
+    applying = [_Applying(one) for one in running.actions if applies_to(one.action.audiences, audience_id, audience_name)]
+    settled = _divide(pendings, applying)
+    mapping = _Mapping(pendings, now, email_rule(running.description.email_rule), audience_name, partner_id)
+    planned: list[PlannedAction] = []
     for one in applying:
-        name, is_off = one.action.name, not one.action.enabled or switches.get(one.action.name) == "skipped"
-        by_trigger.setdefault(one.action.trigger, []).append((one, name, is_off, one.operation.name, one.mapping))
-    rows = _Rows(applying)
-    settled: list[tuple[int, Result]] = []
-    email = email_rule(running.description.email_rule)
+        if not one.action.enabled or switches.get(one.name) == "skipped":
+            hint = "The action is switched off."
+            settled += [(number, pendings[number].result(one.name, "skipped", "action_off", hint)) for number in one.numbers]
+        elif one.numbers:
+            users, failed = mapping.of(one)
+            prepared = prepare(one.operation, users)
+            rows, refused = _rows(one, pendings, prepared)
+            planned.append(PlannedAction(one.running, rows))
+            settled += failed
+            settled += refused
+    kept, superseded = net_effect(planned)
+    settled += [(number, pendings[number].result(action, "superseded")) for action, number in superseded]
+    return Plan(in_rounds(kept), tuple(settled))
 
-    for number, pending in enumerate(pendings):
-        mutation = pending.mutation
+
+class _Applying:
+    """An action that concerns the audience. numbers: of the mutations that it is to be done for; made: some come with the fields
+    that its mapping made of them."""
+
+    def __init__(self, running: RunningAction) -> None:
+        self.running = running
+        self.action = running.action
+        self.name = running.action.name
+        self.operation = running.operation.name
+        self.numbers: list[int] = []
+        self.made = False
+
+
+def _divide(pendings: Pendings, applying: Sequence[_Applying]) -> list[tuple[int, Result]]:
+    """Gives each mutation to its actions; returns the results of those that none concerns."""
+    settled: list[tuple[int, Result]] = []
+    whole: dict[str, list[int]] = {"joined": [], "left": []}
+    others: list[int] = []
+    for number, mutation in enumerate(pendings.mutations):
+        if mutation.unreadable is None and not mutation.done and not mutation.made:
+            whole[mutation.direction].append(number)
+        else:
+            others.append(number)
+    for direction, numbers in whole.items():
+        concerned = [one for one in applying if one.action.trigger == direction]
+        for one in concerned:
+            one.numbers += numbers
+        if not concerned:
+            settled += [(number, _no_action(pendings[number])) for number in numbers]
+    for number in others:
+        pending, mutation = pendings[number], pendings.mutations[number]
         if mutation.unreadable is not None:
             settled.append((number, pending.result("", "skipped", "unreadable", mutation.unreadable)))
             continue
-        made, done = mutation.made, mutation.done
-        context: dict[str, Any] | None = None
-        considered = False
-        for one, name, is_off, operation, mapping in by_trigger.get(mutation.direction, ()):
-            if made and name not in made:
-                continue
-            considered = True
-            if done and name in done:
-                continue
-            if is_off:
-                settled.append((number, pending.result(name, "skipped", "action_off", "The action is switched off.")))
-                continue
-            if made:
-                values = made[name]
-            elif mapping.needs_only_user:
-                values = mapping.of_user(mutation.user)
-            else:
-                if context is None:
-                    context = mutation_context(pending.message, mutation, audience_name=audience_name, partner_id=partner_id)
-                around = NONE
-                if mapping.needs_surroundings:
-                    around = Surroundings(now, _name_of_event(pending, name), email)
-                try:
-                    values = mapping.apply(context, around)
-                except MappingError as error:
-                    settled.append((number, pending.result(name, "rejected", "mapping_failed", str(error))))
-                    continue
-            prepared = prepare(operation, values)
-            if not isinstance(prepared, Prepared):  # asked this way round it costs a tenth
-                settled.append((number, pending.result(name, "rejected", prepared.code, prepared.hint)))
-                continue
-            event, at = _Event(pending, name), pending.message.received_at
-            superseded = rows.add(one, PlannedRow(prepared.values, event, at, number, prepared.keys, prepared.group))
-            if superseded:
-                settled += [(earlier, pendings[earlier].result(action, "superseded")) for action, earlier in superseded]
-        if not considered:
-            hint = f"No action of this connector concerns users who {mutation.direction} this audience."
-            settled.append((number, pending.result("", "skipped", "no_action", hint)))
-
-    return Plan(rows.rounds(), tuple(settled))
+        concerned = [
+            one
+            for one in applying
+            if one.action.trigger == mutation.direction and (not mutation.made or one.name in mutation.made)
+        ]
+        for one in concerned:
+            if one.name not in mutation.done:
+                one.numbers.append(number)
+                one.made = one.made or bool(mutation.made)
+        if not concerned:
+            settled.append((number, _no_action(pending)))
+    for one in applying:
+        one.numbers.sort()
+    return settled
 
 
-_Whole = tuple[str, tuple[str, ...]]
-
-_Round = dict[str, dict[int, PlannedRow]]
-"""Action → number of the mutation → row."""
-
-_Entry = tuple[_Round, RunningAction, int]
-"""Where a row is."""
-
-_BOTH = "both"
+def _no_action(pending: Pending) -> Result:
+    hint = f"No action of this connector concerns users who {pending.mutation.direction} this audience."
+    return pending.result("", "skipped", "no_action", hint)
 
 
-class _Rows:
-    """The rows to send, in rounds, as they come together.
+class _Mapping:
+    """The mappings of actions, applied to the mutations of a turn."""
 
-    Rows that share a key of a set may be one member at the partner. Most rounds go one way, and then nobody asks who shares what:
-    the keys are looked at one by one from the first row on that goes the other way.
-    """
+    def __init__(
+        self, pendings: Pendings, now: float, email: Callable[[str], str | None], audience_name: str, partner_id: str
+    ) -> None:
+        self._pendings = pendings
+        self._now = now
+        self._email = email
+        self._audience_name = audience_name
+        self._partner_id = partner_id
 
-    def __init__(self, actions: Sequence[RunningAction]) -> None:
-        self._actions = actions
-        self._newest: _Round = {}
-        self._rounds = [self._newest]
-        self._latest: dict[_Whole, tuple[_Entry, ...]] = {}
-        """The rows of the newest mutation that has these keys."""
-        self._effect: str | None = ""
-        """The way that all rows of the newest round go; `_BOTH`: the keys have been looked at."""
-        self._sharing: dict[tuple[str, str], dict[_Whole, str | None]] = {}
-        """Then: each key by itself → the rows of the newest round that have it, and which way they go."""
+    def of(self, one: _Applying) -> tuple[Mapped, list[tuple[int, Result]]]:
+        """The action's fields of the users that it is to be done for, without those whose mapping fails: their results, and their
+        numbers are taken away."""
+        pendings, mapping = self._pendings, one.running.mapping
+        if mapping.needs_only_user and not one.made:
+            users = [pendings.mutations[number].user for number in one.numbers]
+            return Mapped(len(users), mapping.of_users(users)), []
+        values: list[dict[str, Any]] = []
+        failed: list[tuple[int, Result]] = []
+        for number in one.numbers:
+            try:
+                values.append(self._values(one, pendings[number]))
+            except MappingError as error:
+                failed.append((number, pendings[number].result(one.name, "rejected", "mapping_failed", str(error))))
+        if failed:
+            without = {number for number, _ in failed}
+            one.numbers = [number for number in one.numbers if number not in without]
+        return Mapped.of(values, None if one.made else mapping.fields), failed
 
-    def add(self, one: RunningAction, row: PlannedRow) -> Sequence[tuple[str, int]]:
-        """Takes the row in; returns the actions and numbers of the earlier ones that it takes the place of. Two actions of one
-        mutation are both done."""
-        operation, number, name = one.operation, row.pending, one.action.name
-        superseded: Sequence[tuple[str, int]] = ()
-        if operation.kind == "set":
-            whole = (operation.set_name, row.keys)
-            known = self._latest.get(whole, ())
-            if known and any(earlier != number for _, _, earlier in known):
-                superseded = self._take_back(whole, known)
-                known = ()
-            if operation.effect != self._effect:
-                self._keep_apart(whole, operation)
-            entry = (self._newest, one, number)
-            self._latest[whole] = (*known, entry) if known else (entry,)
-        if name in self._newest:
-            self._newest[name][number] = row
-        else:
-            self._newest[name] = {number: row}
-        return superseded
-
-    def rounds(self) -> tuple[tuple[PlannedAction, ...], ...]:
-        """Those with rows, each with its actions in the order of the document."""
-        made = (
-            tuple(PlannedAction(one, tuple(rows[one.action.name].values())) for one in self._actions if rows.get(one.action.name))
-            for rows in self._rounds
+    def _values(self, one: _Applying, pending: Pending) -> dict[str, Any]:
+        if pending.mutation.made:
+            return pending.mutation.made[one.name]
+        context = mutation_context(
+            pending.message, pending.mutation, audience_name=self._audience_name, partner_id=self._partner_id
         )
-        return tuple(planned for planned in made if planned)
-
-    def _take_back(self, whole: _Whole, known: Sequence[_Entry]) -> list[tuple[str, int]]:
-        """These rows are not sent."""
-        for together, one, number in known:
-            del together[one.action.name][number]
-            if self._sharing:
-                for member in _keys_of(whole, one.operation):
-                    self._sharing.get(member, {}).pop(whole, None)
-        return [(one.action.name, number) for _, one, number in known]
-
-    def _keep_apart(self, whole: _Whole, operation: Operation) -> None:
-        """Begins a new round for this row where one that shares a key with it goes another way."""
-        if self._effect != _BOTH:
-            for one in self._actions:
-                if one.operation.kind == "set":
-                    for row in self._newest.get(one.action.name, {}).values():
-                        self._share((one.operation.set_name, row.keys), one.operation)
-        for member in _keys_of(whole, operation):
-            there = self._sharing.get(member)
-            if there and any(effect != operation.effect for effect in there.values()):
-                self._newest = {}
-                self._rounds.append(self._newest)
-                self._sharing = {}
-                break
-        if self._sharing:
-            self._effect = _BOTH
-            self._share(whole, operation)
-        else:
-            self._effect = operation.effect
-
-    def _share(self, whole: _Whole, operation: Operation) -> None:
-        for member in _keys_of(whole, operation):
-            if member in self._sharing:
-                self._sharing[member][whole] = operation.effect
-            else:
-                self._sharing[member] = {whole: operation.effect}
+        around = NONE
+        if one.running.mapping.needs_surroundings:
+            around = Surroundings(self._now, _name_of_event(pending, one.name), self._email)
+        return one.running.mapping.apply(context, around)
 
 
-def _keys_of(whole: _Whole, operation: Operation) -> list[tuple[str, str]]:
-    """Each key by itself, in each set that the operation changes."""
-    return [(each, key) for each in (operation.set_name, *operation.touches) for key in whole[1]]
+def _rows(
+    one: _Applying, pendings: Pendings, prepared: Sequence[Prepared | Rejected]
+) -> tuple[tuple[PlannedRow, ...], list[tuple[int, Result]]]:
+    """Those that can be sent, and the results of the others."""
+    event, received_at = _EventIds(pendings, one.name), pendings.received_at
+    rows = [
+        PlannedRow(made.values, event, received_at[number], number, made.keys, made.group)
+        for number, made in zip(one.numbers, prepared, strict=True)
+        if isinstance(made, Prepared)
+    ]
+    if len(rows) == len(prepared):
+        return tuple(rows), []
+    refused = [
+        (number, pendings[number].result(one.name, "rejected", made.code, made.hint))
+        for number, made in zip(one.numbers, prepared, strict=True)
+        if isinstance(made, Rejected)
+    ]
+    return tuple(rows), refused
 
 
-class _Event(msgspec.Struct, frozen=True, gc=False):
-    """What an action does for a mutation; called, its ID."""
+class _EventIds(msgspec.Struct, frozen=True):
+    """What computes the IDs of what an action does for its rows."""
 
-    pending: Pending
+    pendings: Pendings
     action: str
 
-    def __call__(self) -> str:
+    def __call__(self, row: PlannedRow) -> str:
         """`str(uuid.uuid5(_EVENT_IDS, …))` in a third of its time: some partners are told that of every row."""
-        name = _name_of_event(self.pending, self.action)
+        name = _name_of_event(self.pendings[row.pending], self.action)
         digits = hashlib.sha1(_EVENT_IDS.bytes + name.encode(), usedforsecurity=False).hexdigest()
         variant = "89ab"[int(digits[16], 16) & 3]
         return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"

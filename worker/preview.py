@@ -15,7 +15,8 @@ from relay.domain.message import Message
 from relay.domain.outcome import Result
 from worker.catalog import running
 from worker.chunks import chunks
-from worker.plan import PlannedRow, make_plan, pending_of
+from worker.plan import make_plan, pending_of
+from worker.rounds import PlannedRow
 
 
 class PreviewedCall(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from adapters.answers import unreadable
-from adapters.contract import Delivered, NotYet, Rejected, Row, RowResult
+from adapters.contract import DELIVERED, NotYet, Rejected, Row, RowResult
 from adapters.http.answering import sentence
 from adapters.http.looking import code_of, expression, found, holds, identifier, tells, texts_in
 from relay.domain.errors import BatchRefused, TryAgain
@@ -59,14 +59,14 @@ class Outcomes(msgspec.Struct, frozen=True):
     def results(self, rows: Sequence[Row], body: Any) -> list[RowResult]:
         """One for each row. Raises `TryAgain` where the answer is not what was agreed or does not account for all, `BatchRefused`
         where it refuses a user and does not say which."""
-        results: list[RowResult] = [Delivered() for _ in rows]
+        results: list[RowResult] = [DELIVERED] * len(rows)
         for place, result in self._troubles(rows, body):
             results[place] = result
         if self.taken is not None:
             taken = found(self.taken, body)
             if isinstance(taken, bool) or not isinstance(taken, int | float):
                 raise unreadable("The partner's answer does not say how many users it took.")
-            if taken != sum(isinstance(one, Delivered) for one in results):
+            if taken != results.count(DELIVERED):
                 raise _unaccounted()
         return results
 

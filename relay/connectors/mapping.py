@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -49,7 +49,9 @@ class CompiledMapping:
         paths = [(field, expression.path) for field, expression in self._expressions]
         self._of_user = [(field, path[1]) for field, path in paths if _is_identifier(path)]
         self.needs_only_user = len(self._of_user) == len(paths)
-        """Whether `of_user` can do it: each expression is one identifier of the user, as `user.id` is."""
+        """Whether `of_users` can do it: each expression is one identifier of the user, as `user.id` is."""
+        self.fields = (*self._constants, *expressions)
+        """Those of the partner, in the order in which `apply` gives them."""
 
     def apply(self, context: Mapping[str, Any], surroundings: Surroundings = NONE) -> dict[str, Any]:
         """Partner field → value, without those that are null. `context`: see `mutation_context`. Raises `MappingError`.
@@ -68,13 +70,13 @@ class CompiledMapping:
                 values[field] = value
         return values
 
-    def of_user(self, user: Mapping[str, str]) -> dict[str, Any]:
-        """What `apply` gives for a user with these identifiers, without a context to be made; where `needs_only_user`."""
-        values = self._constants.copy()
+    def of_users(self, users: Sequence[Mapping[str, str]]) -> dict[str, Sequence[Any]]:
+        """Partner field → what `apply` gives for each user with these identifiers, None where it gives nothing; without contexts
+        to be made. Where `needs_only_user`."""
+        columns: dict[str, Sequence[Any]] = {field: [value] * len(users) for field, value in self._constants.items()}
         for field, name in self._of_user:
-            if name in user:
-                values[field] = user[name]
-        return values
+            columns[field] = [user.get(name) for user in users]
+        return columns
 
 
 def _is_identifier(path: tuple[str, ...]) -> bool:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from adapters.contract import Adapter, Delivered, Description, Rejected, Row, RowResult, Target
 from adapters.normalisation import email_rule
+from adapters.preparing import prepare_one
 from adapters.registry import describe
 from relay.backends.interfaces import Backend
 from relay.connectors.completeness import in_a_row, missing_secrets, missing_settings
@@ -126,7 +127,7 @@ def _send(action: Action, adapter: Adapter, target: Target, message: Message, di
     sent = False
     try:
         values = compile_mapping(action.mapping).apply(context, around)
-        prepared = adapter.prepare(action.operation, values)
+        prepared = prepare_one(adapter, action.operation, values)
         if isinstance(prepared, Rejected):
             return Tried(what, False, prepared.hint)
         row = Row(prepared.values, str(uuid.uuid4()), message.received_at)

@@ -18,7 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from adapters.connection import Call
-from adapters.contract import Prepared, Rejected
+from adapters.contract import Mapped, Prepared, Rejected
 from adapters.incoming import Answer
 from adapters.outgoing import Place
 from adapters.pangolin import Pangolin
@@ -237,9 +237,11 @@ class ScriptedPartner:
         """Meanwhile a user has several identifiers, `a/b`, and whoever shares one of them is the same member here."""
         real = Pangolin.prepare
 
-        def prepare(adapter: Pangolin, operation: str, values: dict[str, Any]) -> Prepared | Rejected:
-            prepared = real(adapter, operation, values)
-            return replace(prepared, keys=tuple(values["id"].split("/"))) if isinstance(prepared, Prepared) else prepared
+        def prepare(adapter: Pangolin, operation: str, users: Mapped) -> list[Prepared | Rejected]:
+            return [
+                replace(one, keys=tuple(one.values["id"].split("/"))) if isinstance(one, Prepared) else one
+                for one in real(adapter, operation, users)
+            ]
 
         self._several = True
         with patch.object(Pangolin, "prepare", prepare):

@@ -9,6 +9,7 @@ import msgspec
 
 from adapters.contract import Adapter, Operation, Rejected
 from adapters.normalisation import email_rule
+from adapters.preparing import prepare_one
 from relay.connectors.field_values import of_field
 from relay.connectors.mapping import MappingError, compile_mapping, mutation_context
 from relay.domain.connector import Connector, Constant
@@ -124,7 +125,7 @@ def row_of(
     try:
         sources = {name: source_of(source) for name, source in mapping.items()}
         values = compile_mapping(sources).apply(_context(sample, direction, now), around)
-        prepared = adapter.prepare(operation.name, values)
+        prepared = prepare_one(adapter, operation.name, values)
     except MappingError as error:
         return RowResult(problem=f"{error.field}: {error.sentence}")
     except PartnerError as error:

@@ -13,6 +13,7 @@ import pytest
 
 from adapters.client import content_of
 from adapters.contract import Delivered, Description, HttpRequest, Rejected
+from adapters.preparing import prepare_one
 from relay.domain.connector import TRIGGERS
 from relay.domain.errors import AudienceGone, AudienceNotReady, CredentialsRefused, PartnerError, TryAgain, Unsupported
 from tests.contract.adapters.case_file import Answer
@@ -104,7 +105,7 @@ def test_a_row_without_anything_that_the_partner_knows_it_by_is_rejected(subject
     for one in subject.description.operations:
         if one.kind == "set":
             values = {} if value == "absent" else dict.fromkeys(one.key_fields, value)
-            rejected = subject.adapter.prepare(one.name, values)
+            rejected = prepare_one(subject.adapter, one.name, values)
             assert isinstance(rejected, Rejected)
             assert rejected.code
             assert rejected.hint
@@ -352,7 +353,7 @@ def test_an_unknown_operation_is_unsupported(subject: Opened) -> None:
     for call in (
         lambda: adapter.preview("no_such_operation", target, []),
         lambda: adapter.send("no_such_operation", target, rows),
-        lambda: adapter.prepare("no_such_operation", {}),
+        lambda: prepare_one(adapter, "no_such_operation", {}),
     ):
         assert type(failure(subject, call)) is Unsupported
 

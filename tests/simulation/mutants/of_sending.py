@@ -13,26 +13,20 @@ from adapters.contract import Delivered, Rejected
 from relay.backends.embedded import reports
 from relay.domain.errors import BatchRefused
 from tests.simulation.mutants.known import mutant
-from worker import attempt, delivery, plan
+from worker import attempt, delivery, plan, rounds
 
 
 @mutant("net effect: only the last mutation of a partner row is sent")
 def _net_effect() -> AbstractContextManager[Any]:
-    def add(self: Any, one: Any, row: Any) -> list[tuple[str, int]]:
-        self._rounds[-1].setdefault(one.action.name, {})[row.pending] = row
-        return []
-
-    return patch.object(plan._Rows, "add", add)
+    return patch.multiple(plan, net_effect=lambda planned: (planned, []), in_rounds=lambda planned: (tuple(planned),))
 
 
 @mutant("net effect: decided on the row as the partner knows it")
 def _net_effect_on_rows() -> AbstractContextManager[Any]:
-    real = plan._Rows.add
-
-    def add(self: Any, one: Any, row: Any) -> Any:
-        return real(self, one, replace(row, keys=(f"{row.pending}",)))
-
-    return patch.object(plan._Rows, "add", add)
+    real = rounds.PlannedRow
+    return patch.object(
+        plan, "PlannedRow", lambda values, event, at, number, keys, group: real(values, event, at, number, (f"{number}",), group)
+    )
 
 
 @mutant("a refused call is halved until the bad row is found")
@@ -66,7 +60,7 @@ def _rest() -> AbstractContextManager[Any]:
 
 @mutant("net effect: rows that share only some keys go in rounds")
 def _rounds() -> AbstractContextManager[Any]:
-    return patch.object(plan._Rows, "_keep_apart", lambda *given: None)
+    return patch.object(plan, "in_rounds", lambda planned: (tuple(planned),))
 
 
 @mutant("a rejection is written down")

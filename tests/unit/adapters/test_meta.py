@@ -13,6 +13,7 @@ import pytest
 
 from adapters.contract import Adapter, Delivered, Option, Prepared, Rejected, Row, RowResult, Target, TokenSource
 from adapters.meta import API_VERSION, MAX_USERS, Meta
+from adapters.preparing import prepare_one
 from adapters.registry import describe, open_adapter
 from relay.connectors.document import expand
 from relay.domain.clock import SystemClock
@@ -72,7 +73,7 @@ def target(adapter: Adapter) -> Target:
 
 
 def prepared(adapter: Adapter, **values: Any) -> dict[str, Any]:
-    made = adapter.prepare("add", values)
+    made = prepare_one(adapter, "add", values)
     assert isinstance(made, Prepared), made
     return made.values
 
@@ -122,17 +123,17 @@ def test_what_only_supports_an_identifier_is_hashed_as_well(
 
 def test_a_phone_number_without_digits_is_a_bad_row_only_where_nothing_else_says_who_it_is(adapter: Adapter) -> None:
     assert prepared(adapter, email="ann@example.com", phone="n/a") == {"email": sha("ann@example.com")}
-    refused = adapter.prepare("add", {"phone": "n/a"})
+    refused = prepare_one(adapter, "add", {"phone": "n/a"})
     assert isinstance(refused, Rejected)
     assert "Phone number" in refused.hint
 
 
 def test_a_name_alone_says_not_who_it_is(adapter: Adapter) -> None:
-    assert isinstance(adapter.prepare("add", {"first_name": "Ann", "last_name": "Lee", "country": "de"}), Rejected)
+    assert isinstance(prepare_one(adapter, "add", {"first_name": "Ann", "last_name": "Lee", "country": "de"}), Rejected)
 
 
 def test_a_user_is_known_by_each_identifier(adapter: Adapter) -> None:
-    made = adapter.prepare("remove", {"email": "ann@example.com", "external_id": "17", "first_name": "Ann"})
+    made = prepare_one(adapter, "remove", {"email": "ann@example.com", "external_id": "17", "first_name": "Ann"})
     assert isinstance(made, Prepared)
     assert made.keys == (f"email={sha('ann@example.com')}", "external_id=17")
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from adapters.contract import Adapter, Delivered, NotYet, Prepared, Rejected, Row, RowResult, Target, TokenSource
+from adapters.preparing import prepare_one
 from adapters.registry import describe, open_adapter
 from adapters.rokt import Rokt
 from relay.backends.embedded import EmbeddedBackend
@@ -69,13 +70,13 @@ def tokens(tmp_path: Path) -> Iterator[SharedTokens]:
 
 
 def prepared(adapter: Adapter, operation: str, **values: Any) -> Prepared:
-    made = adapter.prepare(operation, {name.replace("__", "."): value for name, value in values.items()})
+    made = prepare_one(adapter, operation, {name.replace("__", "."): value for name, value in values.items()})
     assert isinstance(made, Prepared), made
     return made
 
 
 def rejected(operation: str, **values: Any) -> Rejected:
-    made = opened().prepare(operation, {name.replace("__", "."): value for name, value in values.items()})
+    made = prepare_one(opened(), operation, {name.replace("__", "."): value for name, value in values.items()})
     assert isinstance(made, Rejected), made
     return made
 

@@ -170,11 +170,14 @@ def test_the_context_leaves_the_mutation_as_it_was() -> None:
 def test_a_mapping_of_identifiers_alone_gives_the_same_without_a_context(mapping: dict[str, Any], only_user: bool) -> None:
     compiled = compile_mapping(mapping)
     assert compiled.needs_only_user == only_user
-    for user in ({"id": "u1", "account.17": "a"}, {"email": "u@example.com"}, {}):
-        mutation = Mutation(0, user=user)
-        context = mutation_context(MESSAGE, mutation, audience_name="", partner_id="")
-        if only_user:
-            assert compiled.of_user(user) == compiled.apply(context)
+    if only_user:
+        users: list[dict[str, str]] = [{"id": "u1", "account.17": "a"}, {"email": "u@example.com"}, {}]
+        columns = compiled.of_users(users)
+        assert tuple(columns) == compiled.fields
+        for number, user in enumerate(users):
+            context = mutation_context(MESSAGE, Mutation(0, user=user), audience_name="", partner_id="")
+            found = {field: column[number] for field, column in columns.items() if column[number] is not None}
+            assert found == compiled.apply(context)
 
 
 def test_the_members_of_a_family_are_found_one_by_one_and_together() -> None:

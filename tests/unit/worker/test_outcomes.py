@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
-from adapters.contract import Delivered, Description, Field, NotYet, Operation, Prepared, Rejected, Row, RowResult, Target
-from adapters.preparing import prepare_row
+from adapters.contract import Delivered, Description, Field, Mapped, NotYet, Operation, Prepared, Rejected, Row, RowResult, Target
+from adapters.preparing import Preparing
 from relay.connectors.mapping import compile_mapping
 from relay.domain.connector import Action, BatchLimits, Connector, Inbound, Limits
 from relay.domain.errors import PartnerError, TryAgain
@@ -36,8 +36,8 @@ class Answering:
         self.says = says
         self.reports: list[str] = []
 
-    def prepare(self, operation: str, values: dict[str, Any]) -> Prepared | Rejected:
-        return prepare_row(OPERATIONS[operation], values, title="Test")
+    def prepare(self, operation: str, users: Mapped) -> list[Prepared | Rejected]:
+        return Preparing(OPERATIONS[operation], "Test").rows(users)
 
     def send(self, operation: str, _target: Target, _rows: Sequence[Row], _places: object) -> Sequence[RowResult]:
         self.reports.append(operation)

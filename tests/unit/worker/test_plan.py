@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.contract import Description, Field, Operation
-from adapters.preparing import prepare_row
+from adapters.preparing import Preparing
 from relay.connectors.mapping import compile_mapping
 from relay.domain.connector import Action, BatchLimits, Connector, Constant, Inbound, Limits
 from relay.domain.message import VERSION, Message, Mutation
@@ -60,7 +60,7 @@ def plan(
         running,
         switches,
         pending_of([message]),
-        lambda operation, values: prepare_row((operations or OPERATIONS)[operation], values, title="Test"),
+        lambda operation, users: Preparing((operations or OPERATIONS)[operation], "Test").rows(users),
         now=2.0,
         audience_id="a.1",
         audience_name="Shoes",

@@ -20,8 +20,9 @@ from worker.budget import Budget
 from worker.chunks import ENVELOPE_BYTES, chunks
 from worker.delivery import Delivery
 from worker.isolation import MOST_CALLS, isolate
-from worker.plan import PlannedRow, pending_of
+from worker.plan import pending_of
 from worker.retries import LONGEST_WAIT_IN_TURN_S, back_off_s, probe_s
+from worker.rounds import PlannedRow
 
 
 @pytest.mark.parametrize(("probes", "longest"), [(0, 30), (1, 60), (2, 120), (3, 240), (4, 300), (5, 300), (1_000, 300)])
@@ -136,11 +137,11 @@ def test_isolation_gets_further_even_in_the_largest_calls() -> None:
 
 def test_what_was_delivered_counts_and_is_told_like_every_other_outcome() -> None:
     message = Message(VERSION, "change", "c", "a.1", "r1", 1.0, mutations=tuple(Mutation(index) for index in range(3)))
-    first, second, third = pending_of([message])
+    pendings = pending_of([message])
+    first, _, third = pendings
     undelivered = ((first, first.result("Add", "rejected", "odd", "It is odd.")), (third, third.result("Add", "retry")))
-    delivery = Delivery(
-        undelivered, (None,), None, "", progress=True, delivered=(("Add", (second,)), ("Event", (first, second)))
-    )
+    delivered = (("Add", (1,)), ("Event", (0, 1)))
+    delivery = Delivery(undelivered, (None,), None, "", progress=True, delivered=delivered, pendings=pendings)
     assert delivery.counts == {"rejected": 1, "retry": 1, "delivered": 3}
     assert sorted((place.mutation.index, result.index, result.action, result.outcome) for place, result in delivery.results) == [
         (0, 0, "Add", "rejected"),
