@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 
 from adapters import leash
-from adapters.contract import Adapter, Delivered, Row, RowResult, Target
+from adapters.contract import DELIVERED, Adapter, Row, RowResult, Target
 from relay.backends.interfaces import Connectors
 from relay.domain.audience import HoldReason
 from relay.domain.clock import Clock
@@ -186,7 +186,7 @@ class Caller:
         self._report(operation, rows, 200, began)
         if len(results) != len(rows):
             raise TryAgain("The partner's answer does not account for all users.", code="unaccounted", applied_unknown=True)
-        self._recording.carried_out(operation, for_all=all(type(result) is Delivered for result in results))
+        self._recording.carried_out(operation, for_all=results.count(DELIVERED) == len(results))
         return results
 
     def _before_call(self) -> None:
