@@ -9,6 +9,7 @@ as much.
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import ssl
 import time
@@ -18,7 +19,6 @@ from functools import partial
 
 import requests.adapters
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.util import wait_for_read
 
 from adapters import incoming, outgoing
 from adapters.in_flight import Cuttable
@@ -170,6 +170,8 @@ class Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._arrivals = select.poll()
+        self._arrivals.register(sock, select.POLLIN)
         self._time_out_s = 0.0
         self._idle_since = 0.0
 
@@ -183,7 +185,7 @@ class Connection:
 
     def is_fit(self) -> bool:
         """Whether it can be used again: it was used just now, and since then nothing has come, not even its end."""
-        return time.monotonic() - self._idle_since <= IDLE_S and not wait_for_read(self._sock, timeout=0.0)
+        return time.monotonic() - self._idle_since <= IDLE_S and not self._arrivals.poll(0)
 
     def exchange(self, call: Call, head: bytes, content: bytes, *, head_only: bool, most: int) -> incoming.Answer:
         """Sends one request and reads its answer; see `incoming.read`."""
@@ -208,7 +210,7 @@ class Connection:
         self._wait_no_longer_than(call.left_s())
         # Where many threads compute, the answer is there when it is this one's turn again, and it is woken once and not twice.
         computing.after_others()
-        if wait_for_read(self._sock, timeout=0.0):
+        if self._arrivals.poll(0):
             return self._sock.recv(_PIECE)
         with computing.waiting():
             return self._sock.recv(_PIECE)
