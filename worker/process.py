@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -44,6 +45,8 @@ _ENDED_AFTER_S = 8.5
 """What has not ended by then is left, and free for others once this process is gone."""
 _TROUBLE_S = 1.0
 _LIMITS_GOOD_FOR_S = 5.0
+_COLLECTED_AFTER = 50_000
+"""New objects that can hold others. What a turn makes holds no circles, and there is much of it."""
 
 
 class WorkerProcess:
@@ -146,7 +149,8 @@ class WorkerProcess:
             if self._at_work >= self._threads:
                 self._freed.wait(timeout=_TICK_S)
                 return
-        leased = self._next()
+        with computing.alone():  # to wait until it can takes less than to be in the way of those that compute
+            leased = self._next()
         if leased is None:
             self._clock.sleep(_IDLE_S)
             return
@@ -297,6 +301,10 @@ def run_worker(configuration: Configuration) -> int:
     running.append(process)
     if told_to_end:
         process.stop()
+    # What is there now stays until the end.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_AFTER)
     log("worker_started", threads=THREADS)
     finished = process.run()
     for ending in (signal.SIGTERM, signal.SIGINT):
