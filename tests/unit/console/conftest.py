@@ -21,6 +21,7 @@ from relay.console.guard import PROXY_HEADER
 from relay.console.identity import ProxyIdentity
 from relay.console.roles import ROLES, Role
 from tests.clock import TurnedClock
+from tests.unit.console.compiled import Compiled
 from tests.unit.console.signing_proxy import AUDIENCE, Proxy
 
 DOCUMENT = """
@@ -78,6 +79,14 @@ class Browser:
     def post(self, path: str, data: dict[str, Any] | None = None, *, form: str = "/search") -> TestResponse:
         """Sends a form. `form`: a page that has one; each has that to log out."""
         return self.client.post(path, data={**(data or {}), "csrf_token": self.token(form)})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled() -> Iterator[None]:
+    """A console is made for each test; its templates need not be."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flask, "jinja_options", {**Flask.jinja_options, "bytecode_cache": Compiled()})
+        yield
 
 
 @pytest.fixture
