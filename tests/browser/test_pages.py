@@ -3,6 +3,8 @@ nothing that the browser complains of, no page wider than its window."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -78,19 +80,37 @@ def busy(console: ConsoleStack) -> ConsoleStack:
     return console
 
 
+@pytest.fixture(scope="module")
+def standing(console: ConsoleStack, chromium: Browser, logged_in: str) -> Iterator[tuple[Windows, Page]]:
+    """One window of somebody who is logged in: opening one for each page would cost more than looking at the page."""
+    windows = Windows(chromium, console.console)
+    yield windows, windows.open(state=logged_in)
+    windows.close()
+
+
+@pytest.fixture
+def window(standing: tuple[Windows, Page], width: int, scheme: Scheme) -> Iterator[Page]:
+    """That one, as wide and as light as it is wanted. The test opens a page in it, of which nothing may be complained."""
+    windows, page = standing
+    page.set_viewport_size({"width": width, "height": WIDTHS[width]})
+    page.emulate_media(color_scheme=scheme)
+    windows.complaints.clear()
+    yield page
+    assert windows.complaints == []
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("endpoint", ADDRESSES)
 def test_a_page_is_good_for_eyes_and_screen_readers(
-    busy: ConsoleStack, windows: Windows, logged_in: str, endpoint: str, width: int, scheme: Scheme
+    busy: ConsoleStack, window: Page, endpoint: str, width: int, scheme: Scheme
 ) -> None:
-    page = windows.open(width, scheme, state=logged_in)
-    answer = page.goto(ADDRESSES[endpoint])
+    answer = window.goto(ADDRESSES[endpoint])
 
     assert answer
-    assert answer.status == 200, page.inner_text("body")
-    assert page.locator("h1").count() == 1
-    look_at(page, endpoint, width, scheme)
+    assert answer.status == 200, window.inner_text("body")
+    assert window.locator("h1").count() == 1
+    look_at(window, endpoint, width, scheme)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -138,41 +158,38 @@ def drafts(console: ConsoleStack, chromium: Browser, logged_in: str) -> dict[str
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("step", [*STEPS, ENVIRONMENTS, TEXT])
 def test_a_step_of_editing_is_good_as_well(
-    drafts: dict[str, str], windows: Windows, logged_in: str, step: str, width: int, scheme: Scheme
+    drafts: dict[str, str], window: Page, step: str, width: int, scheme: Scheme
 ) -> None:
-    page = windows.open(width, scheme, state=logged_in)
-    page.goto(f"{drafts['whole']}/{step}")
+    window.goto(f"{drafts['whole']}/{step}")
 
-    assert page.locator("h1").count() == 1
-    look_at(page, f"edit.step-{step}", width, scheme)
+    assert window.locator("h1").count() == 1
+    look_at(window, f"edit.step-{step}", width, scheme)
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_with_mistakes_in_it_is_too(
-    drafts: dict[str, str], windows: Windows, logged_in: str, step: str, width: int, scheme: Scheme
+    drafts: dict[str, str], window: Page, step: str, width: int, scheme: Scheme
 ) -> None:
-    page = windows.open(width, scheme, state=logged_in)
-    page.goto(f"{drafts['wrong']}/{step}?checked=1")
+    window.goto(f"{drafts['wrong']}/{step}?checked=1")
 
-    expect(page.get_by_role("navigation", name="Steps")).to_contain_text("to solve")
-    look_at(page, f"edit.step-{step}-wrong", width, scheme)
+    expect(window.get_by_role("navigation", name="Steps")).to_contain_text("to solve")
+    look_at(window, f"edit.step-{step}-wrong", width, scheme)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_what_the_search_finds_is_too_as_a_list_below_the_field_and_as_a_page(
-    busy: ConsoleStack, windows: Windows, logged_in: str, width: int, scheme: Scheme
+    busy: ConsoleStack, window: Page, width: int, scheme: Scheme
 ) -> None:
-    page = windows.open(width, scheme, state=logged_in)
-    page.goto("/search")
-    page.get_by_role("combobox").fill("an")
-    expect(page.get_by_role("option").nth(2)).to_be_visible()
-    look_at(page, "search.typing", width, scheme)
+    window.goto("/search")
+    window.get_by_role("combobox").fill("an")
+    expect(window.get_by_role("option").nth(2)).to_be_visible()
+    look_at(window, "search.typing", width, scheme)
 
-    page.locator("form.finder").evaluate("form => form.submit()")
-    expect(page.locator("main .results")).to_be_visible()
-    look_at(page, "search.results", width, scheme)
+    window.locator("form.finder").evaluate("form => form.submit()")
+    expect(window.locator("main .results")).to_be_visible()
+    look_at(window, "search.results", width, scheme)
 
 
 def test_an_attempt_is_a_click_away_from_the_activity(busy: ConsoleStack, page: Page) -> None:
