@@ -59,7 +59,9 @@ def _piled_up_while_down(stage: Stage) -> None:
     goes_down(stage)
     _piled_up(stage)
     pile_up(stage, ("+u1", "-u2"), ("-u1", "+u2"))
-    stage.passes(200)
+    stage.passes(25)  # one probe that fails
+    stage.partner.weather = Fate
+    stage.passes(70)  # and one that empties the hold
 
 
 def _replayed(stage: Stage) -> None:
