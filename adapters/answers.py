@@ -106,15 +106,18 @@ class AnswerTable:
             if rule.matches(answered):
                 if rule.make is None:
                     break
-                error = rule.make(answered)
-                if error.after_s is None:  # a rule may know better: headers have whole seconds only
-                    error.after_s = after_s
-                said = (value_at(body, path) for path in self._words)
-                error.words = next((one for one in said if isinstance(one, str) and one), "")
-                named = value_at(body, self._named) if self._named else ""
-                error.named = named if isinstance(named, str) else ""
-                raise error
+                raise self._told(rule.make(answered), answered)
         return body
+
+    def _told(self, error: PartnerError, answered: Answered) -> PartnerError:
+        """With what the partner says beside its status."""
+        if error.after_s is None:  # a rule may know better: headers have whole seconds only
+            error.after_s = answered.after_s
+        said = (value_at(answered.body, path) for path in self._words)
+        error.words = next((one for one in said if isinstance(one, str) and one), "")
+        named = value_at(answered.body, self._named) if self._named else ""
+        error.named = named if isinstance(named, str) else ""
+        return error
 
     def _rules_of(self, status: int) -> tuple[Rule, ...]:
         """Those that can match it; there are no more statuses than numbers of three digits."""

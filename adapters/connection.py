@@ -15,6 +15,7 @@ import ssl
 import time
 import weakref
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 
 import requests.adapters
@@ -108,11 +109,15 @@ class _Connecting:
             try:
                 sock = self._connected_to(info, min(left, max(left / (len(found) - number), LEAST_ATTEMPT_S)))
             except OSError as error:
-                failure = error
+                failure = error.with_traceback(None)
             else:
                 sock.settimeout(max(deadline - time.monotonic(), 0.001))
                 return sock
-        raise failure
+        try:
+            raise failure
+        finally:
+            # An error and a frame that names it hold each other, with all that is being sent, until the garbage collector comes.
+            del failure
 
     def _connected_to(self, info: AddressInfo, timeout_s: float) -> socket.socket:
         family, kind, protocol, _, where = info
@@ -170,6 +175,7 @@ class Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._is_plain = not isinstance(sock, ssl.SSLSocket)
         self._arrivals = select.poll()
         self._arrivals.register(sock, select.POLLIN)
         self._time_out_s = 0.0
@@ -198,7 +204,8 @@ class Connection:
             for piece in pieces:
                 self._wait_no_longer_than(call.left_s())
                 call.sent = True
-                self._sock.sendall(piece)
+                with computing.waiting() if len(piece) > _PIECE else nullcontext():
+                    self._sock.sendall(piece)
         except OSError as error:
             if error.errno not in _ANSWERED_EARLY:
                 raise
@@ -209,8 +216,9 @@ class Connection:
     def _receive(self, call: Call) -> bytes:
         self._wait_no_longer_than(call.left_s())
         # Where many threads compute, the answer is there when it is this one's turn again, and it is woken once and not twice.
+        # What comes over TLS need not be a part of the answer.
         computing.after_others()
-        if self._arrivals.poll(0):
+        if self._is_plain and self._arrivals.poll(0):
             return self._sock.recv(_PIECE)
         with computing.waiting():
             return self._sock.recv(_PIECE)

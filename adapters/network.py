@@ -162,5 +162,8 @@ def _within(look: Callable[[], Sequence[AddressInfo]], timeout_s: float) -> Sequ
     except queue.Empty:
         raise TimeoutError("The name could not be looked up in time.") from None
     if isinstance(answer, Exception):
-        raise answer
+        try:
+            raise answer
+        finally:
+            del answer  # see `adapters.connection`
     return answer

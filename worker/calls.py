@@ -122,7 +122,10 @@ class Caller:
             except Postponed as postponed:
                 if met is None or not postponed.own_pace:
                     raise
-                raise met from None  # it is this that keeps what is left, and not that no repetition has room
+                try:
+                    raise met from None  # it is this that keeps what is left, and not that no repetition has room
+                finally:
+                    del met  # see `adapters.connection`
             try:
                 return self._send_once(operation, target, rows, places)
             except PartnerError as error:
@@ -132,7 +135,7 @@ class Caller:
                 if wait is None or attempt >= ATTEMPTS_IN_TURN or not self._budget.allows(again_s):
                     raise
                 self._clock.sleep(wait)
-                attempt, met = attempt + 1, error
+                attempt, met = attempt + 1, error.with_traceback(None)
 
     @property
     def prepare(self) -> Prepare:

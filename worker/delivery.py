@@ -280,7 +280,7 @@ def _carry_out(
                 )
                 trouble = _Trouble(searching, stops_all=False)
     except (PartnerError, Postponed) as error:
-        trouble = _Trouble(error, stops_all=not isinstance(error, Misconfigured))
+        trouble = _Trouble(error.with_traceback(None), stops_all=not isinstance(error, Misconfigured))
     if not_yet and trouble is None:
         waits = [one.after_s for one in not_yet if one.after_s is not None]
         trouble = _Trouble(TryAgain(not_yet[0].hint, after_s=max(waits, default=None)), stops_all=False)

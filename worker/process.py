@@ -45,7 +45,7 @@ _ENDED_AFTER_S = 8.5
 """What has not ended by then is left, and free for others once this process is gone."""
 _TROUBLE_S = 1.0
 _LIMITS_GOOD_FOR_S = 5.0
-_COLLECTED_AFTER = 50_000
+_COLLECTED_AFTER = 10_000
 """New objects that can hold others. What a turn makes holds no circles, and there is much of it."""
 
 

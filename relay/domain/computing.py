@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _PATIENCE_S = 0.05
-"""Whoever computes for longer, or waits without saying so, is not waited for: it goes on beside the next one."""
+"""Who has been in line for so long goes on beside whoever computes, or waits without saying so."""
 
 
 class Computing:
@@ -31,8 +31,8 @@ class Computing:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """In the block this thread computes, and no other thread that has said so, within `patience_s` seconds. Not to be used
-        within itself."""
+        """In the block this thread computes, and no other one that has said so, unless that has been in line for `patience_s`
+        seconds. Not to be used within itself."""
         self._begin()
         try:
             yield
@@ -69,9 +69,9 @@ class Computing:
             self._in_line.append(mine)
         if not mine.acquire(timeout=self._patience_s):
             with self._guard:
-                if self._at_it is not mine:
+                if mine in self._in_line:  # else it was its turn just now, and may be somebody else's again
                     self._in_line.remove(mine)
-                    self._at_it = mine  # and whoever was is not waited for any more
+                    self._at_it = mine  # and whoever was at it computes beside this one
 
     def _end(self) -> None:
         mine, self._own.mine = self._own.mine, None

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -73,21 +73,20 @@ class _Held:
 
 
 class _Use:
-    """A block from `begin` to `end`, in which this thread's connection is closed by nobody else; errors of the database leave it
-    as `StoreUnavailable`. No generator, which would take three times as long: each single SELECT has one of these."""
+    """A block in which this thread's connection is closed by nobody else; errors of the database leave it as `StoreUnavailable`.
+    No generator, which would take three times as long: each single SELECT has one of these."""
 
-    __slots__ = ("_begin", "_end", "_held")
+    __slots__ = ("_database", "_held")
 
-    def __init__(self, begin: Callable[[], _Held], end: Callable[[_Held], None]) -> None:
-        self._begin = begin
-        self._end = end
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def __enter__(self) -> _Held:
-        self._held = self._begin()
+        self._held = self._database._begin_use()
         return self._held
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._end(self._held)
+        self._database._end_use(self._held)
         if isinstance(error, sqlite3.Error):
             raise unavailable(error) from error
 
@@ -264,7 +263,7 @@ class Database:
         return self._held().connection
 
     def _using(self) -> _Use:
-        return _Use(self._begin_use, self._end_use)
+        return _Use(self)
 
     def _begin_use(self) -> _Held:
         while True:

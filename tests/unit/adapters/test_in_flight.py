@@ -81,11 +81,13 @@ def test_a_call_that_is_cut_short_while_a_name_is_looked_up_connects_to_nobody()
 
 
 @pytest.mark.parametrize(
-    ("accepting", "scheme"),
-    [(True, "http"), (False, "http"), (True, "https")],
-    ids=["waiting for the answer", "connecting", "agreeing on keys"],
+    ("accepting", "scheme", "size"),
+    [(True, "http", 1), (False, "http", 1), (True, "https", 1), (True, "http", 30_000_000)],
+    ids=["waiting for the answer", "connecting", "agreeing on keys", "sending"],
 )
-def test_while_a_call_waits_other_threads_compute(accepting: bool, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_a_call_waits_other_threads_compute(
+    accepting: bool, scheme: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(computing, "_patience_s", 60.0)
     client = RequestsClient(Timeouts(connect_s=20, answer_s=20, batch_answer_s=20), SystemClock())
     calls, ended = threading.Event(), threading.Event()
@@ -94,7 +96,7 @@ def test_while_a_call_waits_other_threads_compute(accepting: bool, scheme: str, 
         with computing.alone():
             calls.set()
             with suppress(TryAgain):
-                client.send(HttpRequest("POST", url, body={"a": 1}), auth=Credentials())
+                client.send(HttpRequest("POST", url, raw=b" " * size), auth=Credentials())
         ended.set()
 
     with _listening(accepting=accepting) as url:

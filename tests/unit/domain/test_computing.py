@@ -189,6 +189,27 @@ def test_those_in_line_compute_before_one_that_has_time() -> None:
     assert computed == ["in line", "in line", "in line", "one that has time"]
 
 
+def test_whoever_loses_patience_while_it_becomes_its_turn_goes_on() -> None:
+    """Threads whose patience is over come in the way of each other, and of those that hand over."""
+    computing = Computing(patience_s=0.002)
+    ended: list[int] = []
+
+    def compute() -> None:
+        for _ in range(20):
+            with computing.alone():
+                time.sleep(0.002)
+                with computing.waiting():
+                    pass
+                computing.after_others()
+        ended.append(1)
+
+    for thread in [_started(compute) for _ in range(12)]:
+        _ends(thread)
+
+    assert len(ended) == 12
+    assert (list(computing._in_line), computing._at_it) == ([], None)
+
+
 def test_waiting_is_nothing_for_a_thread_that_never_asked() -> None:
     computing = Computing()
 
