@@ -152,7 +152,7 @@ class Pangolin(Partner):
         if operation.kind == "create":
             return self._creation(target.name, target.reference)
         audience = quote(target.partner_id, safe="") or AUDIENCE
-        users = [row.values if isinstance(row.values["id"], str) else {"id": str(row.values["id"])} for row in rows]
+        users = [{"id": str(row.values["id"])} for row in rows]
         return HttpRequest(_METHODS[operation.name], f"{self._base}/{audience}/users", body={"users": users}, batch=len(rows) > 1)
 
     def results(self, operation: Operation, rows: Sequence[Row], body: Any) -> list[RowResult]:  # noqa: ARG002 - both the same

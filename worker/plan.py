@@ -9,6 +9,7 @@ import fnmatch
 import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -121,14 +122,14 @@ def make_plan(
             hint = "The action is switched off."
             settled += [(number, pendings[number].result(one.name, "skipped", "action_off", hint)) for number in one.numbers]
         elif one.numbers:
-            users, failed = mapping.of(one)
-            prepared = prepare(one.operation, users)
+            prepared, failed = mapping.prepared(one, prepare)
             rows, refused = _rows(one, pendings, prepared)
             planned.append(PlannedAction(one.running, rows))
             settled += failed
             settled += refused
     kept, superseded = net_effect(planned)
     settled += [(number, pendings[number].result(action, "superseded")) for action, number in superseded]
+    settled.sort(key=itemgetter(0))  # a report has room for the first ones
     return Plan(in_rounds(kept), tuple(settled))
 
 
@@ -199,13 +200,15 @@ class _Mapping:
         self._audience_name = audience_name
         self._partner_id = partner_id
 
-    def of(self, one: _Applying) -> tuple[Mapped, list[tuple[int, Result]]]:
-        """The action's fields of the users that it is to be done for, without those whose mapping fails: their results, and their
-        numbers are taken away."""
+    def prepared(
+        self, one: _Applying, prepare: Prepare
+    ) -> tuple[Sequence[Prepared | Rejected], list[tuple[int, Result]]]:
+        """What the action sends for each user that it is to be done for, without those whose mapping fails: their results, and
+        their numbers are taken away."""
         pendings, mapping = self._pendings, one.running.mapping
         if mapping.needs_only_user and not one.made:
             users = [pendings.mutations[number].user for number in one.numbers]
-            return Mapped(len(users), mapping.of_users(users)), []
+            return prepare(one.operation, Mapped(len(users), mapping.of_users(users))), []
         values: list[dict[str, Any]] = []
         failed: list[tuple[int, Result]] = []
         for number in one.numbers:
@@ -216,7 +219,9 @@ class _Mapping:
         if failed:
             without = {number for number, _ in failed}
             one.numbers = [number for number in one.numbers if number not in without]
-        return Mapped.of(values, None if one.made else mapping.fields), failed
+        if one.made:
+            return _prepared_by_fields(one.operation, values, prepare), failed
+        return prepare(one.operation, Mapped.of(values, mapping.fields)) if values else (), failed
 
     def _values(self, one: _Applying, pending: Pending) -> dict[str, Any]:
         if pending.mutation.made:
@@ -228,6 +233,21 @@ class _Mapping:
         if one.running.mapping.needs_surroundings:
             around = Surroundings(self._now, _name_of_event(pending, one.name), self._email)
         return one.running.mapping.apply(context, around)
+
+
+def _prepared_by_fields(
+    operation: str, values: Sequence[dict[str, Any]], prepare: Prepare
+) -> Sequence[Prepared | Rejected]:
+    """Of users whose fields somebody else has made: there can be others for each, and a column for each of them would be much
+    larger than what came."""
+    places: dict[tuple[str, ...], list[int]] = {}
+    for place, made in enumerate(values):
+        places.setdefault(tuple(made), []).append(place)
+    prepared: dict[int, Prepared | Rejected] = {}
+    for fields, alike in places.items():
+        users = Mapped.of([values[place] for place in alike], fields)
+        prepared.update(zip(alike, prepare(operation, users), strict=True))
+    return [prepared[place] for place in range(len(values))]
 
 
 def _rows(

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from adapters.client import content_of
-from adapters.contract import Delivered, Description, HttpRequest, Rejected
+from adapters.contract import Delivered, Description, HttpRequest, Mapped, Rejected
 from adapters.preparing import prepare_one
 from relay.domain.connector import TRIGGERS
 from relay.domain.errors import AudienceGone, AudienceNotReady, CredentialsRefused, PartnerError, TryAgain, Unsupported
@@ -109,6 +109,13 @@ def test_a_row_without_anything_that_the_partner_knows_it_by_is_rejected(subject
             assert isinstance(rejected, Rejected)
             assert rejected.code
             assert rejected.hint
+
+
+def test_many_users_are_prepared_as_each_of_them_is_and_in_their_order(subject: Opened) -> None:
+    for operation, [first, second] in subject.rows(2).items():
+        users = [first.values, {}, second.values, dict.fromkeys(first.values), first.values]
+        prepared = subject.adapter.prepare(operation.name, Mapped.of(users, list(first.values)))
+        assert list(prepared) == [prepare_one(subject.adapter, operation.name, values) for values in users]
 
 
 def test_the_largest_call_that_it_allows_is_one_call_and_taken(subject: Opened) -> None:

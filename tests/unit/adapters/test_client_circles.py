@@ -75,8 +75,8 @@ def test_a_call_that_fails_is_forgotten_at_once(host: str, answer: bytes | None,
         except PartnerError as error:
             codes.append(error.code)
 
-    with _partner(answer) as url:
-        url = url.replace("127.0.0.1", host)
+    with _partner(answer) as address:
+        url = address.replace("127.0.0.1", host)
         call(url)  # what is made once is made now
         gc.collect()
         gc.disable()

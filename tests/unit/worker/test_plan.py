@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.contract import Description, Field, Operation
+from adapters.contract import Description, Field, Mapped, Operation, Prepared, Rejected
 from adapters.preparing import Preparing
 from relay.connectors.mapping import compile_mapping
 from relay.domain.connector import Action, BatchLimits, Connector, Constant, Inbound, Limits
 from relay.domain.message import VERSION, Message, Mutation
 from worker.catalog import Running, RunningAction
-from worker.plan import Plan, applies_to, make_plan, pending_of
+from worker.plan import Plan, Prepare, applies_to, make_plan, pending_of
 
 EVENT_IDS = uuid.UUID("7d0f6d0e-6f0b-5a55-9a0c-6b1b4f6f6c11")
 """What they are derived from, the same in every version: a retry after an update repeats them."""
@@ -43,6 +43,7 @@ def plan(
     actions: tuple[RunningAction, ...],
     *mutations: Mutation,
     operations: dict[str, Operation] | None = None,
+    prepare: Prepare | None = None,
     **switches: Any,
 ) -> Plan:
     connector = Connector(
@@ -60,7 +61,7 @@ def plan(
         running,
         switches,
         pending_of([message]),
-        lambda operation, users: Preparing((operations or OPERATIONS)[operation], "Test").rows(users),
+        prepare or (lambda operation, users: Preparing((operations or OPERATIONS)[operation], "Test").rows(users)),
         now=2.0,
         audience_id="a.1",
         audience_name="Shoes",
@@ -223,6 +224,54 @@ def test_a_retry_repeats_only_the_actions_that_are_not_done() -> None:
     made = plan(actions, Mutation(0, "joined", {"id": "u", "email": "e"}, done=("Add",)))
     assert [name for name, _, _ in sent(made)] == ["Event"]
     assert settled(made) == []
+
+
+def test_what_a_retry_repeats_in_part_keeps_its_place_among_what_is_new() -> None:
+    actions = (*BY_ID, action("Event", "joined", EVENT, {"email": "user.email"}))
+    again = Mutation(0, "joined", {"id": "u", "email": "e"}, done=("Event",))
+    made = plan(actions, again, joined(1, id="u", email="e"))
+    assert sent(made) == [("Add", 1, {"id": "u"}), ("Event", 1, {"email": "e"})]
+    assert settled(made) == [(0, "Add", "superseded", "")]
+
+
+def test_fields_that_were_made_before_are_sent_as_they_are_beside_those_that_the_mapping_makes() -> None:
+    actions = (action("Event", "joined", EVENT, {"email": "user.email"}),)
+    fields = (Field("email", "E-mail"), Field("city", "City"))
+    operation = Operation("send_event", "Send event", "event", ("joined",), fields=fields)
+    made = plan(
+        actions,
+        Mutation(0, "joined", {"id": "u"}, made={"Event": {"city": "Bonn", "email": "u@x.org"}}),
+        joined(1, id="v", email="v@x.org"),
+        Mutation(2, "joined", {"id": "w"}, made={"Event": {"email": "w@x.org"}}),
+        operations={"send_event": operation},
+    )
+    assert sent(made) == [
+        ("Event", 0, {"city": "Bonn", "email": "u@x.org"}),
+        ("Event", 1, {"email": "v@x.org"}),
+        ("Event", 2, {"email": "w@x.org"}),
+    ]
+
+
+def test_users_who_come_with_many_fields_of_their_own_take_no_more_room_than_these_fields() -> None:
+    values = 0
+
+    def counted(operation: str, users: Mapped) -> list[Prepared | Rejected]:
+        nonlocal values
+        values += users.number * len(users.columns)
+        return Preparing(OPERATIONS[operation], "Test").rows(users)
+
+    many = [
+        Mutation(index, "joined", {"id": "u"}, made={"Add": {"id": f"u{index}"} | {f"{index}.{n}": "x" for n in range(20)}})
+        for index in range(50)
+    ]
+    made = plan(BY_ID, *many, prepare=counted)
+    assert len(sent(made)) == 50
+    assert values == 50 * 21
+
+
+def test_what_is_settled_is_in_the_order_of_the_mutations() -> None:
+    made = plan(BY_ID[:1], joined(0, email="e"), left(1, id="u"), joined(2, email="e"))
+    assert [number for number, *_ in settled(made)] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
