@@ -86,20 +86,24 @@ class _Deadline:
         self.is_over = False
 
     def cuts(self, connection: socket.socket | None) -> None:
-        """This one. Raises `TimeoutError` if the time is over already."""
+        """This one. Raises `TimeoutError` if the time is over already; then it is broken off."""
         with self._lock:
-            if self.is_over:
-                raise TimeoutError
             self._socket = connection
+            if self.is_over:
+                self._break_off()
+                raise TimeoutError
 
     def pass_by(self) -> None:
         """Now it is over."""
         with self._lock:
             self.is_over = True
-            if self._socket is not None:
-                with suppress(OSError):
-                    # Not the method of a TLS socket, which forgets the encryption while another thread reads.
-                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            self._break_off()
+
+    def _break_off(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):
+                # Not the method of a TLS socket, which forgets the encryption while another thread reads.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -153,11 +153,12 @@ def hangs_up(visit: Visit) -> None:
     visit.connection.recv(1000)
 
 
+@pytest.mark.parametrize("longest_s", [0.5, 0.0], ids=["in the middle", "once it is connected"])
 def test_a_server_that_never_comes_to_an_end_is_left_before_somebody_else_sends_the_mail(
-    monkeypatch: pytest.MonkeyPatch,
+    longest_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert retry_s(1) > mail._LONGEST_S
-    monkeypatch.setattr(mail, "_LONGEST_S", 0.5)
+    monkeypatch.setattr(mail, "_LONGEST_S", longest_s)
 
     def drips(visit: Visit) -> None:
         visit.write(b"220 ready\r\n")
