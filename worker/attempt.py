@@ -6,6 +6,7 @@ import random
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
+from functools import cached_property
 from itertools import takewhile
 
 import msgspec
@@ -27,7 +28,7 @@ from relay.domain.errors import (
     StoreUnavailable,
     TryAgain,
 )
-from relay.domain.message import Message, Replay
+from relay.domain.message import Message, Replay, UnknownVersion
 from relay.domain.outcome import Rejection, Report
 from relay.domain.own_pace import TURNS_TAKEN
 from relay.domain.reply import Reply
@@ -231,15 +232,27 @@ class Attempt:
     def _comes_again(self) -> bool:
         """Whether it may have been delivered already, its source told so, and what came before it comes once more: the queue has
         gone back, or holds it twice, since its publish was repeated. Then nobody sends it again."""
-        if self._turn.let_through or self._audience.went_back_at > 0:
+        return self._turn.let_through or self._audience.went_back_at > 0 or self._is_told
+
+    @cached_property
+    def _is_told(self) -> bool:
+        """Whether a reply gave its source no reason to send all of it again. One that cannot be read counts: to deliver what its
+        source sends as well does less harm than to drop what it does not send."""
+        try:
+            reply = self._backend.replies.find(self._message.request_id, self._message.part)
+        except (msgspec.MsgspecError, UnknownVersion):
             return True
-        return self._backend.replies.find(self._message.request_id, self._message.part) is not None
+        return reply is not None and reply.settles_something
 
     def _may_still_be_applied(self) -> bool:
         """What a call of this turn carried, or the audience that it was to make, may yet be done at the partner."""
         return self._may_still_be_made or any(caller.may_still_be_applied for caller in self._callers)
 
     def _give(self, reply: Reply) -> None:
+        """A reply that leaves something to the source does not take the place of one that did not leave it all: what is left now
+        is in the hold."""
+        if reply.leaves_something and self._is_told:
+            return
         self._budget.require()
         self._backend.replies.give(reply)
 

@@ -44,3 +44,13 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     hint: str = ""
     due_at: float = 0
+
+    @property
+    def leaves_something(self) -> bool:
+        """Whether something is to be sent again."""
+        return any(one.outcome == "retry" for one in self.mutations)
+
+    @property
+    def settles_something(self) -> bool:
+        """Whether something need not be sent again."""
+        return any(one.outcome != "retry" for one in self.mutations)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from relay.domain.message import NEWEST, Direction, Message, Mutation
-from relay.domain.reply import Reply
+from relay.domain.reply import VERSION, MutationReply, Reply
 from tests.promise.world import World
 from tests.unit.worker.given import members, warm
 
@@ -261,6 +261,94 @@ def test_a_user_does_not_stay_removed_though_the_second_part_kills_its_worker(wo
     world.tick(300)
     world.work()
     assert members(world) == {"u0"}
+
+
+@pytest.mark.parametrize("trouble", [{"status": 503}, {"hang": True, "calls": 1}])
+def test_a_feed_that_has_not_looked_yet_is_not_told_to_send_again_what_was_delivered(
+    make_world: Callable[..., World], trouble: dict[str, object]
+) -> None:
+    world = make_world(answer="500ms")
+    warm(world)
+    asked = ask(world, [change("u1")])
+    ask(world, [change("u1")], request_id=asked)
+    world.work()
+    world.faults(**trouble)
+    world.work()
+    assert world.held() is not None
+    assert outcomes(reply(world, asked)) == [("delivered", "")]
+
+
+def test_a_feed_that_has_not_looked_yet_is_not_told_to_send_again_what_waits_behind_others(world: World) -> None:
+    warm(world)
+    asked = ask(world, [change("u1")])
+    ask(world, [change("u1")], request_id=asked)
+    world.work()
+    world.publishing().set_enabled("pangolin", False)
+    world.work()
+    assert world.held() is not None
+    assert outcomes(reply(world, asked)) == [("delivered", "")]
+
+
+def test_the_next_user_does_not_wait_for_a_second_time_of_what_was_left_to_its_source(world: World) -> None:
+    warm(world)
+    world.faults(status=503)
+    asked = ask(world, [change("u1")])
+    ask(world, [change("u1")], request_id=asked)
+    for _ in range(2):
+        world.work()
+        assert outcomes(reply(world, asked)) == [("retry", "")]
+    assert world.held() is None, "its source sends it again"
+    world.faults()
+    following = ask(world, [change("u2")])
+    world.work()
+    assert outcomes(reply(world, following)) == [("delivered", "")]
+
+
+def test_the_next_user_does_not_wait_for_what_comes_again_since_it_was_not_acknowledged(world: World) -> None:
+    from tests.promise.world import Abort
+
+    def die(_count: int, name: str) -> None:
+        if name == "before acknowledge":
+            raise Abort
+
+    warm(world)
+    world.faults(status=503)
+    asked = ask(world, [change("u1")])
+    world.work(on=die)
+    assert outcomes(reply(world, asked)) == [("retry", "")]
+    world.work()
+    assert world.held() is None, "its source sends it again"
+    world.faults()
+    following = ask(world, [change("u2")])
+    world.work()
+    assert outcomes(reply(world, following)) == [("delivered", "")]
+
+
+def test_what_was_left_to_its_source_is_not_sent_when_its_second_time_comes_too_late(world: World) -> None:
+    warm(world)
+    world.faults(status=503)
+    asked = ask(world, [change("u1")])
+    ask(world, [change("u1")], request_id=asked)
+    world.work()
+    world.faults()
+    world.clock.advance(WAIT_S)
+    world.work()
+    assert members(world) == {"u0"}
+    assert world.queue.depth().messages == 0
+
+
+def test_a_reply_of_a_newer_version_does_not_keep_its_message_in_the_queue(world: World) -> None:
+    warm(world)
+    asked = ask(world, [change("u1")])
+    world.backend.replies.give(Reply(VERSION + 1, asked, 0, world.clock.now(), (MutationReply(0, "delivered"),)))
+    world.faults(status=503)
+    world.work()
+    assert world.queue.depth().messages == 0
+    assert world.held() is not None, "it may say that it was delivered"
+    world.faults()
+    world.tick(300)
+    world.work()
+    assert members(world) == {"u0", "u1"}
 
 
 # rows that were made before
