@@ -536,6 +536,7 @@ def test_reading_leaves_nothing_to_the_garbage_collector(content: bytes) -> None
     gc.disable()
     try:
         read(iter([content]))
-        assert uncollected(lambda: read(iter([content]))) == 0
+        # What threads of other tests leave meanwhile is not left each time.
+        assert min(uncollected(lambda: read(iter([content]))) for _ in range(3)) == 0
     finally:
         gc.enable()
