@@ -8,7 +8,7 @@ How one is written, from the first line to a green suite: docs/adding-a-partner.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -274,10 +274,9 @@ class Mapped(msgspec.Struct, frozen=True):
     columns: Mapping[str, Sequence[Any]]
 
     @classmethod
-    def of(cls, users: Sequence[Mapping[str, Any]], fields: Sequence[str] | None = None) -> Mapped:
-        """Those with these values. `fields`: all that there are, in order; None: those that are met."""
-        names = dict.fromkeys(name for values in users for name in values) if fields is None else fields
-        return cls(len(users), {name: [values.get(name) for values in users] for name in names})
+    def of(cls, users: Sequence[Mapping[str, Any]], fields: Iterable[str]) -> Mapped:
+        """Those with these values of these fields."""
+        return cls(len(users), {name: [values.get(name) for values in users] for name in fields})
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):

@@ -14,7 +14,7 @@ from adapters.normalisation import normalised
 
 def prepare_one(adapter: Adapter, operation: str, values: Mapping[str, Any]) -> Prepared | Rejected:
     """`Adapter.prepare` for a single user."""
-    (made,) = adapter.prepare(operation, Mapped.of([values]))
+    (made,) = adapter.prepare(operation, Mapped.of([values], values))
     return made
 
 

@@ -42,7 +42,7 @@ from worker.delivery import Delivery, deliver
 from worker.exchanges import Recording
 from worker.fence import Fence
 from worker.partners import Partners
-from worker.plan import pending_of
+from worker.plan import Pendings
 from worker.replay import Replaying, log_not_kept, log_replay
 from worker.replies import reply_to, untouched
 from worker.report import log_attempt, make_report, rejections_of
@@ -468,7 +468,7 @@ class Attempt:
     def _unknown(self, messages: Sequence[Message]) -> Delivery:
         hint = "This audience was never announced, and the connector does not create audiences by itself."
         results = tuple(
-            (pending, pending.result("", "rejected", "unknown_audience", hint)) for pending in pending_of(messages)
+            (pending, pending.result("", "rejected", "unknown_audience", hint)) for pending in Pendings(messages)
         )
         return Delivery(results, (None,) * len(messages), None, "unknown_audience", progress=False)
 
@@ -489,7 +489,7 @@ class Attempt:
         )
 
     def _nothing_delivered(self, messages: Sequence[Message], error: PartnerError | Postponed) -> Delivery:
-        results = tuple((pending, pending.result("", "retry")) for pending in pending_of(messages))
+        results = tuple((pending, pending.result("", "retry")) for pending in Pendings(messages))
         hold = holds.after_error(error, self._audience.hold, self._clock, self._means.chance)
         problem = error.code if isinstance(error, PartnerError) else "postponed"
         # A message that carries no mutation (`created`) still has its work before it.

@@ -22,7 +22,7 @@ from worker.catalog import Running
 from worker.chunks import chunks
 from worker.holds import after_error, vain_probes
 from worker.isolation import isolate
-from worker.plan import Pending, Pendings, make_plan, pending_of
+from worker.plan import Pending, Pendings, make_plan
 from worker.retries import least_s
 from worker.rounds import PlannedAction, PlannedRow
 
@@ -46,7 +46,7 @@ class Delivery(msgspec.Struct, frozen=True):
     progress: bool
     proof: Proof | None = None
     delivered: tuple[tuple[str, Sequence[int]], ...] = ()
-    pendings: Pendings = pending_of(())
+    pendings: Pendings = Pendings(())
 
     @property
     def results(self) -> list[tuple[Pending, Result]]:
@@ -91,7 +91,7 @@ def deliver(
 
     final: what is refused is told to the source at once, so that a refusal counts even where all users are refused alike.
     """
-    pendings = pending_of(messages)
+    pendings = Pendings(messages)
     plan = make_plan(
         running,
         switches,
@@ -116,7 +116,7 @@ def deliver(
                 met = _carry_out(planned, outcomes, pendings, running, target, caller, chance, standing, final=final)
                 trouble = met if met and met.stops_all else trouble or met
                 left = left or met is not None
-            name = planned.action.action.name
+            name = planned.name
             if outcomes.delivered:
                 delivered.append((name, outcomes.delivered))
             results += outcomes.of_others(planned, pendings)
@@ -152,7 +152,7 @@ def _unless_mapped_wrongly(
 ) -> tuple[list[tuple[int, Result]], _Trouble | None]:
     """What the plan has settled. Where an action refuses all of two or more users alike, it is the mapping that is wrong, and not
     the users: they wait."""
-    planned = {one.action.action.name for together in rounds for one in together}
+    planned = {one.name for together in rounds for one in together}
     refused: dict[str, list[tuple[int, str]]] = {}
     for number, result in settled:
         if result.outcome == "rejected":
@@ -226,7 +226,7 @@ class _Outcomes:
         """The results of all rows that were not delivered."""
         if len(self.delivered) == len(planned.rows):
             return []
-        action, delivered = planned.action.action.name, set(self.delivered)
+        action, delivered = planned.name, set(self.delivered)
         return [
             (row.pending, _result(pendings[row.pending], action, self.rejected.get(row.pending)))
             for row in planned.rows
@@ -247,7 +247,7 @@ def _carry_out(
     final: bool,
 ) -> _Trouble | None:
     """Sends the rows and notes their outcomes; returns the trouble that left some unresolved."""
-    action, operation = planned.action.action, planned.action.operation
+    action, operation = planned.action.action, planned.operation
     limits = action.limits or running.connector.limits.batch
     at_most = standing.at_most if standing else 0
     not_yet: list[NotYet] = []

@@ -79,11 +79,6 @@ class Pendings:
         return map(self.__getitem__, range(len(self.mutations)))
 
 
-def pending_of(messages: Sequence[Message]) -> Pendings:
-    """The mutations of these messages, in order."""
-    return Pendings(messages)
-
-
 def applies_to(patterns: Sequence[str] | None, audience_id: str, audience_name: str) -> bool:
     """Whether an action limited to these audiences concerns this one, by ID or name. `*` and `?` stand for anything; an ID or
     name that is written out matches itself, whatever signs it holds."""
@@ -219,9 +214,7 @@ class _Mapping:
         if failed:
             without = {number for number, _ in failed}
             one.numbers = [number for number in one.numbers if number not in without]
-        if one.made:
-            return _prepared_by_fields(one.operation, values, prepare), failed
-        return prepare(one.operation, Mapped.of(values, mapping.fields)) if values else (), failed
+        return _prepared_by_fields(one.operation, values, prepare), failed
 
     def _values(self, one: _Applying, pending: Pending) -> dict[str, Any]:
         if pending.mutation.made:
@@ -238,8 +231,8 @@ class _Mapping:
 def _prepared_by_fields(
     operation: str, values: Sequence[dict[str, Any]], prepare: Prepare
 ) -> Sequence[Prepared | Rejected]:
-    """Of users whose fields somebody else has made: there can be others for each, and a column for each of them would be much
-    larger than what came."""
+    """Users with the same fields together. There can be others for each, where a source gives back what was made of them: a
+    column of all users for each of those would be much larger than what came."""
     places: dict[tuple[str, ...], list[int]] = {}
     for place, made in enumerate(values):
         places.setdefault(tuple(made), []).append(place)

@@ -15,7 +15,7 @@ from relay.domain.message import Message
 from relay.domain.outcome import Result
 from worker.catalog import running
 from worker.chunks import chunks
-from worker.plan import make_plan, pending_of
+from worker.plan import Pendings, make_plan
 from worker.rounds import PlannedRow
 
 
@@ -41,7 +41,7 @@ def preview(
     ready = running(connector)
     audience_id = messages[0].audience
     target = Target(audience_id, audience_name, partner_id, f"{connector.name}/{audience_id}")
-    pendings = pending_of(messages)
+    pendings = Pendings(messages)
     plan = make_plan(
         ready,
         {},
@@ -55,7 +55,7 @@ def preview(
     calls: list[PreviewedCall] = []
     settled = [result for _, result in plan.settled]
     for planned in itertools.chain.from_iterable(plan.rounds):
-        action, operation = planned.action.action, planned.action.operation
+        action, operation = planned.action.action, planned.operation
         limits = action.limits or connector.limits.batch
         for chunk in chunks(planned.rows, max_items=min(limits.max_items, operation.max_items), max_bytes=limits.max_bytes):
             for rows, requests in _requests(adapter, operation.name, target, chunk):

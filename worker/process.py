@@ -198,11 +198,10 @@ class WorkerProcess:
                 self._freed.notify_all()
 
     def _turn(self, leased: Leased) -> None:
-        connector = leased.connector
         try:
             self.worker.handle(leased)
         except BaseException as error:
-            _note("turn_ended", error, connector=connector, message=leased.message_id)
+            _note("turn_ended", error, connector=leased.connector, message=leased.message_id)
 
     def _end(self, connector: str) -> None:
         """A turn of this connector is in hand no more."""

@@ -50,8 +50,6 @@ class CompiledMapping:
         self._of_user = [(field, path[1]) for field, path in paths if _is_identifier(path)]
         self.needs_only_user = len(self._of_user) == len(paths)
         """Whether `of_users` can do it: each expression is one identifier of the user, as `user.id` is."""
-        self.fields = (*self._constants, *expressions)
-        """Those of the partner, in the order in which `apply` gives them."""
 
     def apply(self, context: Mapping[str, Any], surroundings: Surroundings = NONE) -> dict[str, Any]:
         """Partner field → value, without those that are null. `context`: see `mutation_context`. Raises `MappingError`.

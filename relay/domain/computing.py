@@ -17,6 +17,12 @@ _PATIENCE_S = 0.05
 """Who has been in line for so long goes on beside whoever computes, or waits without saying so."""
 
 
+class _Own(threading.local):
+    """What each thread has by itself: what it waits for, or computes by; None where it has not said that it computes."""
+
+    mine: threading.Lock | None = None
+
+
 class Computing:
     """For the threads of one process. Who comes first, computes first."""
 
@@ -27,7 +33,7 @@ class Computing:
         self._at_it: threading.Lock | None = None
         self._in_line: deque[threading.Lock] = deque()
         """Each waits for its own, until somebody lets it go."""
-        self._own = threading.local()
+        self._own = _Own()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -43,7 +49,7 @@ class Computing:
     def waiting(self) -> Iterator[None]:
         """In the block this thread waits for a disk, a partner or the time, and another one may compute. Changes nothing for a
         thread that has not said that it computes alone."""
-        if getattr(self._own, "mine", None) is None:
+        if self._own.mine is None:
             yield
             return
         self._end()
@@ -55,7 +61,7 @@ class Computing:
     def after_others(self) -> None:
         """Returns once those have computed that wait for it already: what this thread has to wait for may be there by then.
         Changes nothing for a thread that has not said that it computes alone."""
-        if self._in_line and getattr(self._own, "mine", None) is not None:
+        if self._in_line and self._own.mine is not None:
             self._end()
             self._begin()
 

@@ -18,7 +18,7 @@ from tests.contract.adapters.case_file import CaseFile, Given, read_case_file
 from tests.contract.adapters.delivery import Delivery, document_of
 from tests.contract.adapters.scripted_partner import ScriptedPartner
 from worker.catalog import Running, running
-from worker.plan import make_plan, pending_of
+from worker.plan import Pendings, make_plan
 
 
 class NoTokens:
@@ -86,7 +86,7 @@ class Opened:
         plan = make_plan(
             self.running,
             {},
-            pending_of([message]),
+            Pendings([message]),
             self.adapter.prepare,
             now=message.received_at,
             audience_id=self.target.id,

@@ -114,7 +114,7 @@ def test_a_row_without_anything_that_the_partner_knows_it_by_is_rejected(subject
 def test_many_users_are_prepared_as_each_of_them_is_and_in_their_order(subject: Opened) -> None:
     for operation, [first, second] in subject.rows(2).items():
         users = [first.values, {}, second.values, dict.fromkeys(first.values), first.values]
-        prepared = subject.adapter.prepare(operation.name, Mapped.of(users, list(first.values)))
+        prepared = subject.adapter.prepare(operation.name, Mapped.of(users, first.values))
         assert list(prepared) == [prepare_one(subject.adapter, operation.name, values) for values in users]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import gzip
 import itertools
 import socket
@@ -11,7 +10,6 @@ import threading
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -26,6 +24,7 @@ from relay.domain.clock import SystemClock
 from relay.domain.connector import Timeouts
 from relay.domain.errors import TryAgain
 from tests.contract.adapters.scripted import Script, ScriptedServer, Visit, answer
+from tests.unit.adapters.leftovers import left_each_time
 
 gzipped = partial(gzip.compress, mtime=0)
 """Without the time: the titles of tests are the same in all processes that run them."""
@@ -524,19 +523,8 @@ def test_each_call_on_a_kept_connection_has_its_own_time() -> None:
 
 @pytest.mark.parametrize("content", [answer(), answer() + answer(), REFUSED["a folded header"], REFUSED["too many headers"]])
 def test_reading_leaves_nothing_to_the_garbage_collector(content: bytes) -> None:
-    def read(pieces: Iterator[bytes]) -> None:
+    def read() -> None:
         with contextlib.suppress(incoming.Broken):
-            incoming.read(pieces.__next__, head_only=False, most=100)
+            incoming.read(iter([content]).__next__, head_only=False, most=100)
 
-    def uncollected(step: Callable[[], None]) -> int:
-        gc.collect()
-        step()
-        return gc.collect()
-
-    gc.disable()
-    try:
-        read(iter([content]))
-        # What threads of other tests leave meanwhile is not left each time.
-        assert min(uncollected(lambda: read(iter([content]))) for _ in range(3)) == 0
-    finally:
-        gc.enable()
+    assert left_each_time(read) == 0

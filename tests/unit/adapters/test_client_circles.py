@@ -3,10 +3,9 @@ down is called again and again."""
 
 from __future__ import annotations
 
-import gc
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
@@ -19,6 +18,7 @@ from adapters.network import AddressInfo
 from relay.domain.clock import SystemClock
 from relay.domain.connector import Timeouts
 from relay.domain.errors import PartnerError
+from tests.unit.adapters.leftovers import left_each_time
 
 _SERVER_ERROR = b"HTTP/1.1 503 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 
@@ -75,18 +75,7 @@ def test_a_call_that_fails_is_forgotten_at_once(host: str, answer: bytes | None,
         except PartnerError as error:
             codes.append(error.code)
 
-    def uncollected(step: Callable[[], None]) -> int:
-        gc.collect()
-        step()
-        return gc.collect()
-
     with _partner(answer) as address:
         url = address.replace("127.0.0.1", host)
-        call(url)  # what is made once is made now
-        gc.disable()
-        try:
-            # What threads of other tests leave meanwhile is not left each time.
-            assert min(uncollected(lambda: call(url)) for _ in range(3)) == 0
-        finally:
-            gc.enable()
+        assert left_each_time(lambda: call(url)) == 0
     assert codes == [code] * 4

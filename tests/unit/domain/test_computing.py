@@ -20,6 +20,17 @@ def _started(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
+def _computing(computing: Computing) -> tuple[threading.Thread, threading.Event]:
+    """A thread that wants to compute once, and what tells that it has."""
+    computed = threading.Event()
+
+    def compute() -> None:
+        with computing.alone():
+            computed.set()
+
+    return _started(compute), computed
+
+
 def _ends(thread: threading.Thread) -> None:
     thread.join(LONG_S)
     assert not thread.is_alive()
@@ -53,14 +64,8 @@ def test_one_computes_at_a_time() -> None:
 
 def test_another_computes_while_one_waits() -> None:
     computing = Computing(patience_s=LONG_S)
-    computed = threading.Event()
-
-    def compute() -> None:
-        with computing.alone():
-            computed.set()
-
     with computing.alone():
-        other = _started(compute)
+        other, computed = _computing(computing)
         assert not computed.wait(0.05)
         with computing.waiting():
             assert computed.wait(LONG_S)
@@ -69,16 +74,10 @@ def test_another_computes_while_one_waits() -> None:
 
 def test_who_has_waited_computes_alone_again() -> None:
     computing = Computing(patience_s=LONG_S)
-    computed = threading.Event()
-
-    def compute() -> None:
-        with computing.alone():
-            computed.set()
-
     with computing.alone():
         with computing.waiting():
             pass
-        other = _started(compute)
+        other, computed = _computing(computing)
         assert not computed.wait(0.05)
     _ends(other)
 
@@ -95,27 +94,22 @@ def test_one_that_does_not_go_on_keeps_others_no_longer_than_their_patience() ->
             with computing.waiting():
                 pass
 
-    def compute() -> None:
-        with computing.alone():
-            pass
-
     stuck = _started(be_stuck)
     assert is_stuck.wait(LONG_S)
-    others = [_started(compute) for _ in range(5)]
-    for other in others:
+    for other, _ in [_computing(computing) for _ in range(5)]:
         _ends(other)
     assert stuck.is_alive()
 
     goes_on.set()
     _ends(stuck)
     with computing.alone():
-        another = _started(compute)
+        another, _ = _computing(computing)
     _ends(another)
 
 
 def test_once_one_is_not_waited_for_the_others_take_turns_again() -> None:
     computing = Computing(patience_s=1.0)
-    taken, second_is_in, third_is_in = threading.Event(), threading.Event(), threading.Event()
+    taken, second_is_in = threading.Event(), threading.Event()
     first_goes_on, second_goes_on = threading.Event(), threading.Event()
 
     def be_stuck() -> None:
@@ -128,15 +122,11 @@ def test_once_one_is_not_waited_for_the_others_take_turns_again() -> None:
             second_is_in.set()
             second_goes_on.wait(LONG_S)
 
-    def third() -> None:
-        with computing.alone():
-            third_is_in.set()
-
     stuck = _started(be_stuck)
     assert taken.wait(LONG_S)
     two = _started(second)
     assert second_is_in.wait(LONG_S)
-    three = _started(third)
+    three, third_is_in = _computing(computing)
 
     first_goes_on.set()  # it gives back what nobody waits for any more, which lets nobody in
     _ends(stuck)
@@ -222,14 +212,8 @@ def test_waiting_is_nothing_for_a_thread_that_never_asked() -> None:
 
 def test_who_sleeps_lets_others_compute(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(computing, "_patience_s", LONG_S)
-    computed = threading.Event()
-
-    def compute() -> None:
-        with computing.alone():
-            computed.set()
-
     with computing.alone():
-        other = _started(compute)
+        other, computed = _computing(computing)
         assert not computed.wait(0.05)
         until = time.monotonic() + LONG_S
         while not computed.is_set() and time.monotonic() < until:
@@ -246,8 +230,5 @@ def test_an_error_leaves_it_to_the_next_one() -> None:
     with pytest.raises(ValueError, match="while it computed"), computing.alone():
         raise ValueError("while it computed")
 
-    def compute() -> None:
-        with computing.alone():
-            pass
-
-    _ends(_started(compute))
+    other, _ = _computing(computing)
+    _ends(other)

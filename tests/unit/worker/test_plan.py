@@ -18,7 +18,7 @@ from relay.connectors.mapping import compile_mapping
 from relay.domain.connector import Action, BatchLimits, Connector, Constant, Inbound, Limits
 from relay.domain.message import VERSION, Message, Mutation
 from worker.catalog import Running, RunningAction
-from worker.plan import Plan, Prepare, applies_to, make_plan, pending_of
+from worker.plan import Pendings, Plan, Prepare, applies_to, make_plan
 
 EVENT_IDS = uuid.UUID("7d0f6d0e-6f0b-5a55-9a0c-6b1b4f6f6c11")
 """What they are derived from, the same in every version: a retry after an update repeats them."""
@@ -60,7 +60,7 @@ def plan(
     return make_plan(
         running,
         switches,
-        pending_of([message]),
+        Pendings([message]),
         prepare or (lambda operation, users: Preparing((operations or OPERATIONS)[operation], "Test").rows(users)),
         now=2.0,
         audience_id="a.1",

@@ -20,7 +20,7 @@ from worker.budget import Budget
 from worker.chunks import ENVELOPE_BYTES, chunks
 from worker.delivery import Delivery
 from worker.isolation import MOST_CALLS, isolate
-from worker.plan import pending_of
+from worker.plan import Pendings
 from worker.retries import LONGEST_WAIT_IN_TURN_S, back_off_s, probe_s
 from worker.rounds import PlannedRow
 
@@ -137,7 +137,7 @@ def test_isolation_gets_further_even_in_the_largest_calls() -> None:
 
 def test_what_was_delivered_counts_and_is_told_like_every_other_outcome() -> None:
     message = Message(VERSION, "change", "c", "a.1", "r1", 1.0, mutations=tuple(Mutation(index) for index in range(3)))
-    pendings = pending_of([message])
+    pendings = Pendings([message])
     first, _, third = pendings
     undelivered = ((first, first.result("Add", "rejected", "odd", "It is odd.")), (third, third.result("Add", "retry")))
     delivered = (("Add", (1,)), ("Event", (0, 1)))
