@@ -34,12 +34,14 @@ Place = tuple[int, int]
 
 
 class _Block:
-    """A writing transaction under way. broken: a part of it failed, so that the whole must not be committed."""
+    """A writing transaction under way. together: if it is durable, then by a sync that threads share. broken: a part of it failed,
+    so that the whole must not be committed."""
 
-    __slots__ = ("broken", "durable", "together")
+    __slots__ = ("bounded", "broken", "durable", "together")
 
-    def __init__(self, *, durable: bool, together: bool) -> None:
+    def __init__(self, *, durable: bool, bounded: bool, together: bool = False) -> None:
         self.durable = durable
+        self.bounded = bounded
         self.together = together
         self.broken = False
 
@@ -124,7 +126,7 @@ class Database:
         self._log = LogSync(self.path)
 
     @contextmanager
-    def transaction(self, *, durable: bool = True, together: bool = False) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, durable: bool = True, bounded: bool = False) -> Iterator[sqlite3.Connection]:
         """A writing transaction: committed at the end of the block, rolled back if it raises.
 
         durable: on the disk when it ends. Otherwise a loss of power, though never the death of a process, may undo it together
@@ -132,21 +134,23 @@ class Database:
         running processes do (leases, rates), which such a loss ends anyway, and for what is written again if the
         acknowledgement that follows it is undone.
 
-        together: durable, by a sync that threads share which commit at the same time. If that fails, it raises though everybody
-        sees what was written: for what may be repeated.
+        bounded: when it ends, all that was committed more than `UNSYNCED_S` before is on the disk, by a sync that threads share.
+        That bounds what a loss of power undoes where it is not durable. If the sync fails, it raises though everybody sees what
+        was written: for what may be repeated.
 
-        After an error of the disk, no durable one begins before all that was committed is on the disk (`LogSync.mend`).
+        After an error of the disk, none of these begins before all that was committed is on the disk (`LogSync.mend`).
 
         Raises `RuntimeError` if this thread is within another one already, unless `at_once` has begun that: then this is a part
         of it.
         """
         with self._using() as held:
             if held.whole is None:
-                with self._writes(held, _Block(durable=durable, together=together)):
+                with self._writes(held, _Block(durable=durable, bounded=bounded)):
                     yield held.connection
                 return
             held.whole.require_sound()
             held.whole.durable |= durable
+            held.whole.bounded |= bounded
             try:
                 yield held.connection
             except BaseException:
@@ -155,11 +159,12 @@ class Database:
 
     @contextmanager
     def at_once(self) -> Iterator[sqlite3.Connection]:
-        """What this thread writes and reads in the block is one transaction: durable, as by `together`, if any part of it is."""
+        """What this thread writes and reads in the block is one transaction: durable, by a sync that threads share, or bounded, if
+        any part of it is. Where that sync fails it raises, as one that is bounded does."""
         with self._using() as held:
             # Whether it is to be durable is known at its end.
-            block = _Block(durable=False, together=True)
-            with self._writes(held, block, may_be_durable=True):
+            block = _Block(durable=False, bounded=False, together=True)
+            with self._writes(held, block, may_be_more=True):
                 held.whole = block
                 try:
                     yield held.connection
@@ -167,14 +172,14 @@ class Database:
                     held.whole = None
 
     @contextmanager
-    def _writes(self, held: _Held, block: _Block, *, may_be_durable: bool = False) -> Iterator[None]:
+    def _writes(self, held: _Held, block: _Block, *, may_be_more: bool = False) -> Iterator[None]:
         connection = held.connection
         with self._alone(held):
             level = "FULL" if block.durable and not block.together else "NORMAL"
             if held.synchronous != level:
                 connection.execute(f"PRAGMA synchronous = {level}")
                 held.synchronous = level
-            if block.durable or may_be_durable:
+            if block.durable or block.bounded or may_be_more:
                 self._log.mend(connection)
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -187,8 +192,10 @@ class Database:
                 self._roll_back(held)
                 raise
             number = self._log.committed()
-        if block.durable:
-            if block.together:
+        if block.durable or block.bounded:
+            if not block.durable:
+                self._log.bound(number)
+            elif block.together:
                 self._log.require(number)
             else:
                 self._log.require_sound()

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from relay.domain.computing import computing
 from relay.domain.errors import StoreUnavailable
+
+UNSYNCED_S = 0.1
+"""What was committed so long ago is on the disk before another turn begins."""
 
 _sync = getattr(os, "fdatasync", os.fsync)
 
@@ -34,6 +38,8 @@ class LogSync:
         self.in_doubt = False
         self._committed = 0
         self._synced = 0
+        self._synced_at = float("-inf")
+        """When the last sync that succeeded began: all that had been committed by then is on the disk."""
         self._syncing = threading.Lock()
 
     def committed(self) -> int:
@@ -41,13 +47,21 @@ class LogSync:
         self._committed += 1
         return self._committed
 
+    def bound(self, number: int) -> None:
+        """Returns once all that was committed more than `UNSYNCED_S` ago, by whichever process, is on the disk; that commit, the
+        newest of this process, may be or not. Raises `StoreUnavailable`."""
+        if time.monotonic() - self._synced_at > UNSYNCED_S:
+            self.require(number)
+        else:
+            self.require_sound()
+
     def require(self, number: int) -> None:
         """Returns once that commit is on the disk, with all before it. Raises `StoreUnavailable`; then it may be or not."""
         with computing.waiting(), self._syncing:
             if self._synced >= number:
                 return  # somebody synced after it
             self.require_sound()
-            covered = self._committed
+            covered, began = self._committed, time.monotonic()
             try:
                 # Where there is no log (a file system on which processes cannot share one), SQLite syncs each commit itself.
                 with suppress(FileNotFoundError):
@@ -55,7 +69,7 @@ class LogSync:
             except OSError as error:
                 self.in_doubt = True
                 raise StoreUnavailable("The disk reported an error while the database was written.") from error
-            self._synced = covered
+            self._synced, self._synced_at = covered, began
 
     def require_sound(self) -> None:
         """Raises `StoreUnavailable` while the log is in doubt."""

@@ -22,8 +22,9 @@ from relay.domain.message import Message, encode
 class Turns:
     """The part of `interfaces.Audiences` that a turn uses.
 
-    `begin_turn` and `join` are brought to the disk, by a sync that threads share, to bound how much that was called before a
-    loss of power is called again: the order of an audience would hold without.
+    `begin_turn` and `join` see to it that all but the newest is on the disk (`Database.transaction`, bounded). So it is bounded
+    how much that was called before a loss of power is called again; an audience's order would hold without, since a loss that
+    undoes what became of a message undoes its acknowledgement, and those of all that came after it.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -33,7 +34,7 @@ class Turns:
     def begin_turn(
         self, connector: str, audience_id: str, *, position: int, message_id: str, forgiven: int = 0
     ) -> Turn:
-        with self._database.transaction(together=True) as connection:
+        with self._database.transaction(durable=False, bounded=True) as connection:
             known = rows.load(connection, connector, audience_id)
             before = known or Audience(version=policy.VERSION, connector=connector, id=audience_id)
             state = load_state(connection, connector) or ConnectorState(name=connector, live=0, enabled=False)
@@ -60,7 +61,7 @@ class Turns:
 
     def join(self, turn: Turn, message: Message, request: HoldRequest) -> Audience:
         body = encode(message)
-        with self._database.transaction(together=True) as connection:
+        with self._database.transaction(durable=False, bounded=True) as connection:
             audience = fenced(connection, turn)
             there = rows.place_of(connection, audience, turn.message_id)
             if there is not None:

@@ -235,6 +235,29 @@ def test_a_turn_is_brought_to_the_disk_where_the_database_lies_behind_a_link(
     backend.close()
 
 
+def test_turns_that_begin_soon_after_a_sync_need_none_of_their_own(
+    backend: EmbeddedBackend, syncs: Syncs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a loss of power undoes is as much as was committed within that time."""
+    monkeypatch.setattr(log_sync, "UNSYNCED_S", 60.0)
+    for position in (1, 2, 3):
+        backend.audiences.begin_turn("c", "a", position=position, message_id=str(position))
+        assert syncs.number == 1, "of the first: nobody knows what was committed before, by whom and when"
+    monkeypatch.setattr(log_sync, "UNSYNCED_S", 0.0)
+    backend.audiences.begin_turn("c", "a", position=4, message_id="4")
+    assert syncs.number == 2
+
+
+def test_what_was_committed_while_the_log_was_synced_is_as_old_as_the_beginning_of_that_sync(
+    backend: EmbeddedBackend, syncs: Syncs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_sync, "UNSYNCED_S", 0.2)
+    syncs.before = lambda: time.sleep(0.3)
+    backend.audiences.begin_turn("c", "a", position=1, message_id="1")
+    backend.audiences.begin_turn("c", "a", position=2, message_id="2")
+    assert syncs.number == 2
+
+
 def test_while_a_turn_is_brought_to_the_disk_other_threads_compute(
     backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
