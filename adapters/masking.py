@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -34,6 +34,7 @@ _FEW = 10
 """A list of so many plain values is shown whole."""
 
 _DEEPEST = 8
+_NESTED = (dict, list, tuple)
 _MOST_MEMBERS = 40
 _MOST_UNKNOWN_NAMES = 3
 _BUDGETS = (150, 40, 10)
@@ -53,12 +54,17 @@ _MORE, _CUT, _DEEPER = "‹more›", "‹not shown›", "‹deeper›"
 
 _VERSION = re.compile(r"v\d{1,3}(\.\d{1,3}){0,2}")
 _NUMBER = re.compile(r"[\s\d+\-.,/()]+")
+_ESCAPED = re.compile(r'["\\\x00-\x1f\x7f\ud800-\udfff]')
+"""Without such a character, a text stands in JSON as it is."""
+
+_LINE_OF_NUMBER = re.compile(r"\n[\s\d+\-.,/()]+\n")
 _WHOLE = re.compile(r"\.0+\s*$")
 _NOT_DIGITS = re.compile(r"\D+")
 _SECONDS = re.compile(r"\d{1,7}")
 _DATE = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
 _JSON = re.compile(r"application/(?:[a-z.]+\+)?json|text/json")
 _NUMBERS = {name.lower(): name for name in ("Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")}
+_SHOWN_OF_ANSWERS = frozenset(["content-type", *_NUMBERS])
 
 _NOT_OF_CREDENTIALS = "It is about credentials: nothing of it is kept."
 _TOO_LONG = "It is too long to be kept, masked or not."
@@ -100,7 +106,9 @@ class Known(msgspec.Struct, frozen=True):
     def holds_secret(self, text: str) -> bool:
         """Whether a secret stands in it, as it is or as JSON writes it."""
         return any(
-            one in text or msgspec.json.encode(one).decode()[1:-1] in text for one in self.secrets if len(one) >= _SHORTEST_SECRET
+            one in text or (_ESCAPED.search(one) and msgspec.json.encode(one).decode()[1:-1] in text)
+            for one in self.secrets
+            if len(one) >= _SHORTEST_SECRET
         )
 
 
@@ -127,7 +135,7 @@ def users_in(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     marks: dict[str, str] = {}
     for number, row in enumerate(rows[:USERS], 1):
         for field, value in row.items():
-            for leaf in leaves(value):
+            for leaf in (value,) if type(value) is str and value else leaves(value):
                 mark = f"‹user {number}: {field}›"
                 marks[leaf] = mark if marks.get(leaf, mark) == mark else f"‹{field}›"
     return marks
@@ -151,6 +159,8 @@ def leaves(value: Any) -> Iterator[str]:
 def digits_in(text: str) -> str:
     """Of a number, the digits alone, the same in whatever form it is written: `0005551234`, ` +555-1234` and `5551234.0` are one.
     Empty for any other text."""
+    if text[:1].isalpha():
+        return ""
     digits = text.lstrip(" +0")
     if digits.isdecimal():
         return digits
@@ -160,10 +170,19 @@ def digits_in(text: str) -> str:
     return digits.lstrip("0") or digits[:1]
 
 
+def numbers_in(values: Collection[str]) -> set[str]:
+    """The digits of all numbers among them (`digits_in`)."""
+    # Most that are sent are no numbers, and that none of many is one is seen in less time than of each.
+    if not _LINE_OF_NUMBER.search("\n{}\n".format("\n".join(values))):
+        return set()
+    # What has letters is no number in any form, and is told from one in less time.
+    return {digits_in(value) for value in values if value.upper() == value.lower()}
+
+
 def masked_url(url: str, known: Known) -> str:
     """Without values of its query, and without those parts of its path that are not known."""
     parts = urlsplit(url)
-    shown = _origin(parts.scheme, parts.netloc) + "/".join([_segment(unquote(one), known) for one in parts.path.split("/")])
+    shown = _origin(parts.scheme, parts.netloc) + "/".join([_segment(one, known) for one in parts.path.split("/")])
     if parts.query:
         pairs = [pair.partition("=") for pair in parts.query.split("&") if pair][:_FEW]
         values = _Masking(known, _BUDGETS[0])
@@ -179,12 +198,12 @@ def sent_headers(request: HttpRequest, known: Known) -> dict[str, str]:
 
 def answered_headers(answer: HttpAnswer, known: Known) -> dict[str, str]:
     """Those that may be shown."""
-    headers = {name.lower(): value for name, value in answer.headers.items()}
-    shown = _media_type(headers.get("content-type"), known)
-    for name in _NUMBERS.keys() & headers.keys():
-        value = headers[name].strip()
-        if (_SECONDS.fullmatch(value) or _DATE.fullmatch(value)) and not known.is_sent(value):
-            shown[_NUMBERS[name]] = value
+    headers = {lower: value for name, value in answer.headers.items() if (lower := name.lower()) in _SHOWN_OF_ANSWERS}
+    shown = _media_type(headers.pop("content-type", None), known)
+    for name, value in headers.items():
+        number = value.strip()
+        if (_SECONDS.fullmatch(number) or _DATE.fullmatch(number)) and not known.is_sent(number):
+            shown[_NUMBERS[name]] = number
     return shown
 
 
@@ -249,23 +268,21 @@ class _Masking:
         if self._left <= 0:
             return _CUT
         self._left -= 1
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, _NESTED):
+            if depth >= _DEEPEST:
+                return _DEEPER
+            return self._members(value, depth) if isinstance(value, dict) else self._items(value, depth)
         match value:
             case None:
                 return None
             case bool():
                 return value if self._answered and name in FLAGS else "‹true or false›"
-            case str():
-                return self.text(value)
             case int() | float():
                 return self._number(value, name)
-            case dict() | list() | tuple() if depth >= _DEEPEST:
-                return _DEEPER
             case _Lines():
                 return self._lines(value)
-            case dict():
-                return self._members(value, depth)
-            case list() | tuple():
-                return self._items(value, depth)
             case _:
                 return "‹value›"
 
@@ -290,23 +307,24 @@ class _Masking:
     def _members(self, members: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         shown: dict[str, Any] = {}
         unknown = left_out = 0
-        for name, value in members.items():
-            known = self._known.names(str(name))
+        for key, value in members.items():
+            name = str(key)
+            known = self._known.names(name)
             unknown += not known
             if len(shown) >= _MOST_MEMBERS or unknown > _MOST_UNKNOWN_NAMES or self._left <= 0:
                 left_out += 1
                 unknown = min(unknown, _MOST_UNKNOWN_NAMES)
                 continue
-            label = name if known else f"{unknown}: {_name(str(name), self._known)}"
-            shown[label] = self.value(value, str(name).lower() if known else "", depth + 1)
+            label = key if known else f"{unknown}: {_name(name, self._known)}"
+            shown[label] = self.value(value, name.lower() if known else "", depth + 1)
         if left_out:
             shown[_MORE] = f"‹{left_out:,} more›"
         return shown
 
     def _items(self, items: Sequence[Any], depth: int) -> list[Any]:
         """Without the list's name: what stands under `rejected` may be their number, and in a list it is who they are."""
-        plain = not any(isinstance(one, dict | list | tuple) for one in items[:_FEW])
-        number = len(items) if plain and len(items) <= _FEW else USERS
+        plain = len(items) <= _FEW and not any(isinstance(one, _NESTED) for one in items)
+        number = len(items) if plain else USERS
         shown = [self.value(one, "", depth + 1) for one in items[:number]]
         return [*shown, f"‹{len(items) - number:,} more›"] if len(items) > number else shown
 
@@ -343,6 +361,8 @@ def _origin(scheme: str, place: str) -> str:
 def _segment(segment: str, known: Known) -> str:
     if not segment:
         return ""
+    if "%" in segment:
+        segment = unquote(segment)
     if mark := known.users.get(segment):
         return mark
     harmless = known.names(segment) or _VERSION.fullmatch(segment)

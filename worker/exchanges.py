@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
-
-from msgspec.structs import replace
 
 from adapters import masking
 from adapters.contract import Adapter, HttpAnswer, HttpRequest, Row, Target
@@ -43,6 +39,32 @@ class _Sending(NamedTuple):
     places: Sequence[Place]
 
 
+class _Masked(NamedTuple):
+    """What of an exchange needs masking."""
+
+    url: str
+    sent_headers: dict[str, str]
+    sent: Content
+    answered_headers: dict[str, str]
+    answered: Content
+
+
+class _Within:
+    """What is exchanged inside carries the rows of this sending."""
+
+    __slots__ = ("_recording", "_sending")
+
+    def __init__(self, recording: Recording, sending: _Sending) -> None:
+        self._recording = recording
+        self._sending = sending
+
+    def __enter__(self) -> None:
+        self._recording._sending = self._sending
+
+    def __exit__(self, *_: object) -> None:
+        self._recording._sending = None
+
+
 class Recording:
     """The exchanges of one attempt, told by the client (`adapters.exchanges`)."""
 
@@ -62,14 +84,9 @@ class Recording:
         self._bytes = 0
         self._left_out = 0
 
-    @contextmanager
-    def sending(self, operation: str, target: Target, rows: Sequence[Row], places: Sequence[Place] = ()) -> Iterator[None]:
+    def sending(self, operation: str, target: Target, rows: Sequence[Row], places: Sequence[Place] = ()) -> _Within:
         """What is exchanged inside carries these rows. places: of the first of them."""
-        self._sending = _Sending(operation, target, rows, places[: masking.USERS])
-        try:
-            yield
-        finally:
-            self._sending = None
+        return _Within(self, _Sending(operation, target, rows, places[: masking.USERS]))
 
     def carried_out(self, operation: str, *, for_all: bool) -> None:
         """The calls that were told of last did so, for all of their users or for some: then the last of them is trouble, whatever
@@ -99,13 +116,28 @@ class Recording:
         self._keep(request, answer, duration_ms, problem)
 
     def _keep(self, request: HttpRequest, answer: HttpAnswer | None, duration_ms: float, problem: str) -> None:
-        exchange = self._unmasked(request, answer, duration_ms, problem)
         try:
-            exchange = self._masked(exchange, request, answer)
+            masked = self._masked(request, answer)
         except Exception:
             # To tell of a call must not cost the call, whatever the partner wrote.
-            exchange = replace(exchange, sent=_NOT_MASKED, answered=_NOT_MASKED)
-        self._kept.append(exchange)
+            masked = _Masked("‹address›", {}, _NOT_MASKED, {}, _NOT_MASKED)
+        sending = self._sending
+        self._kept.append(
+            Exchange(
+                method=request.method,
+                url=masked.url,
+                status=answer.status if answer else 0,
+                duration_ms=round(duration_ms, 1),
+                operation=sending.operation if sending else "",
+                items=len(sending.rows) if sending else 0,
+                users=tuple(sending.places) if sending else (),
+                problem=problem,
+                sent_headers=masked.sent_headers,
+                sent=masked.sent,
+                answered_headers=masked.answered_headers,
+                answered=masked.answered,
+            )
+        )
 
     def _has_room(self, answer: HttpAnswer | None) -> bool:
         is_shown = self._sending is not None and self._sending.operation in self._shown
@@ -116,29 +148,14 @@ class Recording:
         self._of_trouble += 1
         return True
 
-    def _unmasked(self, request: HttpRequest, answer: HttpAnswer | None, duration_ms: float, problem: str) -> Exchange:
-        """What needs no masking."""
-        sending = self._sending
-        return Exchange(
-            method=request.method,
-            url="‹address›",
-            status=answer.status if answer else 0,
-            duration_ms=round(duration_ms, 1),
-            operation=sending.operation if sending else "",
-            items=len(sending.rows) if sending else 0,
-            users=tuple(sending.places) if sending else (),
-            problem=problem,
-        )
-
-    def _masked(self, exchange: Exchange, request: HttpRequest, answer: HttpAnswer | None) -> Exchange:
+    def _masked(self, request: HttpRequest, answer: HttpAnswer | None) -> _Masked:
         known = self._known(self._sending)
-        return replace(
-            exchange,
-            url=masking.masked_url(request.url, known),
-            sent_headers=masking.sent_headers(request, known),
-            sent=self._fitting(masking.sent(request, known)),
-            answered_headers=masking.answered_headers(answer, known) if answer else {},
-            answered=self._fitting(masking.answered(answer, known, secret=request.secret)) if answer else Content(),
+        return _Masked(
+            masking.masked_url(request.url, known),
+            masking.sent_headers(request, known),
+            self._fitting(masking.sent(request, known)),
+            masking.answered_headers(answer, known) if answer else {},
+            self._fitting(masking.answered(answer, known, secret=request.secret)) if answer else Content(),
         )
 
     def _fitting(self, content: Content) -> Content:
@@ -156,8 +173,9 @@ class Recording:
             return masking.Known(self._words, secrets=tuple(secrets.values()))
         target, first = sending.target, [row.values for row in sending.rows[: masking.USERS]]
         words = {target.id, target.name, target.partner_id, target.reference, *(field for values in first for field in values)}
+        words.discard("")
         return masking.Known(
-            words=self._words | (words - {""}),
+            words=self._words | words,
             users=masking.users_in(first),
             is_sent=Sent(sending.rows),
             secrets=tuple(secrets.values()),
@@ -190,15 +208,25 @@ class Sent:
         if not (digits := masking.digits_in(text)):
             return False
         if self._numbers is None:
-            # What has letters is no number in any form, and is told from one in less time.
-            self._numbers = {masking.digits_in(value) for value in self._values if value.upper() == value.lower()}
+            self._numbers = masking.numbers_in(self._values)
         return digits in self._numbers
 
     def _found(self) -> set[str]:
+        rows = [row.values for row in self._rows]
         try:
-            found: set[Any] = set(chain.from_iterable(row.values.values() for row in self._rows))
-        except TypeError:  # there are lists among them
-            found = set()
-        if found and {type(value) for value in found} == {str}:
-            return found
-        return {leaf for row in self._rows for leaf in masking.leaves(row.values)}
+            found = _values_in(rows)
+            "".join(found)  # which is possible of texts alone, and known sooner than by asking each
+        except TypeError:  # there are lists among them, or numbers
+            return {leaf for values in rows for leaf in masking.leaves(values)}
+        return found
+
+
+def _values_in(rows: Sequence[Mapping[str, Any]]) -> set[Any]:
+    """All of their values. They nearly always have the same fields, and are then looked through by field."""
+    fields = rows[0] if rows else {}
+    if sum(map(len, rows)) == len(rows) * len(fields):
+        try:
+            return {row[field] for field in fields for row in rows}
+        except KeyError:
+            pass
+    return {value for row in rows for value in row.values()}

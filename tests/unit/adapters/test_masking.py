@@ -142,6 +142,13 @@ def test_a_secret_that_stands_in_something_harmless_costs_all_of_it() -> None:
     assert masked_url(f"https://p.example/{SECRET}", known(ROWS, SECRET)) == "‹address›"
 
 
+@pytest.mark.parametrize("secret", ['tok"3n', "tok\\3n", "tok\n3n", "tok\x7f3n", "tökén"])
+def test_a_secret_is_found_as_json_writes_it(secret: str) -> None:
+    found = masking.sent(HttpRequest("POST", "", body=[f"list of {secret}"]), known(ROWS, f"list of {secret}", secrets=(secret,)))
+
+    assert (found.masked, found.kind) == ("", "other")
+
+
 def test_of_calls_about_credentials_nothing_is_kept() -> None:
     request = HttpRequest("POST", "https://p.example/token", raw=b"grant_type=x&refresh_token=abc", secret=True)
     result = masking.answered(HttpAnswer(200, {}, b'{"status": "ok"}', 1.0), known(), secret=True)

@@ -18,7 +18,7 @@ from tests.contract.adapters.harness import NoTokens
 from tests.contract.backends.given import connector
 from tests.promise.world import TOKEN, World
 from tests.unit.worker.given import THREE, warm
-from worker.exchanges import KEPT, KEPT_OF_TROUBLE, MOST_BYTES, Recording
+from worker.exchanges import KEPT, KEPT_OF_TROUBLE, MOST_BYTES, Recording, Sent
 
 REQUEST = HttpRequest("POST", "http://127.0.0.1/api/audiences/pg_1/users", body={"users": [{"id": "ann-77"}]})
 
@@ -209,3 +209,20 @@ def test_a_user_of_ten_thousand_whose_id_is_a_word_is_masked_in_the_answer(recor
     [one] = recording.exchanges.kept
     assert msgspec.json.decode(one.answered.masked) == {"name": "‹text, 6 characters›", "accepted": 9_999, "id": "pg_1"}
     assert (one.items, len(one.users)) == (10_000, 3)
+
+
+@pytest.mark.parametrize("others", [[], ["ann", "bo 1b"], ["ann\n", "\n", "x\n\ny"], [7], [["a", "b"]]])
+@pytest.mark.parametrize("written", ["0005551", "+5551", " 5551\n", "5551.0", "55-51", "5\n551", "\n\n5551", "५५५१"])
+def test_a_number_is_told_of_any_of_the_rows_whatever_they_are(written: str, others: list[Any]) -> None:
+    values = [*others, written, *others]
+
+    for rows in ([{"id": one} for one in values], [{f"f{number}": one} for number, one in enumerate(values)]):
+        is_sent = Sent([Row(row, "event", 0.0) for row in rows])
+        digits = "५५५१" if written == "५५५१" else "5551"
+        assert is_sent(written)
+        assert is_sent(digits)
+        assert is_sent(f"+{digits}.0")
+        assert not is_sent("551")
+        assert not is_sent("buyers")
+        assert all(is_sent(one) for one in others if isinstance(one, str))
+        assert [one for one in others if isinstance(one, list) and not is_sent(one[0])] == []
