@@ -5,11 +5,11 @@ What an adapter does in one `send` can be several exchanges (a token, a repetiti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 
 from adapters.contract import HttpAnswer, HttpRequest
+from adapters.within import Within
 
 Keeper = Callable[[HttpRequest, HttpAnswer | None, float, str], object]
 """The request, its answer (None: none came), milliseconds, and the code of the error by which none came. Must not raise."""
@@ -17,14 +17,9 @@ Keeper = Callable[[HttpRequest, HttpAnswer | None, float, str], object]
 _keeper: ContextVar[Keeper | None] = ContextVar("keeper", default=None)
 
 
-@contextmanager
-def kept_by(keeper: Keeper) -> Iterator[None]:
+def kept_by(keeper: Keeper) -> Within[Keeper | None]:
     """What is exchanged inside is told to this one."""
-    token = _keeper.set(keeper)
-    try:
-        yield
-    finally:
-        _keeper.reset(token)
+    return Within(_keeper, keeper)
 
 
 def tell(request: HttpRequest, answer: HttpAnswer | None, duration_ms: float, problem: str = "") -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 
 class Cuttable:
@@ -29,6 +28,24 @@ class Cuttable:
                 socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
 
+class _Held:
+    """A block within which a call is under way."""
+
+    __slots__ = ("_call", "_in_flight")
+
+    def __init__(self, in_flight: InFlight, call: Cuttable) -> None:
+        self._in_flight = in_flight
+        self._call = call
+
+    def __enter__(self) -> None:
+        with self._in_flight._guard:
+            self._in_flight._calls.add(self._call)
+
+    def __exit__(self, *_: object) -> None:
+        with self._in_flight._guard:
+            self._in_flight._calls.discard(self._call)
+
+
 class InFlight:
     """All calls under way. Used by many threads."""
 
@@ -40,16 +57,9 @@ class InFlight:
         self._guard = threading.Lock()
         self._calls: set[Cuttable] = set()
 
-    @contextmanager
-    def holding(self, call: Cuttable) -> Iterator[None]:
+    def holding(self, call: Cuttable) -> _Held:
         """The call is under way within the block."""
-        with self._guard:
-            self._calls.add(call)
-        try:
-            yield
-        finally:
-            with self._guard:
-                self._calls.discard(call)
+        return _Held(self, call)
 
     def cut_short(self) -> int:
         """Cuts all of them; those that begin later are not. Returns how many there were."""

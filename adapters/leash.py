@@ -7,11 +7,11 @@ a repetition, the steps of a job), so each of them asks.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import NamedTuple
 
+from adapters.within import Within
 from relay.domain.errors import TryAgain
 
 
@@ -30,15 +30,10 @@ _NONE = _Leash(lambda: math.inf, lambda: None)
 _leash: ContextVar[_Leash] = ContextVar("leash", default=_NONE)
 
 
-@contextmanager
-def within(left_s: Callable[[], float], before_call: Callable[[], object] = lambda: None) -> Iterator[None]:
+def within(left_s: Callable[[], float], before_call: Callable[[], object] = lambda: None) -> Within[_Leash]:
     """What is done inside may begin calls only while `left_s()`, in seconds, is enough for them. `before_call` is asked before
     each; it raises where no call may begin any more."""
-    token = _leash.set(_Leash(left_s, before_call))
-    try:
-        yield
-    finally:
-        _leash.reset(token)
+    return Within(_leash, _Leash(left_s, before_call))
 
 
 def left_s() -> float:
