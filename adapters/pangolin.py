@@ -152,7 +152,8 @@ class Pangolin(Partner):
         if operation.kind == "create":
             return self._creation(target.name, target.reference)
         audience = quote(target.partner_id, safe="") or AUDIENCE
-        users = [{"id": str(row.values["id"])} for row in rows]
+        # A row is the user as Pangolin takes it, unless the mapping gives a number.
+        users = [row.values if row.values["id"].__class__ is str else {"id": str(row.values["id"])} for row in rows]
         return HttpRequest(_METHODS[operation.name], f"{self._base}/{audience}/users", body={"users": users}, batch=len(rows) > 1)
 
     def results(self, operation: Operation, rows: Sequence[Row], body: Any) -> list[RowResult]:  # noqa: ARG002 - both the same

@@ -27,6 +27,15 @@ def sent(users: list[str], body: Any) -> list[RowResult]:
         return opened(server.url, "t").send("add", TARGET, [Row({"id": user}, user, 0) for user in users])
 
 
+def test_an_id_that_is_a_number_is_sent_as_text() -> None:
+    rows = [Row({"id": given}, "event", 0) for given in ("a", 5, 1.5)]
+
+    [request] = opened("https://p.example", "t").preview("add", TARGET, rows)
+
+    assert request.body == {"users": [{"id": "a"}, {"id": "5"}, {"id": "1.5"}]}
+    assert rows[1].values == {"id": 5}
+
+
 @pytest.mark.parametrize(
     "body",
     [
