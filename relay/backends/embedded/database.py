@@ -34,8 +34,11 @@ Place = tuple[int, int]
 
 
 class _Block:
-    """A writing transaction under way. together: if it is durable, then by a sync that threads share. broken: a part of it failed,
-    so that the whole must not be committed."""
+    """A writing transaction under way.
+
+    together  if it is durable, then by a sync that threads share
+    broken    a part of it failed, so that the whole must not be committed
+    """
 
     __slots__ = ("bounded", "broken", "durable", "together")
 
@@ -159,8 +162,8 @@ class Database:
 
     @contextmanager
     def at_once(self) -> Iterator[sqlite3.Connection]:
-        """What this thread writes and reads in the block is one transaction: durable, by a sync that threads share, or bounded, if
-        any part of it is. Where that sync fails it raises, as one that is bounded does."""
+        """What this thread writes and reads in the block is one transaction: durable (by a sync that threads share) or bounded, if
+        any part of it is. Where that sync fails it raises though everybody sees what was written."""
         with self._using() as held:
             # Whether it is to be durable is known at its end.
             block = _Block(durable=False, bounded=False, together=True)
