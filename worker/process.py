@@ -32,6 +32,8 @@ from worker.turn import MOST_TOGETHER, Worker
 
 THREADS = 32
 _IDLE_S = 0.02
+_GLANCE_S = 0.004
+"""Of a worker with nothing to do at whether there may be something."""
 _NOTICED_S = 0.05
 """After being told to stop."""
 _TICK_S = 1.0
@@ -149,16 +151,25 @@ class WorkerProcess:
             if self._at_work >= self._threads:
                 self._freed.wait(timeout=_TICK_S)
                 return
+        written_at = self._queue.written_at()
         with computing.alone():  # to wait until it can takes less than to be in the way of those that compute
             leased = self._next()
         if leased is None:
-            self._clock.sleep(_IDLE_S)
+            self._idle(written_at)
             return
         with self._freed:
             self._at_work += 1
             self._not_begun += 1
         # Where no thread can be started, this raises and the turn still waits in the pool for one that is free.
         pool.submit(self._turns, leased)
+
+    def _idle(self, written_at: object) -> None:
+        """Until it is time to look again. Threads at work look by themselves when they have ended a turn, and all that they write
+        would be taken for something new."""
+        for _ in range(round(_IDLE_S / _GLANCE_S)):
+            self._clock.sleep(_GLANCE_S)
+            if not self._at_work and self._queue.written_at() != written_at:
+                return
 
     def _next(self, ended: str | None = None) -> Leased | None:
         """The next message, in hand from here on; None if there is none to take, or it is to end. ended: the connector of the

@@ -162,8 +162,8 @@ class Database:
 
     @contextmanager
     def at_once(self) -> Iterator[sqlite3.Connection]:
-        """What this thread writes and reads in the block is one transaction: durable (by a sync that threads share) or bounded, if
-        any part of it is. Where that sync fails it raises though everybody sees what was written."""
+        """What this thread writes and reads in the block is one transaction: durable, by a sync that threads share, or
+        bounded, if any part of it is. Where that sync fails it raises though everybody sees what was written."""
         with self._using() as held:
             # Whether it is to be durable is known at its end.
             block = _Block(durable=False, bounded=False, together=True)
@@ -267,6 +267,11 @@ class Database:
         """The first row of one SELECT, or None."""
         with self._using() as held:
             return held.connection.execute(sql, parameters).fetchone()
+
+    def written_at(self) -> int | None:
+        """When something was last written, by whichever process, as far as the file system tells that at a glance: in its
+        nanoseconds, which may go by in larger steps. None where it does not tell."""
+        return self._log.written_at()
 
     def connection(self) -> sqlite3.Connection:
         """This thread's connection, for as long as nobody calls `close`."""

@@ -92,13 +92,23 @@ class LogSync:
             self._synced = self._committed
             self.in_doubt = False
 
+    def written_at(self) -> int | None:
+        """See `Database.written_at`."""
+        try:
+            return os.stat(self._path()).st_mtime_ns
+        except OSError:
+            return None
+
     def _sync_log(self) -> None:
-        # SQLite has it beside the file that a link leads to.
-        database = self._database.resolve() if self._database.is_symlink() else self._database
         # Opened anew each time, since its name may stand for another file by now. It has no locks that closing it would lose:
         # SQLite has those elsewhere.
-        handle = os.open(f"{database}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(self._path(), os.O_RDONLY | os.O_CLOEXEC)
         try:
             _sync(handle)
         finally:
             os.close(handle)
+
+    def _path(self) -> str:
+        # SQLite has it beside the file that a link leads to.
+        database = self._database.resolve() if self._database.is_symlink() else self._database
+        return f"{database}-wal"

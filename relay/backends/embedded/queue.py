@@ -83,6 +83,9 @@ class EmbeddedQueue:
             if leased is not None:
                 return leased
 
+    def written_at(self) -> object:
+        return self._database.written_at()
+
     def _lease(self, position: int, busy: Collection[str], most: int) -> Leased | None:
         """The message that was first in line just now; None if somebody else was quicker. busy, most: as `take` was asked."""
         owner = self._owners.own()

@@ -88,6 +88,11 @@ class PullQueue(Queue, Protocol):
         """
         ...
 
+    def written_at(self) -> object:
+        """Another one than before once messages were published since, as a rule: for whoever waits for some, to look often at
+        little cost. It is another one for other reasons, too, and who relies on it alone may miss some."""
+        ...
+
     def finish(self, turn: Turn, leased: Leased, following: int) -> AbstractContextManager[None]:
         """At the end of the block the message and so many of those that follow it are removed, and the audience's record says
         that they have had this turn: in one transaction with whatever this thread writes to the back end in the block.
