@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
-import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
-from queue import Empty, SimpleQueue
 
 from relay.backends.embedded import forks
 from relay.backends.embedded.database import Database
@@ -22,8 +21,8 @@ JOINED_BYTES = 16 * 1024 * 1024
 """A commit takes no further requests once it holds so much: the first of them should not wait for a long one."""
 
 GATHER_S = 0.002
-"""Where requests come at the same time, a commit waits so long for more of them: what it costs, it costs once. One that comes
-alone does not wait (PostgreSQL's `commit_delay` and `commit_siblings` do the same)."""
+"""Where requests come at the same time, a commit waits so long for as many as were there when the last one ended: what it costs,
+it costs once. One that comes alone does not wait (PostgreSQL's `commit_delay` and `commit_siblings` do the same)."""
 
 
 class _Request:
@@ -55,8 +54,11 @@ class EmbeddedPublisher:
         forks.watch(self)
 
     def _reset(self) -> None:
-        self._guard = threading.Lock()
-        self._pending: SimpleQueue[_Request | None] = SimpleQueue()
+        self._changed = threading.Condition(threading.Lock())
+        """Held to change what follows. The thread waits for it."""
+        self._pending: deque[_Request] = deque()
+        self._enough = 1
+        """So many requests wake the thread: woken by the first, it would be in the way of the event loop, which reads others."""
         self._thread: threading.Thread | None = None
 
     async def publish(self, messages: Sequence[Message]) -> None:
@@ -68,10 +70,10 @@ class EmbeddedPublisher:
         await request.future
 
     async def close(self) -> None:
-        with self._guard:
+        with self._changed:
             self._closed = True
             thread, self._thread = self._thread, None
-            self._pending.put(None)
+            self._changed.notify()
         if thread is not None:
             await asyncio.get_running_loop().run_in_executor(None, thread.join)
 
@@ -83,28 +85,41 @@ class EmbeddedPublisher:
         self._reset()
 
     def _submit(self, request: _Request) -> None:
-        with self._guard:
+        with self._changed:
             if self._closed:
                 raise StoreUnavailable("This process is shutting down and takes no more changes.")
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, args=(self._pending,), name="publisher", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
                 self._thread.start()
-            self._pending.put(request)
+            self._pending.append(request)
+            if len(self._pending) >= self._enough:
+                self._changed.notify()
 
-    def _run(self, pending: SimpleQueue[_Request | None]) -> None:
-        several = False
-        while (request := pending.get()) is not None:
-            if several:
-                time.sleep(GATHER_S)
-            requests, last = _drain(request, pending)
-            several = len(requests) > 1
+    def _run(self) -> None:
+        expected = 1
+        while requests := self._next(expected):
+            together = len(requests)
             # What its caller has given up on was answered with an error, and must not be queued.
             requests = _awaited(requests)
             if requests:
                 self._commit(requests)
+            # Before they are answered, since they may be here again right afterwards.
+            expected = len(self._pending) + together if together > 1 else 1
             _answer(requests)
-            if last:
-                return
+
+    def _next(self, expected: int) -> list[_Request]:
+        """What the next commit holds; nothing at the end. expected: so many requests it will hold if all come that may."""
+        with self._changed:
+            if expected > 1:
+                self._enough = expected
+                self._changed.wait_for(self._has_enough, GATHER_S)
+            self._enough = 1
+            self._changed.wait_for(self._has_enough)
+            self._enough = sys.maxsize
+            return _drained(self._pending)
+
+    def _has_enough(self) -> bool:
+        return self._closed or len(self._pending) >= self._enough
 
     def _commit(self, requests: list[_Request]) -> None:
         try:
@@ -144,19 +159,15 @@ def _awaited(requests: list[_Request]) -> list[_Request]:
     return [request for request in requests if not request.future.cancelled()]
 
 
-def _drain(first: _Request, pending: SimpleQueue[_Request | None]) -> tuple[list[_Request], bool]:
-    """What waits, up to a commit's size, and whether the end was reached."""
-    requests, size = [first], first.size
-    while size < JOINED_BYTES:
-        try:
-            request = pending.get_nowait()
-        except Empty:
-            break
-        if request is None:
-            return requests, True
+def _drained(pending: deque[_Request]) -> list[_Request]:
+    """The first of them, up to a commit's size. They are not pending any more."""
+    requests: list[_Request] = []
+    size = 0
+    while pending and size < JOINED_BYTES:
+        request = pending.popleft()
         requests.append(request)
         size += request.size
-    return requests, False
+    return requests
 
 
 def _answer(requests: list[_Request]) -> None:

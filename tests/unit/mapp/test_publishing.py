@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from handlers.publishing import publish
-from relay.backends.embedded import EmbeddedBackend
+from relay.backends.embedded import EmbeddedBackend, publisher
 from relay.backends.embedded.publisher import EmbeddedPublisher
 from relay.domain.clock import SystemClock
 from relay.domain.errors import Refusal
@@ -83,3 +84,70 @@ def test_one_that_is_given_up_costs_those_beside_it_nothing(backend: EmbeddedBac
 
     asyncio.run(requests())
     assert queued(backend) == ["first", "b1", "b2"]
+
+
+async def _came_together(publisher: EmbeddedPublisher, clock: HaltedClock, *names: str) -> None:
+    """They are stored by one commit, since they came while another was under way."""
+    first = asyncio.ensure_future(publish(publisher, [message("first")], within_s=20))
+    await asyncio.to_thread(clock.asked.wait, 20)
+    together = [asyncio.ensure_future(publish(publisher, [message(name)], within_s=20)) for name in names]
+    await asyncio.sleep(0)
+    clock.goes.set()
+    await asyncio.gather(first, *together)
+
+
+def test_those_that_came_together_are_waited_for_until_all_of_them_come_again(
+    backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "GATHER_S", 15.0)
+    clock = HaltedClock()
+
+    async def requests() -> float:
+        own = EmbeddedPublisher(backend.database, clock)
+        await _came_together(own, clock, "a", "b", "c")
+        began = time.monotonic()
+        again = []
+        for name in ("a2", "b2", "c2"):
+            again.append(asyncio.ensure_future(publish(own, [message(name)], within_s=20)))
+            await asyncio.sleep(0.02)
+        await asyncio.gather(*again)
+        took = time.monotonic() - began
+        await own.close()
+        return took
+
+    assert asyncio.run(requests()) < 10
+    assert len({at for (at,) in backend.database.rows("SELECT published_at FROM messages")}) == 3
+    assert queued(backend) == ["first", "a", "b", "c", "a2", "b2", "c2"]
+
+
+def test_those_that_do_not_come_again_are_not_waited_for_any_longer(
+    backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "GATHER_S", 0.2)
+    clock = HaltedClock()
+
+    async def requests() -> None:
+        own = EmbeddedPublisher(backend.database, clock)
+        await _came_together(own, clock, "a", "b", "c")
+        await asyncio.wait_for(publish(own, [message("a2")], within_s=20), 10)
+        await asyncio.wait_for(publish(own, [message("a3")], within_s=20), 10)
+        await own.close()
+
+    asyncio.run(requests())
+    assert queued(backend) == ["first", "a", "b", "c", "a2", "a3"]
+
+
+def test_the_end_waits_for_nobody_to_come_again(backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publisher, "GATHER_S", 60.0)
+    clock = HaltedClock()
+
+    async def requests() -> None:
+        own = EmbeddedPublisher(backend.database, clock)
+        await _came_together(own, clock, "a", "b")
+        late = asyncio.ensure_future(publish(own, [message("late")], within_s=20))
+        await asyncio.sleep(0)
+        await asyncio.wait_for(own.close(), 10)
+        await late
+
+    asyncio.run(requests())
+    assert queued(backend) == ["first", "a", "b", "late"]
