@@ -26,7 +26,10 @@ async def publish(publisher: Publisher, messages: Sequence[Message], *, within_s
     beginning = loop.call_soon(lambda: limit.reschedule(loop.time() + within_s))
     try:
         async with limit:
-            await publisher.publish(messages)
+            publishing = publisher.publish(messages)
+            # Only their bytes are needed while they are stored. What is freed at once is still in the processor's caches.
+            del messages
+            await publishing
     except TimeoutError:
         raise _not_accepted("publish_timeout") from None
     except StoreUnavailable as error:

@@ -35,7 +35,9 @@ async def change(
     """
     messages = read_changes(arrival, direction)
     if messages:
-        await publish(publisher, messages, within_s=max(store_s, arrival.countdown.left(within_s)))
+        publishing = publish(publisher, messages, within_s=max(store_s, arrival.countdown.left(within_s)))
+        del messages  # as in `publish`
+        await publishing
     record = arrival.record
     return {"accepted": record.mutations - record.unreadable, "unreadable": record.unreadable}
 

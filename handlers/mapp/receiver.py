@@ -123,6 +123,7 @@ class Receiver:
             raise signature_refused(connector, request)
         wanted, fields = _type_and_fields(type_in_query(query), body, connector.reader)
         record.type = wanted
+        del body  # nobody needs it while the changes are stored
         return await self._handle(wanted, Arrival(connector, fields, record, received_at, countdown))
 
     async def _handle(self, wanted: RequestType, arrival: Arrival) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class EmbeddedPublisher:
 
     async def publish(self, messages: Sequence[Message]) -> None:
         rows = rows_of(messages)
+        del messages  # as their callers do: while they are stored, nobody needs more than the rows
         if not rows:
             return
         request = _Request(rows, asyncio.get_running_loop())

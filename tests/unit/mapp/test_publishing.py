@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from relay.backends.embedded.publisher import EmbeddedPublisher
 from relay.domain.clock import SystemClock
 from relay.domain.errors import Refusal
 from relay.domain.message import VERSION, Message, Mutation, decode
+from tests.unit.mapp.edge import Edge, user
 
 
 class HaltedClock(SystemClock):
@@ -84,6 +87,19 @@ def test_one_that_is_given_up_costs_those_beside_it_nothing(backend: EmbeddedBac
 
     asyncio.run(requests())
     assert queued(backend) == ["first", "b1", "b2"]
+
+
+def test_while_a_request_is_stored_its_messages_are_not_kept(edge: Edge) -> None:
+    clock = HaltedClock()
+    edge.publisher = EmbeddedPublisher(edge.backend.database, clock)
+    edge.restart()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(edge.add, user("u1"), user("u2"))
+        assert clock.asked.wait(20)
+        kept = [each for each in gc.get_objects() if isinstance(each, Message) and len(each.mutations) == 2]
+        clock.goes.set()
+        assert answer.result().status_code == 200
+    assert not kept
 
 
 async def _came_together(publisher: EmbeddedPublisher, clock: HaltedClock, *names: str) -> None:
