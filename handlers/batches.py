@@ -84,9 +84,10 @@ def change_messages(
 
 def _grouped(entries: Sequence[tuple[str, Mutation]]) -> dict[str, list[Mutation]]:
     """By audience, in the order of their first appearance."""
-    groups: dict[str, list[Mutation]] = {audience: [] for audience, _ in entries}
-    if len(groups) == 1:
-        return {audience: [mutation for _, mutation in entries] for audience in groups}
+    audiences = dict.fromkeys(audience for audience, _ in entries)
+    if len(audiences) == 1:
+        return {audience: [mutation for _, mutation in entries] for audience in audiences}
+    groups: dict[str, list[Mutation]] = {audience: [] for audience in audiences}
     for audience, mutation in entries:
         groups[audience].append(mutation)
     return groups
