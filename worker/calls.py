@@ -4,11 +4,12 @@ may help, measured."""
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from adapters import leash
 from adapters.contract import DELIVERED, Adapter, Row, RowResult, Target
-from relay.backends.interfaces import Connectors
+from relay.backends.interfaces import Connectors, Turn
 from relay.domain.audience import HoldReason
 from relay.domain.clock import Clock
 from relay.domain.errors import Misconfigured, PartnerError, RelayError, TryAgain
@@ -22,6 +23,8 @@ from worker.fence import Fence
 from worker.plan import Prepare
 from worker.rate import Rate
 from worker.retries import ATTEMPTS_IN_TURN, LONGEST_WAIT_IN_TURN_S, back_off_s
+
+T = TypeVar("T")
 
 _LONG_S = 1.0
 """What was seen so long ago is looked at again."""
@@ -148,15 +151,11 @@ class Caller:
 
     def _admit(self, items: int) -> None:
         """Waits until the account's rate allows a call; raises `Postponed` if that takes too long or the budget ends before, and
-        `TurnLost`. The rate is asked last: what is admitted has to begin at once."""
+        `TurnLost`."""
         while True:
             self._require_time()
-            self._fence.require()
-            began = self._clock.monotonic()
-            wait = self._rate.ask(items)
+            wait = self._while_it_stands(lambda turn: self._rate.ask(items, turn))
             if wait <= 0:
-                if self._clock.monotonic() - began > _LONG_S:
-                    self._fence.require()
                 return
             if wait > LONGEST_WAIT_IN_TURN_S:
                 due_at = self._clock.now() + wait
@@ -194,8 +193,15 @@ class Caller:
 
     def _before_call(self) -> None:
         """Right before each call of one `send`; for the first, all was asked a moment ago."""
-        if self._rate.begin():
+        self._while_it_stands(self._rate.begin)
+
+    def _while_it_stands(self, ask: Callable[[Turn | None], T]) -> T:
+        """Asks the rate, and together with it whether the turn stands: one look at the store. Raises `TurnLost`."""
+        began_at, began = self._clock.now(), self._clock.monotonic()
+        answer = ask(self._fence.asked())
+        if max(self._clock.now() - began_at, self._clock.monotonic() - began) > _LONG_S:
             self._fence.require()
+        return answer
 
     def _report(self, operation: str, rows: Sequence[Row], status: int, began: float, problem: str = "") -> None:
         duration_ms = round((self._clock.monotonic() - began) * 1000, 1)

@@ -18,9 +18,13 @@ class Fence:
         self._budget = budget
         self._called = False
 
-    def require(self) -> None:
-        """Right before a call. Raises `TurnLost` once another turn has begun, whose calls must come last. Costs a read, but not
-        for the first call of a turn that has just begun."""
-        if self._called or self._budget.elapsed_s() > _SURE_S:
-            self._audiences.require(self._turn)
+    def asked(self) -> Turn | None:
+        """Right before a call is asked for: the turn that has to stand for it, since the calls of one that has begun meanwhile
+        must come last. None for the first call of a turn that has just begun, which does."""
+        is_sure = not self._called and self._budget.elapsed_s() <= _SURE_S
         self._called = True
+        return None if is_sure else self._turn
+
+    def require(self) -> None:
+        """Raises `TurnLost` once another turn has begun. Costs a read."""
+        self._audiences.require(self._turn)

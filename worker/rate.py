@@ -7,7 +7,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from adapters import leash
-from relay.backends.interfaces import Connectors
+from relay.backends.interfaces import Connectors, Turn
 from relay.domain.clock import Clock
 from relay.domain.connector import Connector, ConnectorState, RateLimits
 from relay.domain.errors import NotFound, TryAgain
@@ -49,7 +49,10 @@ class _Admitted(NamedTuple):
 
 
 class Rate:
-    """One connector's, for the calls of one piece of work: the first is asked for by `ask`, and each that begins by `begin`."""
+    """One connector's, for the calls of one piece of work: the first is asked for by `ask`, and each that begins by `begin`.
+
+    turn: the one that has to stand for the call; both raise `TurnLost` once another has begun. None: that need not be asked.
+    """
 
     def __init__(self, store: Connectors, connector: Connector, clock: Clock) -> None:
         rate = connector.limits.rate
@@ -61,10 +64,10 @@ class Rate:
         self._admitted: _Admitted | None = None
         self._has_begun = False
 
-    def ask(self, items: int) -> float:
+    def ask(self, items: int, turn: Turn | None = None) -> float:
         """Asks for one call with so many items: 0 and it is counted, or the seconds to wait before asking again."""
         self._has_begun = False
-        wait_s = self._charge(items)
+        wait_s = self._charge(items, turn)
         self._admitted = None if wait_s > 0 else _Admitted(items, self._clock.now(), self._clock.monotonic())
         return wait_s
 
@@ -76,7 +79,7 @@ class Rate:
             return None
         return state if state.not_before > self._clock.now() else None
 
-    def begin(self) -> bool:
+    def begin(self, turn: Turn | None = None) -> bool:
         """Right before each call. Whether it had to be asked for: it is a further one, or was asked for too long ago.
 
         It waits for the rate then. If that takes too long a further call goes on without: what has begun is finished, since a
@@ -85,15 +88,15 @@ class Rate:
         """
         admitted, self._admitted = self._admitted, None
         if not (admitted and self._age_s(admitted) <= self._good_for_s):
-            self._wait_for_room(admitted.items if admitted else 0)
+            self._wait_for_room(admitted.items if admitted else 0, turn)
             self._has_begun = True
             return True
         self._has_begun = True
         return False
 
-    def _wait_for_room(self, items: int) -> None:
+    def _wait_for_room(self, items: int, turn: Turn | None) -> None:
         give_up_at = self._clock.monotonic() + FURTHER_PATIENCE_S
-        while (wait_s := self._charge(items)) > 0:
+        while (wait_s := self._charge(items, turn)) > 0:
             if state := self.put_off():
                 raise TryAgain("The partner asked to come back later.", after_s=state.not_before - self._clock.now())
             if wait_s >= leash.left_s() or self._clock.monotonic() + wait_s > give_up_at:
@@ -102,13 +105,13 @@ class Rate:
                 raise RateUsedUp(RATE_USED_UP, after_s=wait_s)
             self._clock.sleep(wait_s)
 
-    def _charge(self, items: int) -> float:
+    def _charge(self, items: int, turn: Turn | None) -> float:
         """As `ask`. What was let go long before its answer was there, since the store was slow or this process frozen, is asked
         for again, once."""
         wait_s = 0.0
         for _ in range(2):
             asked = _Admitted(items, self._clock.now(), self._clock.monotonic())
-            wait_s = self._store.admit(self._name, self._rate, items=items)
+            wait_s = self._store.admit(self._name, self._rate, items=items, turn=turn)
             if wait_s > 0 or self._age_s(asked) <= _SLOW_ANSWER_S:
                 break
         return wait_s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -36,6 +36,12 @@ _MEND = (
 
 RECORD = "SELECT record FROM audiences WHERE connector = ? AND id = ?"
 
+RECORD_AND_STATE = (
+    "SELECT audiences.record, states.record FROM audiences LEFT JOIN states USING (connector)"
+    " WHERE audiences.connector = ? AND audiences.id = ?"
+)
+"""The state is NULL for a connector that has none."""
+
 
 class Size(msgspec.Struct, frozen=True):
     """What batches amount to: their number, their mutations, their encoded size."""
@@ -56,8 +62,8 @@ def load(connection: sqlite3.Connection, connector: str, audience_id: str) -> Au
     return read(connection.execute(RECORD, (connector, audience_id)).fetchone())
 
 
-def read(row: tuple[bytes] | None) -> Audience | None:
-    """The record that `RECORD` has found, or None."""
+def read(row: Sequence[bytes] | None) -> Audience | None:
+    """The record that `RECORD` has found, or `RECORD_AND_STATE`, or None."""
     return AUDIENCE.read(row[0]) if row else None
 
 

@@ -8,12 +8,14 @@ from collections.abc import Callable, Collection
 
 from msgspec.structs import replace
 
-from relay.backends.embedded import admission
+from relay.backends.embedded import admission, audience_rows
 from relay.backends.embedded import connector_rows as rows
 from relay.backends.embedded.database import Database
 from relay.backends.embedded.holds import make_due_in
 from relay.backends.embedded.journal import EmbeddedJournal
 from relay.backends.embedded.tokens import delete_all
+from relay.backends.embedded.turns import fenced, standing
+from relay.backends.interfaces import Turn
 from relay.backends.records import DOCUMENT_VERSION, STATE
 from relay.domain import switches
 from relay.domain.audience import HoldReason
@@ -163,18 +165,28 @@ class EmbeddedConnectors:
             connector, lambda state: switches.postponed(state, moment, reason=reason, detail=detail, now=now)
         )
 
-    def admit(self, connector: str, rate: RateLimits, *, items: int) -> float:
+    def admit(self, connector: str, rate: RateLimits, *, items: int, turn: Turn | None = None) -> float:
         if rate.calls is None and rate.items is None:
             # Nothing is counted: only what the partner has asked for is looked at, and nobody waits for that.
-            state = rows.read_state(self._database.row(rows.RECORD, (connector,)))
+            state = self._seen(connector, turn)
             return max(0.0, state.not_before - self._clock.now()) if state is not None else 0.0
         # Not durable: the rate of a machine that has just lost its power has long been kept.
         with self._database.transaction(durable=False) as connection:
+            if turn is not None:
+                fenced(connection, turn)
             now = self._clock.now()
             state = rows.load_state(connection, connector)
             if state is not None and state.not_before > now:
                 return state.not_before - now
             return admission.admit(connection, connector, rate, items=items, now=now)
+
+    def _seen(self, connector: str, turn: Turn | None) -> ConnectorState | None:
+        """One SELECT, whether or not a turn has to stand."""
+        if turn is None:
+            return rows.read_state(self._database.row(rows.RECORD, (connector,)))
+        found = self._database.row(audience_rows.RECORD_AND_STATE, (turn.connector, turn.audience_id))
+        standing(audience_rows.read(found), turn)
+        return STATE.read(found[1]) if found[1] is not None else None
 
     # the default
     def default(self) -> str:

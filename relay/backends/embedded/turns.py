@@ -57,7 +57,7 @@ class Turns:
         )
 
     def require(self, turn: Turn) -> None:
-        _standing(rows.read(self._database.row(rows.RECORD, (turn.connector, turn.audience_id))), turn)
+        standing(rows.read(self._database.row(rows.RECORD, (turn.connector, turn.audience_id))), turn)
 
     def join(self, turn: Turn, message: Message, request: HoldRequest) -> Audience:
         body = encode(message)
@@ -154,10 +154,11 @@ class Turns:
 
 def fenced(connection: sqlite3.Connection, turn: Turn) -> Audience:
     """The audience's record. Raises `TurnLost` if the turn does not stand any more."""
-    return _standing(rows.load(connection, turn.connector, turn.audience_id), turn)
+    return standing(rows.load(connection, turn.connector, turn.audience_id), turn)
 
 
-def _standing(audience: Audience | None, turn: Turn) -> Audience:
+def standing(audience: Audience | None, turn: Turn) -> Audience:
+    """The record that was read. Raises `TurnLost` if the turn does not stand any more."""
     # The time of creation tells a record from one that was deleted and made anew, whose turns count from one again.
     if audience is None or audience.turn != turn.number or audience.created_at != turn.audience.created_at:
         raise TurnLost(f"Another turn of an audience of connector {turn.connector!r} has begun since; this one ends.")

@@ -1,10 +1,11 @@
 """A connector's rate: at most so many calls and items in any period, whichever instances make them.
 
-Each call is entered in the connector's ledger before it starts: one call to Firestore that reads ledger and state, and one that
-writes the ledger on condition that nobody else has written it since. Where a period allows twenty such calls or more, an instance
-that soon has used up what it took takes twice as much the next time, up to a tenth of the period's calls and items, and spends it
-within a fifth of the period, or a second: then a call reads only the state. A document of Firestore can be written about once a
-second for long (https://firebase.google.com/docs/firestore/best-practices#updates_to_a_single_document), more often for a while.
+Each call is entered in the connector's ledger before it starts: one call to Firestore that reads ledger and state, with the
+record of the audience whose turn has to stand, and one that writes the ledger on condition that nobody else has written it since.
+Where a period allows twenty such calls or more, an instance that soon has used up what it took takes twice as much the next time,
+up to a tenth of the period's calls and items, and spends it within a fifth of the period, or a second: then a call reads only the
+state and that record. A document of Firestore can be written about once a second for long
+(https://firebase.google.com/docs/firestore/best-practices#updates_to_a_single_document), more often for a while.
 
 What this costs:
 - A slice counts as if all of its calls were made at its end, until the instance's next one: from then on as if they were made at
@@ -23,13 +24,16 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import grpc
 
+from relay.backends.google import audience_documents
 from relay.backends.google import connector_documents as docs
 from relay.backends.google.documents import SERVICE, Documents, Stored, Write
 from relay.backends.google.failures import unavailable
 from relay.backends.google.rate_ledger import LEAD_US, LEDGER, MICROSECONDS, Ledger, Taken
+from relay.backends.interfaces import Turn
 from relay.domain.clock import Clock
 from relay.domain.connector import RateLimits
 
@@ -93,8 +97,18 @@ class Slice:
             self._closed = True
 
 
+class _Call(NamedTuple):
+    """What is asked for. charged: its items, as they are counted."""
+
+    connector: str
+    rate: RateLimits
+    charged: int
+    turn: Turn | None
+
+
 class Admission:
-    """`interfaces.Connectors.admit`. Without limits, and out of a slice: one read. Else: two reads in one call, and one write.
+    """`interfaces.Connectors.admit`. Without limits, and out of a slice: one read. Else: two reads in one call, and one write. A
+    turn that has to stand is one more read in the same call.
 
     `not_before` is looked at every time, and whoever records one changes the ledger's document as well: of a call that is being
     admitted at that moment the write fails, and it is asked again. So no call is admitted after a moment was recorded.
@@ -107,55 +121,65 @@ class Admission:
         self._pools: dict[tuple[str, RateLimits], _Pool] = {}
         self._commit_s = 0.0
 
-    def admit(self, connector: str, rate: RateLimits, *, items: int) -> float:
+    def admit(self, connector: str, rate: RateLimits, *, items: int, turn: Turn | None = None) -> float:
         """See `interfaces.Connectors`."""
         if rate.calls is None and rate.items is None:
-            return self._postponed_s(connector)
+            return self._postponed_s(_Call(connector, rate, items, turn))
         # More items in one call than the rate allows in a period: the call takes a whole period for itself.
         charged = items if rate.items is None else min(items, rate.items)
+        call = _Call(connector, rate, charged, turn)
         with self._lock:
             pool = self._pools.setdefault((connector, rate), _Pool())
         while True:
             current = pool.current
             if current is not None and current.has(charged):
-                wait = self._postponed_s(connector)
+                wait = self._postponed_s(call)
                 if wait > 0 or current.spend(charged):
                     return wait
             with pool.alone():
                 # Another thread may have taken enough for both meanwhile.
                 if pool.current is None or not pool.current.has(charged):
-                    return self._take(pool, connector, rate, charged)
+                    return self._take(pool, call)
 
-    def _postponed_s(self, connector: str) -> float:
-        state = docs.load_state(self._documents, connector)
-        return max(0.0, state.not_before - self._clock.now()) if state else 0.0
+    def _postponed_s(self, call: _Call) -> float:
+        stored = self._read(call).get(docs.state_path(call.connector))
+        return max(0.0, docs.state_of(stored).not_before - self._clock.now()) if stored else 0.0
 
-    def _take(self, pool: _Pool, connector: str, rate: RateLimits, charged: int) -> float:
+    def _read(self, call: _Call, *others: str) -> dict[str, Stored]:
+        """The connector's state, and these documents. Raises `TurnLost` unless the call's turn stands."""
+        paths = [docs.state_path(call.connector), *others]
+        if call.turn is None:
+            return self._documents.get_all(paths)
+        record = audience_documents.path_of(call.turn.connector, call.turn.audience_id)
+        found = self._documents.get_all([*paths, record])
+        audience_documents.require_standing(call.turn, found.get(record))
+        return found
+
+    def _take(self, pool: _Pool, call: _Call) -> float:
         for _ in range(_TRIES):
             last = pool.current
             if last is not None:
                 last.close()
-            taken = self._taken(last, connector, rate, charged)
+            taken = self._taken(last, call)
             if not isinstance(taken, Slice):
                 return taken
             pool.current = taken
-            if taken.spend(charged):
+            if taken.spend(call.charged):
                 return 0
             # It took so long to write it down that its time is over. Nothing of it was spent: the next one gives it back.
         return _ASK_AGAIN_S
 
-    def _taken(self, last: Slice | None, connector: str, rate: RateLimits, charged: int) -> Slice | float:
+    def _taken(self, last: Slice | None, call: _Call) -> Slice | float:
         # Named before the first try, so that a second one finds what the first has written where its confirmation got lost.
         lease = uuid.uuid4().hex[:12]
-        return self._documents.change(lambda: self._try_to_take(last, lease, connector, rate, charged))
+        return self._documents.change(lambda: self._try_to_take(last, lease, call))
 
-    def _try_to_take(
-        self, last: Slice | None, lease: str, connector: str, rate: RateLimits, charged: int
-    ) -> Slice | float:
+    def _try_to_take(self, last: Slice | None, lease: str, call: _Call) -> Slice | float:
         """A slice with room for this call, or the seconds until there may be room."""
+        connector, rate, charged, _ = call
         began_at = self._clock.monotonic()
         state_path, rate_path = docs.state_path(connector), docs.rate_path(connector)
-        found = self._documents.get_all([state_path, rate_path])
+        found = self._read(call, rate_path)
         # Read after Firestore has answered: what it said is true of this moment as long as the write's condition holds.
         now = self._clock.now()
         read_s = self._clock.monotonic() - began_at

@@ -134,6 +134,11 @@ def batch_of(stored: Stored) -> Waiting:
     )
 
 
+def require_standing(turn: Turn, stored: Stored | None) -> None:
+    """Raises `TurnLost` unless the turn stands in the record that was read."""
+    fenced(turn, kept(stored, ()) if stored else None)
+
+
 def fenced(turn: Turn, known: Kept | None) -> Kept:
     """What was read, if the turn still stands. Raises `TurnLost`."""
     # The time of creation tells a record from one that was deleted and made anew, whose turns count from one again.

@@ -14,7 +14,7 @@ from relay.backends.google.documents import Changed, Documents, Query, Stored, W
 from relay.backends.google.failures import NO_BUCKET
 from relay.backends.google.tokens import GoogleTokens
 from relay.backends.google.values import moment as timestamp
-from relay.backends.interfaces import DRAFTS_KEPT_S
+from relay.backends.interfaces import DRAFTS_KEPT_S, Turn
 from relay.backends.records import DOCUMENT_VERSION
 from relay.domain import switches
 from relay.domain.audience import Audience, HoldReason
@@ -171,8 +171,8 @@ class GoogleConnectors:
             connector, lambda state: switches.postponed(state, moment, reason=reason, detail=detail, now=now)
         )
 
-    def admit(self, connector: str, rate: RateLimits, *, items: int) -> float:
-        return self._admission.admit(connector, rate, items=items)
+    def admit(self, connector: str, rate: RateLimits, *, items: int, turn: Turn | None = None) -> float:
+        return self._admission.admit(connector, rate, items=items, turn=turn)
 
     # the default
     def default(self) -> str:

@@ -77,8 +77,7 @@ class Turns:
         return self._documents.change(begin)
 
     def require(self, turn: Turn) -> None:
-        stored = self._documents.get(docs.path_of(turn.connector, turn.audience_id))
-        docs.fenced(turn, docs.kept(stored, ()) if stored else None)
+        docs.require_standing(turn, self._documents.get(docs.path_of(turn.connector, turn.audience_id)))
 
     def join(self, turn: Turn, message: Message, request: HoldRequest) -> Audience:
         body = encode(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
+from relay.backends.interfaces.audiences import Turn
 from relay.domain.audience import HoldReason
 from relay.domain.connector import ActionSwitch, ConnectorState, DocumentVersion, RateLimits
 
@@ -66,9 +67,12 @@ class Connectors(Protocol):
         connector has no state."""
         ...
 
-    def admit(self, connector: str, rate: RateLimits, *, items: int) -> float:
+    def admit(self, connector: str, rate: RateLimits, *, items: int, turn: Turn | None = None) -> float:
         """Asks for one call with so many items: 0 and it is counted, or the seconds to wait before asking again, because of the
-        rate or of `not_before`. A call with more items than the rate allows in a period takes a whole period for itself."""
+        rate or of `not_before`. A call with more items than the rate allows in a period takes a whole period for itself.
+
+        turn: whose call it is. Raises `TurnLost`, and nothing is counted, once another has begun (as `Audiences.require`); what
+        says so is read together with the rate."""
         ...
 
     def default(self) -> str:

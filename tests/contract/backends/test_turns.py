@@ -11,12 +11,19 @@ from msgspec.structs import replace
 from relay.backends.interfaces import Backend, Turn
 from relay.domain.audience import CRASH_LIMIT, REFUSAL_LIMIT, REMEMBERED_TURNS, Hold, Waiting
 from relay.domain.clock import Clock
+from relay.domain.connector import RateLimits
 from relay.domain.errors import TurnLost
 from relay.domain.message import encode
 from tests.clock import TurnedClock
 from tests.contract.backends.given import BEGINNING, ask, held, message, published, request, users
 
 EVERYTHING = {"max_items": 1_000_000, "max_bytes": 1_000_000_000}
+
+ADMITTING = {
+    "admit": RateLimits(),
+    "admit, counted": RateLimits(calls=9, per_s=10),
+    "admit, many a period": RateLimits(calls=1_000, per_s=10),
+}
 
 
 def _begin(backend: Backend, position: int = 1, message_id: str = "", audience: str = "a.1") -> Turn:
@@ -129,7 +136,7 @@ def test_turns_begun_at_once_have_different_numbers(
 
 
 # the fence
-@pytest.mark.parametrize("write", ["require", "join", "waiting", "settle"])
+@pytest.mark.parametrize("write", ["require", "join", "waiting", "settle", *ADMITTING])
 def test_a_turn_is_lost_once_another_has_begun(backend: Backend, write: str) -> None:
     held(backend)
     lost, batches = _resume(backend, 10)
@@ -141,7 +148,7 @@ def test_a_turn_is_lost_once_another_has_begun(backend: Backend, write: str) -> 
     _write(backend, newest, batches, write)
 
 
-@pytest.mark.parametrize("write", ["require", "join", "waiting", "settle"])
+@pytest.mark.parametrize("write", ["require", "join", "waiting", "settle", *ADMITTING])
 def test_a_turn_is_lost_once_its_audience_was_deleted(backend: Backend, clock: TurnedClock, write: str) -> None:
     published(backend)
     lost = _begin(backend)
@@ -175,6 +182,41 @@ def _write(backend: Backend, turn: Turn, batches: list[Waiting], write: str) -> 
             backend.audiences.require(turn)
         case "settle":
             backend.audiences.settle(turn, taken=batches, rest=(), request=None, progress=True)
+        case _:
+            assert backend.connectors.admit("pangolin", ADMITTING[write], items=1, turn=turn) == 0
+
+
+@pytest.mark.parametrize("rate", [RateLimits(calls=9, per_s=10), RateLimits(calls=100, per_s=10)], ids=["a few", "many"])
+def test_a_call_of_a_turn_that_is_lost_is_not_counted(backend: Backend, rate: RateLimits) -> None:
+    lost, newest = _begin(backend, 1), _begin(backend, 2)
+
+    def admitted(turn: Turn) -> float:
+        return backend.connectors.admit("pangolin", rate, items=1, turn=turn)
+
+    assert rate.calls is not None
+    for _ in range(rate.calls):
+        with pytest.raises(TurnLost):
+            admitted(lost)
+        assert admitted(newest) == 0
+    assert admitted(newest) > 0
+
+
+@pytest.mark.parametrize("rate", ADMITTING.values(), ids=str)
+def test_a_call_of_a_turn_waits_for_what_the_partner_asked_for_since_it_began(
+    backend: Backend, clock: TurnedClock, rate: RateLimits
+) -> None:
+    published(backend)
+    turn = _begin(backend)
+    assert backend.connectors.admit("pangolin", rate, items=1, turn=turn) == 0
+    backend.connectors.not_before("pangolin", BEGINNING + 60, reason="come_back_later", detail="")
+    assert backend.connectors.admit("pangolin", rate, items=1, turn=turn) == 60
+    clock.advance(60)
+    assert backend.connectors.admit("pangolin", rate, items=1, turn=turn) == 0
+
+
+@pytest.mark.parametrize("rate", ADMITTING.values(), ids=str)
+def test_a_call_of_a_turn_needs_no_state_of_its_connector(backend: Backend, rate: RateLimits) -> None:
+    assert backend.connectors.admit("pangolin", rate, items=1, turn=_begin(backend)) == 0
 
 
 # joining

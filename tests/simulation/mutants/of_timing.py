@@ -25,9 +25,9 @@ def _remember() -> AbstractContextManager[Any]:
 def _not_before() -> AbstractContextManager[Any]:
     real = connectors.EmbeddedConnectors.admit
 
-    def admit(self: Any, connector: str, rate: Any, *, items: int) -> float:
+    def admit(self: Any, connector: str, rate: Any, **named: Any) -> float:
         with patch.object(connectors, "load_not_before", None, create=True):
-            wait = real(self, connector, rate, items=items)
+            wait = real(self, connector, rate, **named)
         state = self.state(connector)
         return 0.0 if state.not_before > self._clock.now() else wait
 

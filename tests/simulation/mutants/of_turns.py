@@ -85,7 +85,7 @@ MUTANTS["fence: a write of a turn that is over fails"] = _lenient_fence
     "fence: a turn that is over starts no call", shown_by="duplicate: a message is pushed again while its first worker still runs"
 )
 def _fence_of_calls() -> AbstractContextManager[Any]:
-    return patch.object(worker.fence.Fence, "require", lambda self: None)
+    return patch.multiple(worker.fence.Fence, asked=lambda self: None, require=lambda self: None)
 
 
 @mutant("budget: no call that cannot end within the turn")

@@ -8,6 +8,7 @@ import pytest
 
 from relay.backends.embedded import EmbeddedBackend, audience_rows
 from relay.domain import audience as policy
+from relay.domain.connector import RateLimits
 from relay.domain.message import encode
 from tests.contract.backends.given import BEGINNING, message, rejection, request
 
@@ -59,6 +60,14 @@ def test_the_keys_of_a_busy_connector_are_not_walked_along(backend: EmbeddedBack
 
     assert _steps(backend, take) < MANY / 4
     assert leased is not None
+
+
+def test_the_next_call_of_a_turn_is_one_look_at_the_store(backend: EmbeddedBackend) -> None:
+    turn = backend.audiences.begin_turn("pangolin", "a.1", position=1, message_id="m1")
+    statements: list[str] = []
+    backend.database.connection().set_trace_callback(statements.append)
+    assert backend.connectors.admit("pangolin", RateLimits(), items=1, turn=turn) == 0
+    assert len(statements) == 1
 
 
 def test_an_idle_look_at_the_queue_writes_nothing(backend: EmbeddedBackend) -> None:

@@ -17,7 +17,7 @@ class Interposed(Documents):
     def __init__(self, variables: dict[str, str]) -> None:
         configuration = read(variables)
         super().__init__(Channels(configuration), configuration)
-        self.reads = self.writes = 0
+        self.reads = self.writes = self._calls = 0
         self.before_commit: Callable[[], None] | None = None
         self.after_commit: Callable[[], None] | None = None
         self.before_queries: list[Callable[[], None]] = []
@@ -27,6 +27,12 @@ class Interposed(Documents):
         before = self.reads, self.writes
         work()
         return self.reads - before[0], self.writes - before[1]
+
+    def calls(self, work: Callable[[], object]) -> int:
+        """How often that work waits for Firestore's answer: single documents, queries and commits."""
+        before = self._calls
+        work()
+        return self._calls - before
 
     def lose_confirmation(self) -> None:
         """The next commit is carried out, and its answer gets lost: the client's own repetition of it then finds its condition
@@ -42,11 +48,13 @@ class Interposed(Documents):
     ) -> tuple[dict[str, Stored], bytes]:
         asked = list(paths)
         self.reads += len(asked)
+        self._calls += 1
         return super()._get_all(asked, fields, within)
 
     def _query(self, query: Query) -> list[Stored]:
         if self.before_queries:
             self.before_queries.pop(0)()
+        self._calls += 1
         found = super()._query(query)
         self.reads += max(1, len(found))
         return found
@@ -55,6 +63,7 @@ class Interposed(Documents):
         before, self.before_commit = self.before_commit, None
         if before is not None:
             before()
+        self._calls += 1
         super()._commit(writes, transaction)
         self.writes += len(writes)
         after, self.after_commit = self.after_commit, None

@@ -13,7 +13,9 @@ from relay.backends.google.admission import Admission
 from relay.backends.google.audiences import GoogleAudiences
 from relay.backends.google.connectors import GoogleConnectors
 from relay.backends.google.rate_ledger import MICROSECONDS, Ledger, Taken
+from relay.backends.interfaces import Turn
 from relay.domain.connector import RateLimits
+from relay.domain.errors import TurnLost
 from tests.clock import TurnedClock
 from tests.contract.backends.given import BEGINNING, document
 from tests.emulators import Emulators, place
@@ -32,12 +34,11 @@ class Instance:
     def __init__(self, variables: dict[str, str], clock: TurnedClock) -> None:
         self.documents = Interposed(variables)
         self.admission = Admission(self.documents, clock)
-        self.connectors = GoogleConnectors(
-            self.documents, clock, GoogleAudiences(self.documents, clock, lambda _rejections: [])
-        )
+        self.audiences = GoogleAudiences(self.documents, clock, lambda _rejections: [])
+        self.connectors = GoogleConnectors(self.documents, clock, self.audiences)
 
-    def ask(self, rate: RateLimits = FAST, items: int = 1) -> float:
-        return self.admission.admit("pangolin", rate, items=items)
+    def ask(self, rate: RateLimits = FAST, items: int = 1, turn: Turn | None = None) -> float:
+        return self.admission.admit("pangolin", rate, items=items, turn=turn)
 
     def ask_often(self, number: int, rate: RateLimits = FAST) -> int:
         """How many of so many calls are admitted."""
@@ -229,6 +230,30 @@ def test_a_moment_that_is_recorded_while_a_call_is_admitted_is_seen(
 # what it costs
 def test_without_limits_only_the_state_is_read(one: Instance) -> None:
     assert one.documents.cost(lambda: one.ask(RateLimits())) == (1, 0)
+
+
+def test_a_turn_that_has_to_stand_is_read_in_the_same_call(one: Instance) -> None:
+    turn = one.audiences.begin_turn("pangolin", "a.1", position=1, message_id="m1")
+    assert one.documents.calls(lambda: one.ask(RateLimits(), turn=turn)) == 1
+    assert one.documents.cost(lambda: one.ask(RateLimits(), turn=turn)) == (2, 0)
+    assert one.documents.calls(lambda: one.ask(SLOW, turn=turn)) == 2
+    assert one.documents.cost(lambda: one.ask(SLOW, turn=turn)) == (3, 1)
+    assert one.ask_often(8) == 8
+    assert one.documents.calls(lambda: one.ask(FAST, turn=turn)) == 1, "out of a slice"
+
+
+def test_a_turn_that_is_lost_while_a_call_is_admitted_again_is_seen(opened: Callable[[], Instance]) -> None:
+    one, other = opened(), opened()
+    one.publish()
+    turn = one.audiences.begin_turn("pangolin", "a.1", position=1, message_id="m1")
+
+    def overtaken() -> None:
+        other.ask(SLOW)
+        other.audiences.begin_turn("pangolin", "a.1", position=2, message_id="m2")
+
+    one.documents.before_commit = overtaken
+    with pytest.raises(TurnLost):
+        one.ask(SLOW, turn=turn)
 
 
 def test_a_call_costs_two_reads_and_one_write_and_a_refused_one_two_reads(one: Instance) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from relay.backends.interfaces import Leased, Turn
+from relay.domain.connector import RateLimits
 from tests.promise.world import World
 from tests.unit.worker.given import THREE, held_in_steps, members, warm
 from worker.turn import Worker
@@ -42,15 +43,22 @@ def once(moment: str, happens: Callable[[], None], world: World) -> Callable[[in
 
 
 def questions(world: World) -> list[int]:
-    """The turns by their numbers, once for each time the store is asked whether they stand."""
+    """The turns by their numbers, once for each time the store is asked whether they stand: alone, or together with the rate."""
     asked: list[int] = []
-    real = world.backend.audiences.require
+    real_require, real_admit = world.tapped.audiences.require, world.tapped.connectors.admit
 
     def require(turn: Turn) -> None:
         asked.append(turn.number)
-        real(turn)
+        real_require(turn)
+
+    def admit(connector: str, rate: RateLimits, *, items: int, turn: Turn | None = None) -> float:
+        if turn is not None:
+            asked.append(turn.number)
+        waits: float = real_admit(connector, rate, items=items, turn=turn)
+        return waits
 
     world.tapped.audiences.require = require
+    world.tapped.connectors.admit = admit
     return asked
 
 
@@ -113,6 +121,44 @@ def test_a_turn_that_comes_late_to_its_first_call_does_not_make_it_once_another_
     world.worker.handle(leased)
     assert members(world) == {"u0"}
     assert "before send" not in world.effects.names
+
+
+@pytest.mark.parametrize("monotonic", [True, False], ids=["stalled", "frozen"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_was_admitted_long_ago_is_not_sent_once_another_turn_has_begun(
+    make_world: Callable[..., World], monotonic: bool, number: int
+) -> None:
+    world = make_world(max_items=1)
+    warm(world)
+    world.accept(THREE)
+    leased = taken(world)
+    left = 2 * number
+
+    def frozen(_count: int, name: str) -> None:
+        nonlocal left
+        if name == "after admit":
+            left -= 1
+            if left in (0, 1):
+                world.clock.advance(5.0, monotonic=monotonic)
+            if left == 0:
+                world.effects.on = None
+                overtaken(world, leased)
+
+    world.effects.names = []
+    world.effects.on = frozen
+    world.worker.handle(leased)
+    assert members(world) == {"u0"}, "the last mutation of each user is the one by which it left"
+
+
+def test_whether_the_turn_stands_is_asked_together_with_the_rate(make_world: Callable[..., World]) -> None:
+    world = make_world(max_items=1)
+    warm(world)
+    asked, alone = questions(world), list[Turn]()
+    world.tapped.audiences.require = alone.append
+    world.accept(THREE)
+    world.work()
+    assert len(asked) == 2
+    assert alone == []
 
 
 def test_the_store_is_asked_before_each_call_but_the_first_of_a_turn_that_has_just_begun(
