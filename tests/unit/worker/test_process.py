@@ -174,6 +174,21 @@ def test_what_waits_for_a_turn_of_its_connector_begins_when_that_has_ended(
         until(lambda: not backend.queue.depth().messages)
 
 
+def test_a_worker_with_nothing_to_do_sees_at_a_glance_that_another_process_has_published(
+    backend: EmbeddedBackend, pangolin: InThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_IDLE_S", 4.0)
+    connect(backend, "good", pangolin)
+    other = EmbeddedBackend.open(backend.database.path.parent, SystemClock())
+    with working(backend):
+        time.sleep(0.5)  # it has looked, and found nothing
+        began = time.monotonic()
+        other.queue.publish([change("good", "a", "u1")])
+        until(lambda: not backend.queue.depth().messages)
+        assert time.monotonic() - began < 2.0
+    other.close()
+
+
 def test_many_threads_never_take_more_of_a_connector_than_its_concurrency(
     backend: EmbeddedBackend, pangolin: InThread
 ) -> None:
