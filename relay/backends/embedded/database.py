@@ -42,7 +42,7 @@ class _Block:
 
     __slots__ = ("bounded", "broken", "durable", "together")
 
-    def __init__(self, *, durable: bool, bounded: bool, together: bool = False) -> None:
+    def __init__(self, *, durable: bool, bounded: bool, together: bool) -> None:
         self.durable = durable
         self.bounded = bounded
         self.together = together
@@ -129,7 +129,9 @@ class Database:
         self._log = LogSync(self.path)
 
     @contextmanager
-    def transaction(self, *, durable: bool = True, bounded: bool = False) -> Iterator[sqlite3.Connection]:
+    def transaction(
+        self, *, durable: bool = True, together: bool = False, bounded: bool = False
+    ) -> Iterator[sqlite3.Connection]:
         """A writing transaction: committed at the end of the block, rolled back if it raises.
 
         durable: on the disk when it ends. Otherwise a loss of power, though never the death of a process, may undo it together
@@ -137,9 +139,9 @@ class Database:
         running processes do (leases, rates), which such a loss ends anyway, and for what is written again if the
         acknowledgement that follows it is undone.
 
-        bounded: when it ends, all that was committed more than `UNSYNCED_S` before is on the disk, by a sync that threads share.
-        That bounds what a loss of power undoes where it is not durable. If the sync fails, it raises though everybody sees what
-        was written: for what may be repeated.
+        together: if durable, then by a sync that threads share which commit at the same time. bounded: if not durable, all that
+        was committed more than `UNSYNCED_S` before is on the disk when it ends, by such a sync. That bounds what a loss of power
+        undoes. If either's sync fails, it raises though everybody sees what was written: for what may be repeated.
 
         After an error of the disk, none of these begins before all that was committed is on the disk (`LogSync.mend`).
 
@@ -148,7 +150,7 @@ class Database:
         """
         with self._using() as held:
             if held.whole is None:
-                with self._writes(held, _Block(durable=durable, bounded=bounded)):
+                with self._writes(held, _Block(durable=durable, bounded=bounded, together=together)):
                     yield held.connection
                 return
             held.whole.require_sound()

@@ -90,8 +90,9 @@ class EmbeddedPublisher:
             if self._closed:
                 raise StoreUnavailable("This process is shutting down and takes no more changes.")
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+                thread.start()  # where none can be started this raises, and the next request tries again
+                self._thread = thread
             self._pending.append(request)
             if len(self._pending) >= self._enough:
                 self._changed.notify()

@@ -22,9 +22,10 @@ from relay.domain.message import Message, encode
 class Turns:
     """The part of `interfaces.Audiences` that a turn uses.
 
-    `begin_turn` and `join` see to it that all but the newest is on the disk (`Database.transaction`, bounded). So it is bounded
-    how much that was called before a loss of power is called again; an audience's order would hold without, since a loss that
-    undoes what became of a message undoes its acknowledgement, and those of all that came after it.
+    `begin_turn` sees to it that all is on the disk that is older than a tenth of a second (`Database.transaction`, bounded). So
+    it is bounded how much that was called before a loss of power is called again; an audience's order would hold without, since
+    a loss that undoes what became of a message undoes its acknowledgement, and those of all that came after it. What `join`
+    writes is on the disk when it ends: a hold keeps others from being sent beside a call that may still be applied.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -61,7 +62,7 @@ class Turns:
 
     def join(self, turn: Turn, message: Message, request: HoldRequest) -> Audience:
         body = encode(message)
-        with self._database.transaction(durable=False, bounded=True) as connection:
+        with self._database.transaction(together=True) as connection:
             audience = fenced(connection, turn)
             there = rows.place_of(connection, audience, turn.message_id)
             if there is not None:

@@ -16,6 +16,7 @@ import pytest
 from relay.backends.embedded import EmbeddedBackend, database, log_sync
 from relay.backends.embedded.database import Database
 from relay.backends.embedded.publisher import EmbeddedPublisher
+from relay.domain.audience import HoldRequest
 from relay.domain.clock import SystemClock
 from relay.domain.computing import computing
 from relay.domain.connector import RateLimits
@@ -245,6 +246,17 @@ def test_turns_that_begin_soon_after_a_sync_need_none_of_their_own(
         assert syncs.number == 1, "of the first: nobody knows what was committed before, by whom and when"
     monkeypatch.setattr(log_sync, "UNSYNCED_S", 0.0)
     backend.audiences.begin_turn("c", "a", position=4, message_id="4")
+    assert syncs.number == 2
+
+
+def test_what_joins_a_hold_is_on_the_disk_however_soon_after_a_sync(
+    backend: EmbeddedBackend, syncs: Syncs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hold keeps others from being sent beside a call that the partner may still apply."""
+    monkeypatch.setattr(log_sync, "UNSYNCED_S", 60.0)
+    turn = backend.audiences.begin_turn("pangolin", "a.1", position=1, message_id="1")
+    assert syncs.number == 1
+    backend.audiences.join(turn, message("a.1"), HoldRequest("partner_unavailable", due_at=1.0))
     assert syncs.number == 2
 
 
