@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 
 class Cuttable:
@@ -28,24 +29,6 @@ class Cuttable:
                 socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
 
-class _Held:
-    """A block within which a call is under way."""
-
-    __slots__ = ("_call", "_in_flight")
-
-    def __init__(self, in_flight: InFlight, call: Cuttable) -> None:
-        self._in_flight = in_flight
-        self._call = call
-
-    def __enter__(self) -> None:
-        with self._in_flight._guard:
-            self._in_flight._calls.add(self._call)
-
-    def __exit__(self, *_: object) -> None:
-        with self._in_flight._guard:
-            self._in_flight._calls.discard(self._call)
-
-
 class InFlight:
     """All calls under way. Used by many threads."""
 
@@ -57,9 +40,16 @@ class InFlight:
         self._guard = threading.Lock()
         self._calls: set[Cuttable] = set()
 
-    def holding(self, call: Cuttable) -> _Held:
+    @contextmanager
+    def holding(self, call: Cuttable) -> Iterator[None]:
         """The call is under way within the block."""
-        return _Held(self, call)
+        with self._guard:
+            self._calls.add(call)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._calls.discard(call)
 
     def cut_short(self) -> int:
         """Cuts all of them; those that begin later are not. Returns how many there were."""

@@ -53,11 +53,14 @@ _SHORTEST_SECRET = 4
 _MORE, _CUT, _DEEPER = "‹more›", "‹not shown›", "‹deeper›"
 
 _VERSION = re.compile(r"v\d{1,3}(\.\d{1,3}){0,2}")
-_NUMBER = re.compile(r"[\s\d+\-.,/()]+")
+_SIGNS = r"[\s\d+\-.,/()]+"
+"""What numbers are written with, in whatever form."""
+
+_NUMBER = re.compile(_SIGNS)
+_LINE_OF_NUMBER = re.compile(rf"\n{_SIGNS}\n")
 _ESCAPED = re.compile(r'["\\\x00-\x1f\x7f\ud800-\udfff]')
 """Without such a character, a text stands in JSON as it is."""
 
-_LINE_OF_NUMBER = re.compile(r"\n[\s\d+\-.,/()]+\n")
 _WHOLE = re.compile(r"\.0+\s*$")
 _NOT_DIGITS = re.compile(r"\D+")
 _SECONDS = re.compile(r"\d{1,7}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -49,22 +50,6 @@ class _Masked(NamedTuple):
     answered: Content
 
 
-class _Within:
-    """What is exchanged inside carries the rows of this sending."""
-
-    __slots__ = ("_recording", "_sending")
-
-    def __init__(self, recording: Recording, sending: _Sending) -> None:
-        self._recording = recording
-        self._sending = sending
-
-    def __enter__(self) -> None:
-        self._recording._sending = self._sending
-
-    def __exit__(self, *_: object) -> None:
-        self._recording._sending = None
-
-
 class Recording:
     """The exchanges of one attempt, told by the client (`adapters.exchanges`)."""
 
@@ -84,9 +69,14 @@ class Recording:
         self._bytes = 0
         self._left_out = 0
 
-    def sending(self, operation: str, target: Target, rows: Sequence[Row], places: Sequence[Place] = ()) -> _Within:
+    @contextmanager
+    def sending(self, operation: str, target: Target, rows: Sequence[Row], places: Sequence[Place] = ()) -> Iterator[None]:
         """What is exchanged inside carries these rows. places: of the first of them."""
-        return _Within(self, _Sending(operation, target, rows, places[: masking.USERS]))
+        self._sending = _Sending(operation, target, rows, places[: masking.USERS])
+        try:
+            yield
+        finally:
+            self._sending = None
 
     def carried_out(self, operation: str, *, for_all: bool) -> None:
         """The calls that were told of last did so, for all of their users or for some: then the last of them is trouble, whatever
