@@ -151,11 +151,10 @@ class WorkerProcess:
             if self._at_work >= self._threads:
                 self._freed.wait(timeout=_TICK_S)
                 return
-        written_at = self._queue.written_at()
         with computing.alone():  # to wait until it can takes less than to be in the way of those that compute
             leased = self._next()
         if leased is None:
-            self._idle(written_at)
+            self._idle()
             return
         with self._freed:
             self._at_work += 1
@@ -163,13 +162,18 @@ class WorkerProcess:
         # Where no thread can be started, this raises and the turn still waits in the pool for one that is free.
         pool.submit(self._turns, leased)
 
-    def _idle(self, written_at: object) -> None:
-        """Until it is time to look again. Threads at work look by themselves when they have ended a turn, and all that they write
-        would be taken for something new."""
+    def _idle(self) -> None:
+        """Until it is time to look again: soon, as long as something was written lately. Threads at work look by themselves when
+        they have ended a turn, and all that they write would be taken for something new."""
         for _ in range(round(_IDLE_S / _GLANCE_S)):
             self._clock.sleep(_GLANCE_S)
-            if not self._at_work and self._queue.written_at() != written_at:
+            if not self._at_work and self._is_written_lately():
                 return
+
+    def _is_written_lately(self) -> bool:
+        written_at = self._queue.written_at()
+        # A commit is written first, and seen only when the disk has it.
+        return written_at is not None and 0 <= self._clock.now() - written_at < _IDLE_S
 
     def _next(self, ended: str | None = None) -> Leased | None:
         """The next message, in hand from here on; None if there is none to take, or it is to end. ended: the connector of the

@@ -270,9 +270,9 @@ class Database:
         with self._using() as held:
             return held.connection.execute(sql, parameters).fetchone()
 
-    def written_at(self) -> int | None:
-        """When something was last written, by whichever process, as far as the file system tells that at a glance: in its
-        nanoseconds, which may go by in larger steps. None where it does not tell."""
+    def written_at(self) -> float | None:
+        """When something was last written to the log, by whichever process, in seconds since the epoch; others see it a little
+        later, once its commit has ended. None where the file system does not tell that at a glance."""
         return self._log.written_at()
 
     def connection(self) -> sqlite3.Connection:

@@ -92,10 +92,10 @@ class LogSync:
             self._synced = self._committed
             self.in_doubt = False
 
-    def written_at(self) -> int | None:
+    def written_at(self) -> float | None:
         """See `Database.written_at`."""
         try:
-            return os.stat(self._path()).st_mtime_ns
+            return os.stat(self._path()).st_mtime
         except OSError:
             return None
 

@@ -83,7 +83,7 @@ class EmbeddedQueue:
             if leased is not None:
                 return leased
 
-    def written_at(self) -> object:
+    def written_at(self) -> float | None:
         return self._database.written_at()
 
     def _lease(self, position: int, busy: Collection[str], most: int) -> Leased | None:

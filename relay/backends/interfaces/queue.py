@@ -88,9 +88,9 @@ class PullQueue(Queue, Protocol):
         """
         ...
 
-    def written_at(self) -> object:
-        """Another one than before once messages were published since, as a rule: for whoever waits for some, to look often at
-        little cost. It is another one for other reasons, too, and who relies on it alone may miss some."""
+    def written_at(self) -> float | None:
+        """When something was last written, seconds since the epoch: messages perhaps, that can be taken then or a little later.
+        Costs little, so that whoever waits for messages may ask often. None where that is not known."""
         ...
 
     def finish(self, turn: Turn, leased: Leased, following: int) -> AbstractContextManager[None]:

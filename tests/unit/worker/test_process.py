@@ -189,6 +189,23 @@ def test_a_worker_with_nothing_to_do_sees_at_a_glance_that_another_process_has_p
     other.close()
 
 
+def test_what_is_published_a_while_after_it_was_written_is_seen_as_soon(
+    backend: EmbeddedBackend, pangolin: InThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk takes its time for a commit, and nothing is written when that has ended."""
+    monkeypatch.setattr(process, "_IDLE_S", 4.0)
+    connect(backend, "good", pangolin)
+    written_at: float | None = None
+    monkeypatch.setattr(backend.queue, "written_at", lambda: written_at)
+    with working(backend):
+        time.sleep(0.5)  # it has looked, and found nothing
+        began, written_at = time.monotonic(), time.time()
+        time.sleep(0.5)
+        backend.queue.publish([change("good", "a", "u1")])
+        until(lambda: not backend.queue.depth().messages)
+        assert time.monotonic() - began < 2.5
+
+
 def test_many_threads_never_take_more_of_a_connector_than_its_concurrency(
     backend: EmbeddedBackend, pangolin: InThread
 ) -> None:
